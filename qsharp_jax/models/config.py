@@ -1,0 +1,70 @@
+"""What makes one decoder family differ from another, as data."""
+
+import dataclasses
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True)
+class RopeScaling:
+  """Stretching of rotary frequencies for contexts beyond pre-training.
+
+  `linear` divides every frequency by `factor`. `llama3` divides only the slow
+  ones and blends in between (Llama 3.1, 3.2).
+  """
+
+  kind: Literal["linear", "llama3"]
+  factor: float
+  low_freq_factor: float = 1.0
+  high_freq_factor: float = 4.0
+  original_max_length: int = 8192
+
+
+@dataclasses.dataclass(frozen=True)
+class DecoderConfig:
+  """Sizes and switches of a decoder-only transformer.
+
+  Every supported family (GPT-2, Llama, Mistral, Qwen2, Qwen3) is a value of
+  this class; the defaults are Llama's.
+  """
+
+  vocab_size: int  # V
+  width: int  # D
+  num_layers: int
+  num_heads: int  # N
+  num_kv_heads: int  # G, divides N
+  head_width: int  # H
+  mlp_width: int
+  max_length: int  # longest position the model was trained for
+  norm: Literal["rms", "layer"] = "rms"
+  norm_eps: float = 1e-5
+  activation: Literal["silu", "gelu", "gelu_tanh", "relu"] = "silu"
+  gated_mlp: bool = True
+  rope_theta: float | None = 10_000.0  # None: learned absolute positions
+  rope_scaling: RopeScaling | None = None
+  qkv_bias: bool = False
+  output_bias: bool = False
+  mlp_bias: bool = False
+  qk_norm: bool = False
+  sliding_windows: tuple[int | None, ...] | None = None  # one entry a layer
+  tied_embeddings: bool = False
+  dtype: str = "float32"  # of activations and matrix products
+  param_dtype: str = "float32"
+  remat: bool = False  # recompute each layer's activations in the backward pass
+
+  def window(self, layer: int) -> int | None:
+    """Sliding window of a layer in tokens, None where it sees everything."""
+    return None if self.sliding_windows is None else self.sliding_windows[layer]
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadConfig:
+  """Shape of the value head.
+
+  A `v` head gives the value of the prefix that ends in the token read; a `q`
+  head gives, after reading a prefix, the value of every next token. With
+  `num_atoms` 1 the output is a Bernoulli logit (or a plain mean, when trained
+  by squared error); with more it is the logits of a categorical law.
+  """
+
+  kind: Literal["v", "q"] = "v"
+  num_atoms: int = 1  # K

@@ -1,0 +1,153 @@
+"""The one decoder of all families, and the language model on top of it."""
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from qsharp_jax.core.arrays import Array
+from qsharp_jax.models import attention, rope
+from qsharp_jax.models import cache as cache_lib
+from qsharp_jax.models import config as config_lib
+from qsharp_jax.models import layers as layers_lib
+
+
+class Backbone(nn.Module):
+  """Embedding, layers and final norm: tokens in, hidden states out."""
+
+  config: config_lib.DecoderConfig
+
+  def setup(self) -> None:
+    """Declares the embedding tables, the layers and the final norm."""
+    c = self.config
+    table = lambda name, rows, axis: self.param(
+      name,
+      nn.with_logical_partitioning(
+        nn.initializers.normal(0.02), (axis, "embed")
+      ),
+      (rows, c.width),
+      c.param_dtype,
+    )
+    self.embedding = table("embedding", c.vocab_size, "vocab")
+    if c.rope_theta is None:
+      self.positions = table("positions", c.max_length, "positions")
+    # Argument 5 is the number of leaves, a Python int that shapes the program.
+    layer = (
+      nn.remat(layers_lib.Layer, static_argnums=(5,), prevent_cse=True)
+      if c.remat
+      else layers_lib.Layer
+    )
+    self.layers = [layer(c) for _ in range(c.num_layers)]
+    self.final_norm = layers_lib.Norm(c)
+
+  def __call__(
+    self,
+    tokens: Array,
+    positions: Array,
+    *,
+    cache: cache_lib.KVCache | None = None,
+    segments: Array | None = None,
+    num_leaves: int = 0,
+  ) -> tuple[Array, cache_lib.KVCache | None]:
+    """Hidden states of a block of tokens, with or without a cache.
+
+    With a cache, the first T - num_leaves tokens are written into its next
+    slots. The last `num_leaves` tokens are leaves: each sees the cache (those
+    tokens included) and itself, never a sibling, and nothing of it is kept.
+
+    Args:
+      tokens: Shape [B, T], int32.
+      positions: position of each token in its sequence, -1 for padding. Shape
+        [B, T], int32.
+      cache: keys and values of what went before.
+      segments: without a cache, tokens see only their own segment, so that one
+        row can hold several sequences. Shape [B, T], int32.
+      num_leaves: A, a Python int.
+
+    Returns:
+      Hidden states after the final norm, [B, T, D], and the updated cache.
+    """
+    x = self._embed(tokens, positions)
+    theta = (
+      None
+      if self.config.rope_theta is None
+      else rope.angles(self.config, positions)
+    )
+    num_kept = tokens.shape[1] - num_leaves
+    if cache is not None:
+      cache = cache_lib.claim(cache, positions[:, :num_kept])
+    keys_at = positions if cache is None else cache.positions
+    masks = {}
+    slots = []
+    for i, layer in enumerate(self.layers):
+      window = self.config.window(i)
+      if window not in masks:
+        masks[window] = _mask(positions, keys_at, window, segments)
+      old = (
+        None if cache is None else (cache.keys[i], cache.values[i], cache.index)
+      )
+      x, new = layer(x, theta, masks[window], old, num_leaves)
+      slots.append(new)
+    if cache is not None:
+      cache = cache.replace(
+        keys=tuple(k for k, _ in slots),
+        values=tuple(v for _, v in slots),
+        index=cache.index + num_kept,
+      )
+    return self.final_norm(x), cache
+
+  def _embed(self, tokens: Array, positions: Array) -> Array:
+    """Token (and learned position) embeddings. Shape [B, T, D]."""
+    x = self.embedding[tokens]
+    if self.config.rope_theta is None:
+      x = x + self.positions[jnp.maximum(positions, 0)]
+    return nn.with_logical_constraint(
+      x.astype(self.config.dtype), ("batch", "time", "embed_activation")
+    )
+
+
+def _mask(
+  positions: Array, keys_at: Array, window: int | None, segments: Array | None
+) -> Array:
+  mask = attention.causal_mask(positions, keys_at, window)
+  if segments is None:
+    return mask
+  return mask & (segments[:, :, None] == segments[:, None, :])
+
+
+class LanguageModel(nn.Module):
+  """A backbone and its map to next-token logits."""
+
+  config: config_lib.DecoderConfig
+
+  def setup(self) -> None:
+    """Declares the backbone and, where untied, the output table."""
+    c = self.config
+    self.backbone = Backbone(c)
+    if not c.tied_embeddings:
+      self.unembedding = self.param(
+        "unembedding",
+        nn.with_logical_partitioning(
+          nn.initializers.normal(0.02), ("vocab", "embed")
+        ),
+        (c.vocab_size, c.width),
+        c.param_dtype,
+      )
+
+  def __call__(self, tokens: Array, positions: Array, **kwargs):
+    """Logits [B, T, V] (float32) and cache; arguments as `Backbone`."""
+    hidden, cache = self.backbone(tokens, positions, **kwargs)
+    return self.logits(hidden), cache
+
+  def hidden(self, tokens: Array, positions: Array, **kwargs):
+    """Hidden states [B, T, D] and cache; arguments as `Backbone`."""
+    return self.backbone(tokens, positions, **kwargs)
+
+  def logits(self, hidden: Array) -> Array:
+    """Next-token logits [..., V] of hidden states [..., D], float32."""
+    tied = self.config.tied_embeddings
+    table = self.backbone.embedding if tied else self.unembedding
+    return jnp.einsum(
+      "...d,vd->...v",
+      hidden,
+      table.astype(self.config.dtype),
+      preferred_element_type=jnp.float32,
+    )

@@ -1,0 +1,162 @@
+"""One transformer layer: attention and MLP, each behind a norm."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from qsharp_jax.core.arrays import Array
+from qsharp_jax.models import attention, rope
+from qsharp_jax.models import cache as cache_lib
+from qsharp_jax.models import config as config_lib
+
+_ACTIVATIONS = {
+  "silu": jax.nn.silu,
+  "gelu": functools.partial(jax.nn.gelu, approximate=False),
+  "gelu_tanh": functools.partial(jax.nn.gelu, approximate=True),
+  "relu": jax.nn.relu,
+}
+
+# Layer slots of a cache: keys, values, write index; None in a plain forward.
+Slots = tuple[Array, Array, Array] | None
+
+
+class Norm(nn.Module):
+  """RMS or layer normalisation over the last axis, in float32."""
+
+  config: config_lib.DecoderConfig
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    """Normalises `x` [..., C]; same shape and dtype."""
+    c, dtype = self.config, x.dtype
+    x = x.astype(jnp.float32)
+    named = lambda init: nn.with_logical_partitioning(init, ("norm",))
+    if c.norm == "layer":
+      x -= x.mean(-1, keepdims=True)
+    x *= jax.lax.rsqrt(jnp.square(x).mean(-1, keepdims=True) + c.norm_eps)
+    shape = (x.shape[-1],)
+    x *= self.param("scale", named(nn.initializers.ones), shape, c.param_dtype)
+    if c.norm == "layer":
+      x += self.param(
+        "bias", named(nn.initializers.zeros), shape, c.param_dtype
+      )
+    return x.astype(dtype)
+
+
+def dense(
+  config: config_lib.DecoderConfig,
+  features: int | tuple[int, ...],
+  axes: tuple[str, ...],
+  *,
+  use_bias: bool,
+  num_inputs: int = 1,
+) -> nn.DenseGeneral:
+  """A linear map whose kernel dimensions carry the logical names `axes`."""
+  named = nn.with_logical_partitioning
+  return nn.DenseGeneral(
+    features=features,
+    axis=tuple(range(-num_inputs, 0)),
+    use_bias=use_bias,
+    dtype=config.dtype,
+    param_dtype=config.param_dtype,
+    kernel_init=named(nn.initializers.normal(0.02), axes),
+    bias_init=named(nn.initializers.zeros, axes[num_inputs:]),
+  )
+
+
+class Attention(nn.Module):
+  """Grouped-query attention with rotary or no position information."""
+
+  config: config_lib.DecoderConfig
+
+  def setup(self) -> None:
+    """Declares the four projections and the optional query-key norms."""
+    c = self.config
+    project = functools.partial(dense, c, use_bias=c.qkv_bias)
+    keyed = ("embed", "kv_heads", "head")
+    self.query = project(
+      (c.num_heads, c.head_width), ("embed", "heads", "head")
+    )
+    self.key = project((c.num_kv_heads, c.head_width), keyed)
+    self.value = project((c.num_kv_heads, c.head_width), keyed)
+    self.output = dense(
+      c,
+      c.width,
+      ("heads", "head", "embed"),
+      use_bias=c.output_bias,
+      num_inputs=2,
+    )
+    if c.qk_norm:
+      self.query_norm, self.key_norm = Norm(c), Norm(c)
+
+  def __call__(
+    self, x: Array, theta: Array | None, mask: Array, slots: Slots, leaves: int
+  ) -> tuple[Array, tuple[Array, Array] | None]:
+    """Attends; see `Backbone.__call__` for the meaning of leaves."""
+    query, key, value = self.query(x), self.key(x), self.value(x)
+    if self.config.qk_norm:
+      query, key = self.query_norm(query), self.key_norm(key)
+    if theta is not None:
+      query, key = rope.rotate(query, theta), rope.rotate(key, theta)
+    key, value = key.swapaxes(1, 2), value.swapaxes(1, 2)  # [B, G, T, H]
+    if slots is None:
+      return self.output(attention.attend(query, key, value, mask)), None
+    old_keys, old_values, index = slots
+    num_kept = x.shape[1] - leaves
+    # Write first, read after: the buffer is updated in place, never copied.
+    keys = cache_lib.write(old_keys, key[:, :, :num_kept], index)
+    values = cache_lib.write(old_values, value[:, :, :num_kept], index)
+    own = (key[:, :, num_kept:], value[:, :, num_kept:]) if leaves else None
+    mixed = attention.attend(query, keys, values, mask, own)
+    return self.output(mixed), (keys, values)
+
+
+class MLP(nn.Module):
+  """Two-layer perceptron, gated or plain."""
+
+  config: config_lib.DecoderConfig
+
+  def setup(self) -> None:
+    """Declares the projections."""
+    c = self.config
+    inward = functools.partial(
+      dense, c, c.mlp_width, ("embed", "mlp"), use_bias=c.mlp_bias
+    )
+    self.up = inward()
+    if c.gated_mlp:
+      self.gate = inward()
+    self.down = dense(c, c.width, ("mlp", "embed"), use_bias=c.mlp_bias)
+
+  def __call__(self, x: Array) -> Array:
+    """Maps `x` [..., D] to [..., D]."""
+    act = _ACTIVATIONS[self.config.activation]
+    if self.config.gated_mlp:
+      return self.down(act(self.gate(x)) * self.up(x))
+    return self.down(act(self.up(x)))
+
+
+class Layer(nn.Module):
+  """Pre-norm attention and MLP with residual connections."""
+
+  config: config_lib.DecoderConfig
+
+  def setup(self) -> None:
+    """Declares the sub-layers."""
+    c = self.config
+    self.attention = Attention(c)
+    self.attention_norm, self.mlp_norm = Norm(c), Norm(c)
+    self.mlp = MLP(c)
+
+  def __call__(
+    self, x: Array, theta: Array | None, mask: Array, slots: Slots, leaves: int
+  ) -> tuple[Array, tuple[Array, Array] | None]:
+    """Maps hidden states [B, T, D] to [B, T, D] and the updated slots."""
+    mixed, slots = self.attention(
+      self.attention_norm(x), theta, mask, slots, leaves
+    )
+    x = x + mixed
+    x = x + self.mlp(self.mlp_norm(x))
+    x = nn.with_logical_constraint(x, ("batch", "time", "embed_activation"))
+    return x, slots

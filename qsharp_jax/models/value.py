@@ -1,0 +1,106 @@
+"""The value model: a backbone with a head that predicts the reward-to-go."""
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from qsharp_jax.core.arrays import Array
+from qsharp_jax.models import cache as cache_lib
+from qsharp_jax.models import config as config_lib
+from qsharp_jax.models import decoder
+
+
+class ValueModel(nn.Module):
+  """Law of the reward-to-go under the reference, as K logits a token.
+
+  Source: arXiv 2502.20548, section 2.3; V-type and Q-type heads as in its
+  ablation of parameterisations.
+  """
+
+  config: config_lib.DecoderConfig
+  head: config_lib.HeadConfig
+
+  def setup(self) -> None:
+    """Declares backbone and head; zero head = uniform law = no guidance."""
+    c = self.config
+    self.backbone = decoder.Backbone(c)
+    rows, axis = (c.vocab_size, "vocab") if self.head.kind == "q" else (1, None)
+    self.table = self.param(
+      "head",
+      nn.with_logical_partitioning(
+        nn.initializers.zeros, (axis, "atoms", "embed")
+      ),
+      (rows, self.head.num_atoms, c.width),
+      c.param_dtype,
+    )
+
+  def __call__(
+    self, tokens: Array, positions: Array, segments: Array | None = None
+  ) -> Array:
+    """Value logits of every prefix, the prefix ending in the token itself.
+
+    A Q-type head reads position t - 1 and answers for token t; the first token
+    of a sequence therefore has no meaningful value.
+
+    Args:
+      tokens: Shape [B, T], int32.
+      positions: -1 for padding. Shape [B, T], int32.
+      segments: sequences packed in one row. Shape [B, T], int32.
+
+    Returns:
+      Logits, float32. Shape [B, T, K].
+    """
+    hidden, _ = self.backbone(tokens, positions, segments=segments)
+    if self.head.kind == "v":
+      return self._read(hidden, self.table[0])
+    before = jnp.pad(hidden[:, :-1], ((0, 0), (1, 0), (0, 0)))
+    return self._read(before, self.table[tokens])
+
+  def candidate_values(
+    self,
+    newest: Array,
+    position: Array,
+    candidates: Array,
+    cache: cache_lib.KVCache,
+  ) -> tuple[Array, cache_lib.KVCache]:
+    """Value logits of the next-token candidates, in one pass over the weights.
+
+    V-type: the block [newest, c_1 .. c_A], where every candidate is a leaf that
+    sees the prefix, the newest token and itself. Q-type: just the newest token.
+    Either way only the newest token enters the cache.
+
+    Args:
+      newest: last token of each prefix, not yet in the cache. Shape [B].
+      position: its position. Shape [B].
+      candidates: next tokens to score. Shape [B, A].
+      cache: the prefixes without their last token.
+
+    Returns:
+      Logits [B, A, K], float32, and the cache with the newest token.
+    """
+    if self.head.kind == "q":
+      hidden, cache = self.backbone(
+        newest[:, None], position[:, None], cache=cache
+      )
+      return self._read(hidden, self.table[candidates]), cache
+    num_leaves = candidates.shape[1]
+    block = jnp.concatenate([newest[:, None], candidates], axis=1)
+    steps = jnp.minimum(jnp.arange(num_leaves + 1), 1)
+    hidden, cache = self.backbone(
+      block, position[:, None] + steps[None], cache=cache, num_leaves=num_leaves
+    )
+    return self._read(hidden[:, 1:], self.table[0]), cache
+
+  def prefill(
+    self, tokens: Array, positions: Array, cache: cache_lib.KVCache
+  ) -> cache_lib.KVCache:
+    """Writes a block of prompt tokens into the cache."""
+    return self.backbone(tokens, positions, cache=cache)[1]
+
+  def _read(self, hidden: Array, table: Array) -> Array:
+    """Product of hidden [..., D] and a table [..., K, D], float32."""
+    return jnp.einsum(
+      "...d,...kd->...k",
+      hidden,
+      table.astype(self.config.dtype),
+      preferred_element_type=jnp.float32,
+    )
