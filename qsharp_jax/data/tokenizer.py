@@ -1,0 +1,227 @@
+"""One small face for Hugging Face tokenizers, and a trainer of tiny ones."""
+
+import hashlib
+import json
+import logging
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from qsharp_jax.core.errors import InputError
+
+# Groups of up to three digits stand alone, so that a number may be one token
+# and is the same token at the start of a line and after a space.
+_PIECES = (
+  r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+  r"|\s+(?!\S)|\s+"
+)
+_PAD, _END = "<|pad|>", "<|end|>"
+_PROBES = (
+  "Ann has 7 pens. She buys 12 and loses 300.",
+  "12 + 5 = 17\n#### 17",
+  "Convert $\\frac{3}{4}$ to \\boxed{0.75}.",
+  "  two  spaces\n\n\ttab, naïve façade, 数学, 1234567890",
+)
+
+
+class Tokenizer:
+  """Text to token ids and back; nothing is added unless asked for.
+
+  Attributes:
+    hf: the wrapped transformers tokenizer.
+    eos_ids: every id that ends an answer, sorted; a model may have several.
+    bos_ids: what the tokenizer itself puts before a text: () or one id.
+    pad_id: a filler id. Mask by masks, never by it: it may equal an end id.
+    vocab_size: 1 + the largest id in use. Embeddings may have more rows.
+  """
+
+  def __init__(self, hf: Any, *, eos_ids: Iterable[int] = ()):
+    """Wraps a transformers tokenizer.
+
+    Args:
+      hf: the tokenizer.
+      eos_ids: end ids beyond the tokenizer's own.
+
+    Raises:
+      InputError: no end id at all.
+    """
+    own = () if hf.eos_token_id is None else (hf.eos_token_id,)
+    self.hf = hf
+    self.eos_ids = tuple(sorted({*own, *eos_ids}))
+    if not self.eos_ids:
+      raise InputError(
+        "the tokenizer names no end-of-text token; set eos_token in its "
+        "tokenizer_config.json"
+      )
+    self.pad_id = self.eos_ids[0]
+    if hf.pad_token_id is not None:
+      self.pad_id = hf.pad_token_id
+    self.vocab_size = 1 + max(hf.get_vocab().values())
+    with_specials = hf("a").input_ids
+    has_bos = with_specials[:1] == [hf.bos_token_id]
+    self.bos_ids = tuple(with_specials[:1]) if has_bos else ()
+
+  def encode(self, text: str) -> list[int]:
+    """Token ids of a text, no special token added."""
+    return list(self.hf.encode(text, add_special_tokens=False))
+
+  def decode(self, ids: Sequence[int]) -> str:
+    """Text of token ids (a list or an integer array); specials are left out."""
+    return self.hf.decode(
+      [int(i) for i in ids],
+      skip_special_tokens=True,
+      clean_up_tokenization_spaces=False,
+    )
+
+  def fingerprint(self) -> str:
+    """Hash of the ordinary vocabulary and of a few encodings.
+
+    Added (special) tokens stay out: a family renames its reserved ones between
+    releases, and pads its embeddings differently.
+
+    Returns:
+      64 hexadecimal digits.
+    """
+    added = set(self.hf.get_added_vocab())
+    vocab = sorted(
+      (index, token)
+      for token, index in self.hf.get_vocab().items()
+      if token not in added
+    )
+    probes = [self.encode(text) for text in _PROBES]
+    text = json.dumps([vocab, probes])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def load(path: str | pathlib.Path) -> Tokenizer:
+  """Loads a tokenizer; never runs code that comes with it.
+
+  Args:
+    path: a Hugging Face tokenizer folder, or a Hub id.
+
+  Returns:
+    The tokenizer, ending at every end id that `generation_config.json` or
+    `config.json` beside it names.
+
+  Raises:
+    InputError: there is no tokenizer at that place.
+  """
+  auto = _auto_tokenizer()
+  try:
+    hf = auto.from_pretrained(str(path), trust_remote_code=False)
+  except (OSError, ValueError, KeyError, TypeError) as error:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    raise InputError(
+      f"{path}: no tokenizer could be loaded ({reason}); expected a Hugging "
+      "Face tokenizer folder or Hub id"
+    ) from error
+  return Tokenizer(hf, eos_ids=_config_eos_ids(path))
+
+
+def check_same(reference: Tokenizer, value: Tokenizer) -> None:
+  """Makes sure that two tokenizers turn text into the same ids.
+
+  Args:
+    reference: the reference model's tokenizer.
+    value: the value model's tokenizer.
+
+  Raises:
+    InputError: they differ in an ordinary token, in the encoding of a probe
+      text, or in the id of a special token that both name.
+  """
+  ours, theirs = reference.hf.get_added_vocab(), value.hf.get_added_vocab()
+  moved = sorted(t for t in ours.keys() & theirs.keys() if ours[t] != theirs[t])
+  if moved:
+    token = moved[0]
+    raise InputError(
+      f"special token {token!r} is {ours[token]} for the reference and "
+      f"{theirs[token]} for the value model; use models of one family"
+    )
+  if reference.fingerprint() != value.fingerprint():
+    raise InputError(
+      f"the tokenizers differ (reference {reference.vocab_size} ids, value "
+      f"{value.vocab_size}); guidance needs one tokenizer, use models of one "
+      "family"
+    )
+
+
+def train_byte_level_bpe(
+  texts: Iterable[str], *, vocab_size: int, directory: str | pathlib.Path
+) -> Tokenizer:
+  """Trains a byte-level BPE tokenizer and saves it, deterministically.
+
+  Digits form groups of up to three, never glued to a space: numbers in 0..999
+  that are frequent enough become single tokens.
+
+  Args:
+    texts: the corpus.
+    vocab_size: at most this many ids; >= 258, the bytes and two specials.
+    directory: where the Hugging Face tokenizer folder is written.
+
+  Returns:
+    The tokenizer, as `load` reads it back. Id 0 pads, id 1 ends a text.
+
+  Raises:
+    InputError: too small a vocabulary.
+  """
+  if vocab_size < 258:
+    raise InputError(f"vocab_size is {vocab_size}, expected at least 258")
+  import tokenizers
+
+  splits = tokenizers.pre_tokenizers
+  model = tokenizers.Tokenizer(tokenizers.models.BPE())
+  model.pre_tokenizer = splits.Sequence(
+    [
+      splits.Split(tokenizers.Regex(_PIECES), behavior="isolated"),
+      splits.ByteLevel(add_prefix_space=False, use_regex=False),
+    ]
+  )
+  model.decoder = tokenizers.decoders.ByteLevel()
+  trainer = tokenizers.trainers.BpeTrainer(
+    vocab_size=vocab_size,
+    special_tokens=[_PAD, _END],
+    initial_alphabet=sorted(splits.ByteLevel.alphabet()),
+    show_progress=False,
+  )
+  model.train_from_iterator(texts, trainer)
+  _auto_tokenizer()
+  import transformers
+
+  hf = transformers.PreTrainedTokenizerFast(
+    tokenizer_object=model, eos_token=_END, pad_token=_PAD
+  )
+  hf.save_pretrained(str(directory))
+  return load(directory)
+
+
+def _auto_tokenizer() -> Any:
+  """AutoTokenizer, without the advice to install torch."""
+  quiet = lambda record: "PyTorch was not found" not in record.getMessage()
+  logger = logging.getLogger("transformers")
+  logger.addFilter(quiet)
+  try:
+    import transformers
+
+    return transformers.AutoTokenizer
+  finally:
+    logger.removeFilter(quiet)
+
+
+def _config_eos_ids(path: str | pathlib.Path) -> set[int]:
+  """The end ids that the model's configuration files name."""
+  from transformers.utils import hub
+
+  ids = set()
+  for name in ("generation_config.json", "config.json"):
+    file = hub.cached_file(
+      str(path),
+      name,
+      _raise_exceptions_for_missing_entries=False,
+      _raise_exceptions_for_connection_errors=False,
+    )
+    if file is None:
+      continue
+    found = json.loads(pathlib.Path(file).read_text()).get("eos_token_id")
+    if found is not None:
+      ids.update([found] if isinstance(found, int) else found)
+  return ids
