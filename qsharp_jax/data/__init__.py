@@ -1,16 +1,35 @@
-"""Questions in, token batches out; numpy only."""
+"""Questions in, token batches out; numpy only.
 
-from qsharp_jax.data import prompts, sources, tokenizer, word_problems
+`gsm8k_tfds` is imported by itself: it needs the extra `tfds`.
+"""
+
+from qsharp_jax.data import (
+  loader,
+  packing,
+  prompts,
+  sources,
+  splitting,
+  tokenizer,
+  word_problems,
+)
+from qsharp_jax.data.loader import Loader
+from qsharp_jax.data.packing import Packed, Sequence
 from qsharp_jax.data.sources import Question
 from qsharp_jax.data.tokenizer import Tokenizer
 from qsharp_jax.data.word_problems import WordProblems
 
 __all__ = [
+  "Loader",
+  "Packed",
   "Question",
+  "Sequence",
   "Tokenizer",
   "WordProblems",
+  "loader",
+  "packing",
   "prompts",
   "sources",
+  "splitting",
   "tokenizer",
   "word_problems",
 ]

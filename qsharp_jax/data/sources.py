@@ -130,10 +130,16 @@ def from_tfds(data_dir: str | pathlib.Path, *, split: str) -> list[Question]:
     The questions, with the ids of the JSONL files it was built from.
 
   Raises:
-    InputError: nothing prepared there, no such split, or an empty one.
+    InputError: nothing prepared there, no such split, or tensorflow_datasets is
+      not installed.
   """
-  from qsharp_jax.data import gsm8k_tfds
-
+  try:
+    from qsharp_jax.data import gsm8k_tfds
+  except ImportError as error:
+    raise InputError(
+      f"reading {data_dir} needs tensorflow_datasets ({error}); install "
+      "qsharp-jax[tfds]"
+    ) from error
   rows = gsm8k_tfds.read(data_dir, split=split)
   return _not_empty([Question(**row) for row in rows], str(data_dir))
 

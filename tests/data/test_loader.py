@@ -1,0 +1,93 @@
+import collections
+
+import numpy as np
+import pytest
+
+from qsharp_jax.core.errors import InputError
+from qsharp_jax.data import Loader, packing
+
+
+def rows(num):
+  sequences = [
+    packing.Sequence(
+      np.full(4, i + 1, np.int32), np.ones(4, bool), np.full(4, i, np.float32)
+    )
+    for i in range(num)
+  ]
+  return packing.pad(sequences, length=5)
+
+
+def ids(batch):
+  return batch["sequence_ids"][:, 0].tolist()
+
+
+def test_every_row_once_an_epoch_and_padding_at_the_end():
+  loader = Loader(rows(10), batch_size=4, seed=0)
+  assert loader.steps_per_epoch == 3
+  for epoch in range(3):
+    seen = [i for s in range(3) for i in ids(loader.batch(3 * epoch + s))]
+    assert collections.Counter(seen) == {**dict.fromkeys(range(10), 1), -1: 2}
+    assert seen[-2:] == [-1, -1]
+  last = loader.batch(2)
+  for name, padding in packing.PADDING._asdict().items():
+    assert last[name].shape == (4, 5)
+    assert last[name].dtype == padding.dtype
+    assert (last[name][2:] == padding).all()
+
+
+def test_rows_stay_whole():
+  data = rows(6)
+  batch = Loader(data, batch_size=3, seed=1).batch(1)
+  for place, source in enumerate(ids(batch)):
+    for name, field in data._asdict().items():
+      np.testing.assert_array_equal(batch[name][place], field[source])
+
+
+def test_resuming_anywhere_equals_going_through():
+  through = Loader(rows(11), batch_size=4, seed=5)
+  batches = [through.batch(step) for step in range(9)]
+  for step in (8, 0, 4, 5, 2):
+    resumed = Loader(rows(11), batch_size=4, seed=5).batch(step)
+    back = through.batch(step)
+    for name, field in batches[step].items():
+      np.testing.assert_array_equal(resumed[name], field)
+      np.testing.assert_array_equal(back[name], field)
+
+
+def test_epochs_and_seeds_have_their_own_order():
+  def order(seed, epoch):
+    return ids(Loader(rows(50), batch_size=50, seed=seed).batch(epoch))
+
+  orders = [order(0, 0), order(0, 1), order(1, 0), order(1, 1)]
+  assert all(sorted(o) == list(range(50)) for o in orders)
+  assert len(set(map(tuple, orders))) == 4
+
+
+def test_parts_of_all_processes_make_the_batch():
+  whole = Loader(rows(10), batch_size=4, seed=2)
+  for count in (2, 4):
+    parts = [
+      Loader(
+        rows(10), batch_size=4, seed=2, process_index=i, process_count=count
+      )
+      for i in range(count)
+    ]
+    for step in range(6):
+      for name, field in whole.batch(step).items():
+        together = np.concatenate([p.batch(step)[name] for p in parts])
+        np.testing.assert_array_equal(together, field)
+
+
+def test_batches_do_not_share_memory_with_the_data():
+  data = rows(4)
+  Loader(data, batch_size=4, seed=0).batch(0)["tokens"][:] = 99
+  assert data.tokens.max() == 4
+
+
+def test_errors():
+  with pytest.raises(InputError, match="no rows"):
+    Loader(packing.pack([], length=4), batch_size=1, seed=0)
+  with pytest.raises(InputError, match="multiple of the 3 processes"):
+    Loader(rows(4), batch_size=4, seed=0, process_count=3)
+  with pytest.raises(InputError, match="process_index"):
+    Loader(rows(4), batch_size=4, seed=0, process_index=2, process_count=2)

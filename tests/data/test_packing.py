@@ -1,0 +1,113 @@
+import time
+
+import numpy as np
+import pytest
+
+from qsharp_jax.core.errors import InputError
+from qsharp_jax.data import packing
+
+
+def make(size, seed=0, group=0):
+  rng = np.random.default_rng([size, seed])
+  return packing.Sequence(
+    rng.integers(1, 99, size).astype(np.int32),
+    rng.random(size) < 0.5,
+    rng.random(size).astype(np.float32),
+    group,
+  )
+
+
+def unpack(packed):
+  """Cell by cell; returns {sequence id: [(position, token, mask, label)]}."""
+  found = {}
+  for row in range(len(packed.tokens)):
+    for slot in range(packed.tokens.shape[1]):
+      cell = [field[row, slot].item() for field in packed]
+      token, position, segment, mask, label, source = cell
+      if segment == 0:
+        assert cell == [0, -1, 0, False, 0.0, -1]
+        continue
+      found.setdefault((source, row, segment), []).append(
+        (position, token, mask, label)
+      )
+  assert len({key[0] for key in found}) == len(found)  # never cut in two
+  return {key[0]: cells for key, cells in found.items()}
+
+
+@pytest.mark.parametrize("how", [packing.pack, packing.pad])
+def test_round_trip(how):
+  sizes = np.random.default_rng(0).integers(1, 33, 200)
+  sequences = [make(int(n), i) for i, n in enumerate(sizes)]
+  found = unpack(how(sequences, length=32))
+  assert sorted(found) == list(range(200))
+  for index, sequence in enumerate(sequences):
+    assert found[index] == [
+      (i, t, m, x)
+      for i, (t, m, x) in enumerate(
+        zip(*(a.tolist() for a in sequence[:3]), strict=True)
+      )
+    ]
+
+
+def test_by_hand():
+  sequences = [make(2), make(5), make(3), make(6), make(4)]
+  packed = packing.pack(sequences, length=8)
+  # Longest first: 6 opens a row, 5 another, 4 a third; 3 fits best behind 5
+  # (3 left, against 4), and 2 behind 6 (2 left).
+  assert packed.sequence_ids.tolist() == [
+    [3] * 6 + [0] * 2,
+    [1] * 5 + [2] * 3,
+    [4] * 4 + [-1] * 4,
+  ]
+  assert packed.segments.tolist() == [
+    [1] * 6 + [2] * 2,
+    [1] * 5 + [2] * 3,
+    [1] * 4 + [0] * 4,
+  ]
+  assert packed.positions[0].tolist() == [0, 1, 2, 3, 4, 5, 0, 1]
+  assert packed.positions[2].tolist() == [0, 1, 2, 3, -1, -1, -1, -1]
+
+
+def test_types():
+  kinds = [field.dtype for field in packing.pack([make(3)], length=4)]
+  assert kinds == [np.int32, np.int32, np.int32, bool, np.float32, np.int32]
+
+
+def test_one_per_row():
+  sequences = [make(2), make(8), make(1)]
+  padded = packing.pad(sequences, length=8)
+  assert padded.tokens.shape == (3, 8)
+  assert padded.sequence_ids[:, 0].tolist() == [0, 1, 2]
+  assert padded.segments.max() == 1
+
+
+def test_no_sequence_gives_no_row():
+  assert packing.pack([], length=8).tokens.shape == (0, 8)
+
+
+def test_large_packs_fast_tight_and_the_same_twice():
+  sizes = np.random.default_rng(1).integers(10, 300, 100_000)
+  whole = make(300)
+  sequences = [
+    packing.Sequence(whole.tokens[:n], whole.mask[:n], whole.labels[:n])
+    for n in sizes.tolist()
+  ]
+  start = time.monotonic()
+  packed = packing.pack(sequences, length=512)
+  assert time.monotonic() - start < 10
+  assert len(packed.tokens) <= 1.02 * sizes.sum() / 512 + 1
+  assert (packed.segments > 0).sum() == sizes.sum()
+  few = [sequences[i] for i in range(500)]
+  twice = packing.pack(few, length=512), packing.pack(few, length=512)
+  for one, other in zip(*twice, strict=True):
+    np.testing.assert_array_equal(one, other)
+
+
+def test_errors_name_the_sequence():
+  with pytest.raises(InputError, match="sequence 1 has 9 tokens"):
+    packing.pack([make(3), make(9)], length=8)
+  with pytest.raises(InputError, match="sequence 0 has 0 tokens"):
+    packing.pad([make(0)], length=8)
+  broken = make(3)._replace(labels=np.zeros(1, np.float32))
+  with pytest.raises(InputError, match="equal lengths"):
+    packing.pack([broken], length=8)
