@@ -9,11 +9,10 @@ from typing import Any
 
 from qsharp_jax.core.errors import InputError
 
-# Groups of up to three digits stand alone, so that a number may be one token
-# and is the same token at the start of a line and after a space.
+# A number of up to three digits, with the space before it, may be one token.
 _PIECES = (
-  r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
-  r"|\s+(?!\S)|\s+"
+  r"[^\r\n\p{L}\p{N}]?\p{L}+| ?\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+  r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 _PAD, _END = "<|pad|>", "<|end|>"
 _PROBES = (
@@ -150,8 +149,8 @@ def train_byte_level_bpe(
 ) -> Tokenizer:
   """Trains a byte-level BPE tokenizer and saves it, deterministically.
 
-  Digits form groups of up to three, never glued to a space: numbers in 0..999
-  that are frequent enough become single tokens.
+  Digits form groups of up to three, with a space before them if there is one:
+  numbers in 0..999 that are frequent enough become single tokens.
 
   Args:
     texts: the corpus.

@@ -107,7 +107,7 @@ class WordProblems:
 
     Returns:
       The problems. The answer holds one worked step a line, such as
-      "7 + 5 = 12", then "#### 12".
+      "7+5=12", then "#### 12".
 
     Raises:
       InputError: a rate outside 0..1, or fewer than `num` problems to be found.
@@ -174,7 +174,7 @@ class WordProblems:
           ]
         )
       sign = "+" if change > 0 else "-"
-      lines.append(f"{current} {sign} {abs(change)} = {result}")
+      lines.append(f"{current}{sign}{abs(change)}={result}")
       current = result
     return "\n".join([*lines, f"#### {current}"])
 

@@ -27,7 +27,7 @@ def steps(answer):
   worked = []
   for line in lines:
     left, sign, change, result = re.fullmatch(
-      r"(\d+) ([+-]) (\d+) = (\d+)", line
+      r"(\d+)([+-])(\d+)=(\d+)", line
     ).groups()
     worked.append((int(left), sign, int(change), int(result)))
   return worked, int(re.fullmatch(r"#### (\d+)", last)[1])
