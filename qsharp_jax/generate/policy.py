@@ -1,0 +1,91 @@
+"""The guided policy: from reference logits and values to the next-token law."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+from flax import struct
+
+from qsharp_jax import models
+from qsharp_jax.core.arrays import Array
+from qsharp_jax.ops import filtering, guidance
+from qsharp_jax.ops import policy as policy_ops
+
+# (value logits [B, A, K], eta [B, 1]) -> log-weights [B, A]: a pure function,
+# such as `ops.guidance.qsharp_bernoulli` on the only atom.
+Guidance = Callable[[Array, Array], Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+  """A frozen reference model and what guides it. Static: it shapes programs."""
+
+  reference: models.LanguageModel
+  eos_ids: tuple[int, ...]
+  value: models.ValueModel | None = None
+  guidance: Guidance | None = None
+  num_candidates: int = 20  # A: the reference's most likely tokens get values
+  # False: guidance tilts the reference at its sampling temperature, the law
+  # that the values were learnt for. True: guidance is added to raw logits and
+  # divided by the temperature with them, as the paper's public release does.
+  is_guidance_tempered: bool = False
+
+
+@struct.dataclass
+class Controls:
+  """What may differ from row to row without a new program. Each [B]."""
+
+  seeds: Array  # uint32: the row's own random stream
+  eta: Array  # float32, KL weight in reward units; inf = no guidance
+  guided_steps: Array  # int32: from this step on the reference alone decides
+  max_new_tokens: Array  # int32; 0 for a row that only fills the batch
+  temperature: Array  # float32, >= 0
+  top_p: Array  # float32, in (0, 1]
+
+
+@struct.dataclass
+class NextLaw:
+  """Law of the next token, and what it costs."""
+
+  sampled: Array  # [B, V] log-probabilities that the token is drawn from
+  reference: Array  # [B, V] log-probabilities of the reference at temperature
+  kl: Array  # [B] nats, KL(guided || reference) before top-p
+  kl_filtered: Array  # [B] nats, the same after top-p
+
+
+def next_law(
+  ref_logits: Array,
+  candidates: Array,
+  log_weights: Array,
+  controls: Controls,
+  *,
+  is_guidance_tempered: bool = False,
+) -> NextLaw:
+  """Temperature, then guidance, then top-p.
+
+  Args:
+    ref_logits: reference logits. Shape [B, V].
+    candidates: tokens that have a value. Shape [B, A], int32.
+    log_weights: their log-weights. Shape [B, A].
+    controls: per-row temperature and top-p.
+    is_guidance_tempered: see `Policy`.
+
+  Returns:
+    The law to sample from, the reference's, and both divergences.
+
+  Source: arXiv 2502.20548, the induced policy pi^{Z, eta}.
+  """
+  reference = jax.nn.log_softmax(
+    filtering.apply_temperature(ref_logits, controls.temperature)
+  )
+  if is_guidance_tempered:
+    log_weights = log_weights / controls.temperature[:, None]
+  weights = guidance.at_tokens(log_weights, candidates, ref_logits.shape[-1])
+  guided = policy_ops.tilted_log_probs(reference, weights)
+  sampled = filtering.top_p(guided, controls.top_p)
+  return NextLaw(
+    sampled=sampled,
+    reference=reference,
+    kl=policy_ops.kl_divergence(guided, reference),
+    kl_filtered=policy_ops.kl_divergence(sampled, reference),
+  )

@@ -1,0 +1,94 @@
+"""What each kind of training minimises, as a sum and its weight.
+
+An objective maps (params, batch) to the pair (weighted sum of token losses,
+sum of weights). Pairs add up over micro-batches and devices; means of means do
+not.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from qsharp_jax import models
+from qsharp_jax.core.arrays import Array, PyTree
+from qsharp_jax.ops import laws, losses
+
+Batch = Mapping[str, Array]
+Objective = Callable[[PyTree, Batch], tuple[Array, Array]]
+ValueLoss = Literal["bernoulli", "categorical", "squared_error"]
+
+
+def language_model(model: models.LanguageModel) -> Objective:
+  """Next-token loss on the masked tokens, every token of equal weight."""
+
+  def objective(params: PyTree, batch: Batch) -> tuple[Array, Array]:
+    hidden, _ = model.apply(
+      params,
+      batch["tokens"],
+      batch["positions"],
+      segments=batch["segments"],
+      method="hidden",
+    )
+    logits = model.apply(params, hidden[:, :-1], method="logits")
+    token_losses = losses.next_token(logits, batch["tokens"][:, 1:])
+    # The first token of a segment has no predecessor to be predicted from.
+    weights = batch["mask"][:, 1:] & (batch["positions"][:, 1:] > 0)
+    return losses.weighted_sum(token_losses, weights.astype(jnp.float32))
+
+  return objective
+
+
+def value(
+  model: models.ValueModel, *, loss: ValueLoss, atoms: Array | None = None
+) -> Objective:
+  """Maximum likelihood of the reward-to-go, averaged sequence by sequence.
+
+  Args:
+    model: the value model.
+    loss: `bernoulli` for rewards in [0, 1] as probabilities of success,
+      `categorical` for a law on `atoms`, `squared_error` for the mean alone.
+    atoms: support of the categorical law. Shape [K].
+
+  Returns:
+    The objective. Batches carry labels [B, T] (reward-to-go) and mask [B, T]
+    (positions at or after the switch).
+
+  Source: arXiv 2502.20548, Algorithm 1 and section 2.3 (no bootstrapping: the
+  label is the return of a reference roll-out).
+  """
+  token_loss = value_token_loss(loss, atoms)
+
+  def objective(params: PyTree, batch: Batch) -> tuple[Array, Array]:
+    logits = model.apply(
+      params, batch["tokens"], batch["positions"], batch["segments"]
+    )
+    weights = losses.sequence_weights(batch["mask"], batch["segments"])
+    return losses.weighted_sum(token_loss(logits, batch["labels"]), weights)
+
+  return objective
+
+
+def value_token_loss(
+  loss: ValueLoss, atoms: Array | None
+) -> Callable[[Array, Array], Array]:
+  """Loss of value logits [B, T, K] at labels [B, T], one number a token."""
+  if loss == "bernoulli":
+    return lambda logits, labels: losses.bernoulli(logits[..., 0], labels)
+  if loss == "squared_error":
+    return lambda logits, labels: losses.squared_error(logits[..., 0], labels)
+  return lambda logits, labels: losses.categorical(
+    logits, laws.two_hot(labels, atoms)
+  )
+
+
+def value_mean(
+  loss: ValueLoss, atoms: Array | None
+) -> Callable[[Array], Array]:
+  """Mean reward-to-go [...] that value logits [..., K] stand for."""
+  if loss == "bernoulli":
+    return lambda logits: jax.nn.sigmoid(logits[..., 0])
+  if loss == "squared_error":
+    return lambda logits: logits[..., 0]
+  return lambda logits: laws.mean(jax.nn.log_softmax(logits), atoms)

@@ -1,0 +1,120 @@
+"""The train state and the one training step of the project."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from qsharp_jax.core.arrays import Array, PyTree
+from qsharp_jax.training import objectives
+
+
+@struct.dataclass
+class TrainState:
+  """Everything that a step changes."""
+
+  step: Array  # [] int32, optimizer updates done
+  params: PyTree
+  opt_state: PyTree
+
+
+def create(
+  params: PyTree, optimizer: optax.GradientTransformation
+) -> TrainState:
+  """State before the first step."""
+  return TrainState(
+    step=jnp.zeros((), jnp.int32),
+    params=params,
+    opt_state=optimizer.init(params),
+  )
+
+
+def adamw(
+  *,
+  learning_rate: float,
+  num_steps: int,
+  warmup_steps: int = 0,
+  schedule: str = "constant",
+  weight_decay: float = 0.01,
+  clip_norm: float = 1.0,
+) -> optax.GradientTransformation:
+  """AdamW on clipped gradients; `schedule` is `constant` or `cosine` to 10%."""
+  if schedule == "cosine":
+    rate = optax.warmup_cosine_decay_schedule(
+      0.0, learning_rate, warmup_steps, num_steps, 0.1 * learning_rate
+    )
+  else:
+    rate = optax.linear_schedule(
+      learning_rate / (warmup_steps + 1), learning_rate, warmup_steps
+    )
+  return optax.chain(
+    optax.clip_by_global_norm(clip_norm),
+    optax.adamw(rate, b2=0.95, weight_decay=weight_decay),
+  )
+
+
+def make_step(
+  objective: objectives.Objective,
+  optimizer: optax.GradientTransformation,
+  *,
+  num_microbatches: int = 1,
+) -> Callable[
+  [TrainState, objectives.Batch], tuple[TrainState, dict[str, Array]]
+]:
+  """A jitted, state-donating update on one batch.
+
+  The batch is cut into `num_microbatches` along its rows. Their weighted sums
+  of losses and gradients are added before the one division by the total weight,
+  so the update is that of the whole batch however the weights are spread.
+
+  Returns:
+    (state, batch) -> (state, metrics), metrics being `loss`, `grad_norm` and
+    `weight`, float32 scalars.
+  """
+
+  def update(state: TrainState, batch: objectives.Batch):
+    total, weight, grads = _accumulate(
+      objective, state.params, batch, num_microbatches
+    )
+    scale = 1.0 / jnp.maximum(weight, 1e-8)
+    grads = jax.tree.map(lambda g: g * scale, grads)
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    new_state = TrainState(
+      step=state.step + 1,
+      params=optax.apply_updates(state.params, updates),
+      opt_state=opt_state,
+    )
+    metrics = {
+      "loss": total * scale,
+      "grad_norm": optax.global_norm(grads),
+      "weight": weight,
+    }
+    return new_state, metrics
+
+  return jax.jit(update, donate_argnums=0)
+
+
+def _accumulate(
+  objective: objectives.Objective,
+  params: PyTree,
+  batch: objectives.Batch,
+  num_microbatches: int,
+) -> tuple[Array, Array, PyTree]:
+  """Sums of losses, weights and gradients over the micro-batches."""
+  # The weight rides along as auxiliary output: it is not differentiated.
+  value_and_grad = jax.value_and_grad(objective, has_aux=True)
+  if num_microbatches == 1:
+    (total, weight), grads = value_and_grad(params, batch)
+    return total, weight, grads
+  cut = lambda x: x.reshape(num_microbatches, -1, *x.shape[1:])
+
+  def add(sums, micro):
+    (total, weight), grads = value_and_grad(params, micro)
+    return jax.tree.map(jnp.add, sums, (total, weight, grads)), None
+
+  zero = jnp.zeros((), jnp.float32)
+  start = (zero, zero, jax.tree.map(jnp.zeros_like, params))
+  sums, _ = jax.lax.scan(add, start, jax.tree.map(cut, dict(batch)))
+  return sums
