@@ -1,0 +1,114 @@
+r"""The three named graders: (prediction, answer) -> Grade, pure functions.
+
+Each is named after the rule that cuts the answer out of the prediction; report
+which one was used, scores differ between them. The gold answer may be bare
+(`42`, `\frac{1}{2}`), a GSM8K solution ending in `#### 42`, or a MATH solution
+with a box. The reward is 1.0 for a correct answer, else 0.0: no partial credit.
+"""
+
+import dataclasses
+import math
+import numbers
+
+from qsharp_jax.rewards import equivalence, extraction
+
+
+@dataclasses.dataclass(frozen=True)
+class Grade:
+  """What a grader thinks of one prediction.
+
+  Attributes:
+    correct: whether the prediction is right.
+    extracted: the answer cut out of the prediction, None when there is none.
+    reward: the number to learn from; in {0, 1} for the named graders, finite
+      always.
+    error: why there is no honest grade (one line), None when there is one.
+  """
+
+  correct: bool
+  extracted: str | None
+  reward: float
+  error: str | None = None
+
+
+def failed(error: str, extracted: str | None = None) -> Grade:
+  """The grade of a sample that could not be graded: incorrect, reward 0."""
+  line = " ".join(error.split())
+  return Grade(False, extracted, 0.0, line[:300])
+
+
+def strict(prediction: str, answer: str) -> Grade:
+  """Grades the number of the prediction's last `#### N`, exactly."""
+  return _grade_number(extraction.strict(prediction), answer)
+
+
+def flexible(prediction: str, answer: str) -> Grade:
+  """Grades the last number of the prediction, exactly."""
+  return _grade_number(extraction.flexible(prediction), answer)
+
+
+def boxed(prediction: str, answer: str) -> Grade:
+  r"""Grades the last box: equal to the gold as a string or to math-verify.
+
+  Without a time limit of its own: see `equivalence.same_expression`.
+  """
+  extracted = extraction.boxed(prediction)
+  gold = _gold_expression(answer)
+  if gold is None:
+    return failed(f"no gold answer in {answer[-80:]!r}", extracted)
+  if extracted is None:
+    return Grade(False, None, 0.0)
+  correct = extracted == gold or equivalence.same_expression(gold, extracted)
+  return Grade(correct, extracted, float(correct))
+
+
+def as_grade(value: object) -> Grade:
+  """The grade that a user's reward function means by what it returned.
+
+  Args:
+    value: a Grade, or a real number: then the prediction counts as correct
+      from a reward of 1.0 upwards. Return a Grade to say otherwise.
+
+  Returns:
+    The grade; one with an `error` for anything else and for NaN or infinity.
+  """
+  if not isinstance(value, Grade):
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
+      kind = type(value).__name__
+      return failed(f"reward returned {kind}, expected a float or a Grade")
+    value = Grade(float(value) >= 1.0, None, float(value))
+  if not isinstance(value.reward, numbers.Real) or not math.isfinite(
+    value.reward
+  ):
+    return failed(f"reward returned {value.reward!r}, expected a finite number")
+  extracted = None if value.extracted is None else str(value.extracted)
+  return Grade(bool(value.correct), extracted, float(value.reward), value.error)
+
+
+def _grade_number(extracted: str | None, answer: str) -> Grade:
+  gold = _gold_number(answer)
+  if gold is None:
+    return failed(f"not one gold number in {answer[-80:]!r}", extracted)
+  correct = extracted is not None and (
+    extracted == gold or equivalence.same_number(extracted, gold)
+  )
+  return Grade(correct, extracted, float(correct))
+
+
+def _gold_number(answer: str) -> str | None:
+  r"""The number of a gold answer; None rather than one of several.
+
+  Taking the last number of `2\sqrt{3}` or `(3, 4)` would grade in silence
+  against a wrong gold.
+  """
+  gold = extraction.strict(answer)
+  if gold is not None:
+    return gold
+  found = extraction.numbers(extraction.boxed(answer) or answer)
+  return found[0] if len(found) == 1 else None
+
+
+def _gold_expression(answer: str) -> str | None:
+  if "\\boxed" in answer or "\\fbox" in answer:
+    return extraction.boxed(answer)
+  return extraction.strict(answer) or extraction.tidy(answer) or None
