@@ -1,0 +1,148 @@
+"""Log-weights that guidance adds to the reference's log-probabilities.
+
+Every function maps the values of A candidate tokens to log-weights [..., A].
+A token that is not a candidate has log-weight 0. Everywhere `eta` > 0 is the
+KL weight in reward units, one number or [..., 1]; eta = inf gives weights of
+exactly 0, which switches guidance off.
+"""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from qsharp_jax.core import numerics
+from qsharp_jax.core.arrays import Array, ArrayLike
+from qsharp_jax.ops import laws
+
+
+def qsharp_bernoulli(logits: Array, *, eta: ArrayLike) -> Array:
+  """Q# for rewards in {0, 1}: ln(1 - p + p exp(1 / eta)).
+
+  Args:
+    logits: log-odds of success after each candidate. Shape [..., A].
+    eta: KL weight, in reward units. Scalar or [..., 1].
+
+  Returns:
+    Log-weights in [0, 1 / eta], float32. Shape [..., A].
+
+  Source: arXiv 2502.20548, the optimal policy for a Bernoulli law.
+  """
+  logits = logits.astype(jnp.float32)
+  shifted = logits + 1 / _per_row(eta, logits)
+  # The same expression in log-odds, where nothing is exponentiated: exp(1/eta)
+  # overflows below eta = 0.0113.
+  return jax.nn.softplus(shifted) - jax.nn.softplus(logits)
+
+
+def qsharp_categorical(
+  log_probs: Array, atoms: Array, *, eta: ArrayLike
+) -> Array:
+  """Q# for a law on atoms z: ln E[exp(z / eta)].
+
+  Args:
+    log_probs: log-probabilities of the atoms after each candidate, any
+      offset. Shape [..., A, K].
+    atoms: support, in reward units. Shape [K].
+    eta: KL weight, in reward units. Scalar or [..., 1].
+
+  Returns:
+    Log-weights in [min z / eta, max z / eta], float32. Shape [..., A]. Apply
+    `zero_floor` where some tokens are not candidates.
+
+  Source: arXiv 2502.20548, the policy induced by a learned law.
+  """
+  eta = _per_row(eta, log_probs[..., 0])
+  return laws.log_mean_exp(log_probs, atoms, eta=eta)
+
+
+def cd(values: Array, *, eta: ArrayLike) -> Array:
+  """Controlled decoding: the mean over eta.
+
+  Args:
+    values: expected rewards after each candidate. Shape [..., A].
+    eta: KL weight, in reward units. Scalar or [..., 1].
+
+  Returns:
+    Log-weights, float32. Shape [..., A].
+
+  Source: arXiv 2310.17022.
+  """
+  return values.astype(jnp.float32) / _per_row(eta, values)
+
+
+def vas(values: Array, *, eta: ArrayLike) -> Array:
+  """Value-augmented sampling: the mean over eta, centred on the candidates.
+
+  The centring has no effect inside a softmax over the candidates alone. It has
+  one where other tokens keep weight 0: candidates below average then lose to
+  them.
+
+  Args:
+    values: expected rewards after each candidate. Shape [..., A].
+    eta: KL weight, in reward units. Scalar or [..., 1].
+
+  Returns:
+    Log-weights of mean 0, float32. Shape [..., A].
+
+  Source: arXiv 2405.06639.
+  """
+  values = values.astype(jnp.float32)
+  return cd(values - jnp.mean(values, axis=-1, keepdims=True), eta=eta)
+
+
+def fudge(logits: Array, *, strength: ArrayLike) -> Array:
+  """FUDGE: the log-probability of success, times a strength.
+
+  With strength 1 it conditions the reference on success, which is the limit of
+  Q# as eta -> 0.
+
+  Args:
+    logits: log-odds of success after each candidate. Shape [..., A].
+    strength: factor, >= 0; 0 switches guidance off. Scalar or [..., 1].
+
+  Returns:
+    Log-weights <= 0, float32. Shape [..., A]. A token without a candidate's
+    score would outweigh them all: filter such tokens, or apply `zero_floor`.
+
+  Source: arXiv 2104.05218.
+  """
+  log_success = jax.nn.log_sigmoid(logits.astype(jnp.float32))
+  return _per_row(strength, logits) * log_success
+
+
+def zero_floor(weights: Array) -> Array:
+  """Shifts the log-weights so that the least candidate has weight 0.
+
+  An unscored token, whose weight is 0, then counts as the worst candidate
+  instead of being preferred to candidates of negative weight.
+
+  Args:
+    weights: log-weights. Shape [..., A].
+
+  Returns:
+    Log-weights >= 0. Shape [..., A].
+  """
+  return weights - jnp.min(weights, axis=-1, keepdims=True)
+
+
+def at_tokens(weights: Array, candidates: Array, vocab_size: int) -> Array:
+  """Places the candidates' log-weights in the vocabulary, 0 elsewhere.
+
+  Args:
+    weights: log-weights. Shape [..., A].
+    candidates: distinct token of each weight; one that is >= `vocab_size` is
+      dropped. Shape [..., A], integer.
+    vocab_size: V.
+
+  Returns:
+    Log-weights. Shape [..., V].
+  """
+  chex.assert_equal_shape([weights, candidates])
+  zeros = jnp.zeros((*weights.shape[:-1], vocab_size), weights.dtype)
+  return jnp.put_along_axis(
+    zeros, candidates, weights, axis=-1, inplace=False, mode="drop"
+  )
+
+
+def _per_row(parameter: ArrayLike, weights: Array) -> Array:
+  return numerics.per_row(parameter, (*weights.shape[:-1], 1))

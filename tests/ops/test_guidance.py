@@ -1,0 +1,244 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from oracles import differences
+from oracles import policy as oracle
+
+from qsharp_jax.ops import guidance, laws, policy
+
+ETAS = [0.02, 0.1, 1.0, 50.0]
+
+
+def normal(*shape, seed=0):
+  return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def logit(p):
+  return jnp.log(p) - jnp.log1p(-p)
+
+
+def bernoulli_log_probs(logits):
+  """The Bernoulli law written on the atoms {0, 1}."""
+  return jnp.stack(
+    [jax.nn.log_sigmoid(-logits), jax.nn.log_sigmoid(logits)], axis=-1
+  )
+
+
+# Each method as a function of log-odds [..., A] and eta, for what all share.
+METHODS = {
+  "qsharp_bernoulli": guidance.qsharp_bernoulli,
+  "qsharp_categorical": lambda logits, eta: guidance.qsharp_categorical(
+    bernoulli_log_probs(logits), jnp.arange(2.0), eta=eta
+  ),
+  "cd": lambda logits, eta: guidance.cd(jax.nn.sigmoid(logits), eta=eta),
+  "vas": lambda logits, eta: guidance.vas(jax.nn.sigmoid(logits), eta=eta),
+  "fudge": lambda logits, eta: guidance.fudge(logits, strength=1 / eta),
+}
+every_method = pytest.mark.parametrize(
+  "method", [jax.jit(m) for m in METHODS.values()], ids=METHODS.keys()
+)
+
+
+@every_method
+def test_an_infinite_eta_switches_guidance_off_exactly(method):
+  weights = method(10 * normal(3, 20), eta=jnp.inf)
+  np.testing.assert_array_equal(weights, np.zeros((3, 20)))
+
+
+@every_method
+def test_one_eta_per_row_equals_one_eta_at_a_time(method):
+  logits, etas = normal(3, 4), np.array([0.1, 1.0, np.inf], np.float32)
+  together = method(logits, eta=etas[:, None])
+  for row, eta in enumerate(etas):
+    alone = method(logits[row], eta=eta)
+    np.testing.assert_allclose(together[row], alone, rtol=1e-5, atol=1e-6)
+
+
+@every_method
+def test_eta_must_not_spread_along_the_candidates(method):
+  with pytest.raises(ValueError):
+    method(normal(3, 3), eta=np.ones(3))
+
+
+@every_method
+def test_strong_guidance_of_extreme_values_is_finite(method):
+  def total(logits):
+    weights = method(logits, eta=1e-3)
+    return weights.sum(), weights
+
+  slopes, weights = jax.jit(jax.grad(total, has_aux=True))(
+    jnp.array([[-90.0, -5.0, 0.0, 5.0, 90.0]])
+  )
+  assert np.isfinite(weights).all() and np.isfinite(slopes).all()
+
+
+@every_method
+def test_better_candidates_weigh_more(method):
+  weights = method(np.linspace(-8, 8, 9, dtype=np.float32), eta=0.1)
+  assert (np.diff(weights) > 0).all()
+
+
+@pytest.mark.parametrize("eta", ETAS)
+def test_qsharp_bernoulli_matches_the_oracle(eta, staged):
+  logits = 3 * normal(4, 5)
+  weights = staged(lambda x: guidance.qsharp_bernoulli(x, eta=eta))(logits)
+  probs = 1 / (1 + np.exp(-logits.astype(np.float64)))
+  expected = [[oracle.qsharp_bernoulli(p, eta) for p in row] for row in probs]
+  np.testing.assert_allclose(weights, expected, rtol=1e-5, atol=2e-6)
+  assert (weights >= 0).all() and (weights <= 1 / eta * (1 + 1e-6)).all()
+
+
+def test_qsharp_bernoulli_by_hand():
+  # p = 1/2 and exp(1 / eta) = 3: ln(1/2 + 3/2) = ln 2.
+  weight = guidance.qsharp_bernoulli(jnp.array([0.0]), eta=1 / np.log(3))
+  np.testing.assert_allclose(weight, np.log([2.0]), rtol=1e-6)
+
+
+def test_qsharp_bernoulli_at_a_thousandth(staged):
+  probs = jnp.array([1.0 - 1e-6, 0.5, 1e-6])
+  weights = staged(lambda x: guidance.qsharp_bernoulli(x, eta=1e-3))(
+    logit(probs)
+  )
+  np.testing.assert_allclose(weights, 1000 + np.log(probs), rtol=1e-6)
+
+
+@pytest.mark.parametrize("eta", [1e-3, *ETAS])
+def test_categorical_on_two_atoms_is_bernoulli(eta):
+  logits = jnp.array(3 * normal(6, 7))
+  np.testing.assert_allclose(
+    METHODS["qsharp_categorical"](logits, eta=eta),
+    METHODS["qsharp_bernoulli"](logits, eta=eta),
+    rtol=1e-5,
+    atol=1e-5,
+  )
+
+
+def test_categorical_of_a_point_law_is_cd():
+  atoms = laws.support(-1.0, 1.0, 5)
+  values = jnp.array([[-1.0, -0.5, 1.0]])
+  log_probs = jnp.log(laws.two_hot(values, atoms))
+  np.testing.assert_allclose(
+    guidance.qsharp_categorical(log_probs, atoms, eta=0.1),
+    guidance.cd(values, eta=0.1),
+    rtol=1e-6,
+  )
+
+
+def test_gradient_of_qsharp_bernoulli():
+  logits = np.linspace(-3, 3, 5)
+
+  def exact(logits):
+    probs = 1 / (1 + np.exp(-logits))
+    return sum(oracle.qsharp_bernoulli(p, 0.2) for p in probs)
+
+  slopes = jax.grad(lambda x: guidance.qsharp_bernoulli(x, eta=0.2).sum())(
+    jnp.array(logits)
+  )
+  expected = differences.gradient(exact, logits)
+  np.testing.assert_allclose(slopes, expected, atol=1e-5)
+
+
+def test_rare_success_is_told_from_rarer():
+  # At eta = 0.1, p = 1e-3 against 1e-4: Q# tells them apart, CD does not.
+  probs = jnp.array([1e-3, 1e-4])
+  qsharp = guidance.qsharp_bernoulli(logit(probs), eta=0.1)
+  cd = guidance.cd(probs, eta=0.1)
+  assert round(float(jnp.exp(qsharp[0] - qsharp[1])), 1) == 7.2
+  assert round(float(jnp.exp(cd[0] - cd[1])), 3) == 1.009
+
+
+def test_weak_qsharp_is_cd_to_first_order():
+  logits = jnp.array(normal(50))
+  probs = np.array(jax.nn.sigmoid(logits), np.float64)
+  for eta in [10.0, 30.0]:
+    gap = guidance.qsharp_bernoulli(logits, eta=eta) - guidance.cd(
+      jnp.array(probs), eta=eta
+    )
+    # What is left is the second cumulant: half the variance over eta squared.
+    second = probs * (1 - probs) / (2 * eta**2)
+    np.testing.assert_allclose(gap, second, rtol=0.1, atol=5e-7)
+
+
+def test_strong_qsharp_conditions_on_success_and_cd_does_not():
+  ref = np.array([0.7, 0.2, 0.09, 0.01])
+  success = np.array([0.02, 0.1, 0.3, 0.5])
+  overall = ref @ success
+  tilt = lambda weights: policy.tilted_log_probs(jnp.log(ref), weights)
+  log_ref = jnp.log(ref)
+
+  qsharp = tilt(guidance.qsharp_bernoulli(logit(success), eta=1e-3))
+  np.testing.assert_allclose(np.exp(qsharp), ref * success / overall, rtol=1e-4)
+  fudge = tilt(guidance.fudge(logit(success), strength=1.0))
+  np.testing.assert_allclose(qsharp, fudge, atol=1e-4)
+  assert policy.kl_divergence(qsharp, log_ref) <= np.log(1 / overall)
+
+  cd = tilt(guidance.cd(jnp.array(success), eta=1e-3))
+  np.testing.assert_allclose(np.exp(cd), [0, 0, 0, 1], atol=1e-6)
+  assert policy.kl_divergence(cd, log_ref) > np.log(1 / overall)
+
+
+def test_vas_is_cd_inside_a_softmax_over_the_candidates():
+  values, ref_logits = (
+    jax.nn.sigmoid(normal(3, 5)),
+    jnp.array(normal(3, 5, seed=1)),
+  )
+  weights = guidance.vas(values, eta=0.1)
+  np.testing.assert_allclose(weights.mean(-1), np.zeros(3), atol=1e-5)
+  np.testing.assert_allclose(
+    policy.tilted_log_probs(ref_logits, weights),
+    policy.tilted_log_probs(ref_logits, guidance.cd(values, eta=0.1)),
+    atol=1e-5,
+  )
+
+
+def test_vas_demotes_a_candidate_below_average_and_cd_does_not():
+  values, candidates = jnp.array([[0.9, 0.1]]), jnp.array([[0, 1]])
+  ref_logits = jnp.zeros((1, 3))  # the third token is no candidate
+
+  def share_of_the_worse(weights):
+    placed = guidance.at_tokens(weights, candidates, 3)
+    log_probs = policy.tilted_log_probs(ref_logits, placed)[0]
+    return float(log_probs[1] - log_probs[2])
+
+  assert share_of_the_worse(guidance.vas(values, eta=0.1)) < 0
+  assert share_of_the_worse(guidance.cd(values, eta=0.1)) > 0
+
+
+def test_fudge_by_hand():
+  weights = guidance.fudge(jnp.array([0.0, -200.0]), strength=2.0)
+  np.testing.assert_allclose(weights, [-2 * np.log(2), -400], rtol=1e-6)
+
+
+def test_zero_floor_by_hand(staged):
+  weights = jnp.array([[-3.0, -1.0, -2.0], [0.0, 5.0, 4.0]])
+  floored = staged(guidance.zero_floor)(weights)
+  np.testing.assert_array_equal(floored, [[0, 2, 1], [0, 5, 4]])
+
+
+def test_at_tokens_matches_a_loop(staged):
+  rng = np.random.default_rng(7)
+  candidates = np.stack([rng.permutation(11)[:4] for _ in range(6)])
+  weights, candidates = normal(2, 3, 4), candidates.reshape(2, 3, 4)
+  placed = staged(lambda w, c: guidance.at_tokens(w, c, 11))(
+    weights, candidates
+  )
+  expected = np.zeros((2, 3, 11))
+  for b, t, a in np.ndindex(2, 3, 4):
+    expected[b, t, candidates[b, t, a]] = weights[b, t, a]
+  np.testing.assert_allclose(placed, expected)
+
+
+def test_at_tokens_drops_a_token_beyond_the_vocabulary(staged):
+  placed = staged(lambda w, c: guidance.at_tokens(w, c, 3))(
+    jnp.array([1.0, 2.0]), jnp.array([3, 0])
+  )
+  np.testing.assert_array_equal(placed, [2, 0, 0])
+
+
+def test_gradient_of_at_tokens_goes_back_to_each_candidate():
+  scale = jnp.array([1.0, 10.0, 100.0])
+  slopes = jax.grad(
+    lambda w: (guidance.at_tokens(w, jnp.array([2, 0]), 3) * scale).sum()
+  )(jnp.ones(2))
+  np.testing.assert_array_equal(slopes, [100, 1])

@@ -1,0 +1,29 @@
+"""Laws on atoms as dictionaries and sums in float64, one law at a time."""
+
+import math
+
+import numpy as np
+
+
+def two_hot(value, atoms):
+  value = min(max(value, atoms[0]), atoms[-1])
+  law = dict.fromkeys(range(len(atoms)), 0.0)
+  for i in range(len(atoms) - 1):
+    left, right = atoms[i], atoms[i + 1]
+    if left <= value < right or (i == len(atoms) - 2 and value == right):
+      law[i] = (right - value) / (right - left)
+      law[i + 1] = (value - left) / (right - left)
+  return np.array(list(law.values()))
+
+
+def log_mean_exp(probs, atoms, eta):
+  # In linear space: only for eta at which float64 does not overflow.
+  return math.log(
+    sum(p * math.exp(z / eta) for p, z in zip(probs, atoms, strict=True))
+  )
+
+
+def moments(probs, atoms):
+  first = sum(p * z for p, z in zip(probs, atoms, strict=True))
+  second = sum(p * z * z for p, z in zip(probs, atoms, strict=True))
+  return first, second - first**2
