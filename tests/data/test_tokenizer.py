@@ -49,11 +49,12 @@ def test_specials_are_neither_added_nor_shown(own):
   assert (own.pad_id, own.eos_ids, own.bos_ids) == (0, (1,), ())
 
 
-def test_numbers_are_single_tokens_wherever_they_stand(own):
+def test_numbers_are_single_tokens_with_and_without_their_space(own):
   for number in range(21):
-    assert len(own.encode(str(number))) == 1
-    assert len(own.encode(f" {number}")) == 1
-    assert own.encode(f"= {number}\n").count(alone) == 1
+    (alone,) = own.encode(str(number))
+    (spaced,) = own.encode(f" {number}")
+    assert alone != spaced
+    assert own.encode(f"7+5={number}\n").count(alone) >= 1
 
 
 def test_vocab_size_bounds_every_id(own, corpus):
