@@ -1,0 +1,5 @@
+"""Models and train states on disk."""
+
+from qsharp_jax.checkpoint import families, huggingface, name_tables
+
+__all__ = ["families", "huggingface", "name_tables"]

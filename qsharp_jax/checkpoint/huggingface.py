@@ -1,0 +1,359 @@
+"""Models in Hugging Face directories: `config.json` and safetensors."""
+
+import dataclasses
+import itertools
+import json
+import pathlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+from jax.experimental import multihost_utils
+
+from qsharp_jax.checkpoint import families, name_tables, tensor_files
+from qsharp_jax.core.arrays import Array, PyTree
+from qsharp_jax.core.errors import InputError
+from qsharp_jax.models import DecoderConfig, HeadConfig
+
+_HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "merges.txt")
+_VALUE_HEAD = "value_head"  # our own key in config.json
+_CLASSIFIER = "ForSequenceClassification"
+_SHARD_BYTES = 5 * 10**9
+
+
+def resolve(path: str | pathlib.Path) -> pathlib.Path:
+  """A local model directory; the name of a Hub model is downloaded.
+
+  Raises:
+    InputError: no such directory, and no such model on the Hub either.
+  """
+  directory = pathlib.Path(path).expanduser()
+  if directory.is_dir():
+    return directory
+  if directory.exists() or not re.fullmatch(
+    r"[\w-][\w.-]*/[\w-][\w.-]*", str(path)
+  ):
+    raise InputError(
+      f"{path} is no directory; expected a model directory or a Hub name"
+    )
+  import huggingface_hub  # Slow to import and only needed here.
+
+  try:
+    return pathlib.Path(
+      huggingface_hub.snapshot_download(
+        str(path), allow_patterns=list(_HUB_FILES)
+      )
+    )
+  except Exception as error:  # The client raises many unrelated classes.
+    reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
+    raise InputError(
+      f"{path} is no directory and cannot be fetched from the Hub "
+      f"({reason[0]}); check the name"
+    ) from error
+
+
+def read_config(path: str | pathlib.Path) -> dict[str, Any]:
+  """Content of the `config.json` of a directory or Hub model.
+
+  Raises:
+    InputError: no directory, no such file, or not a JSON object.
+  """
+  file = resolve(path) / "config.json"
+  if not file.is_file():
+    raise InputError(f"{file} does not exist; expected a model directory")
+  try:
+    config = json.loads(file.read_text(encoding="utf-8"))
+  except ValueError as error:
+    raise InputError(f"{file} is not JSON: {error}") from error
+  if not isinstance(config, dict):
+    raise InputError(f"{file} is not a JSON object; expected one")
+  return config
+
+
+def saved_head(config: Mapping[str, Any]) -> HeadConfig | None:
+  """Head of a saved value model, None if `config.json` is another model's.
+
+  Reads our own models and sequence classifiers written by transformers.
+  """
+  if _VALUE_HEAD in config:
+    return HeadConfig(**config[_VALUE_HEAD])
+  if any(x.endswith(_CLASSIFIER) for x in config.get("architectures") or ()):
+    num_labels = config.get("num_labels", len(config.get("id2label") or "01"))
+    return HeadConfig("v", num_labels)
+  return None
+
+
+def load_language_model(
+  path: str | pathlib.Path,
+  *,
+  dtype: str = "float32",
+  param_dtype: str = "float32",
+  shardings: PyTree | None = None,
+) -> tuple[DecoderConfig, PyTree]:
+  """Loads a causal language model.
+
+  Args:
+    path: directory or Hub name.
+    dtype: of activations and matrix products.
+    param_dtype: parameters are converted to it.
+    shardings: a NamedSharding for each parameter; each process then reads only
+      its own slices.
+
+  Returns:
+    The config and {"params": ...}, for `LanguageModel.apply`.
+
+  Raises:
+    InputError: an unsupported model; a missing, extra, mis-shaped or unreadable
+      tensor.
+  """
+  raw, directory = read_config(path), resolve(path)
+  config = families.from_hf(raw, dtype=dtype, param_dtype=param_dtype)
+  family = families.family_of(raw)
+  entries = list(name_tables.entries(family, config, None))
+  extra = {"lm_head.weight"} if config.tied_embeddings else set()
+  sources = _sources(
+    directory, family, entries, name_tables.sizes(config), extra
+  )
+  return config, _place(sources, param_dtype, shardings)
+
+
+def load_value_model(
+  path: str | pathlib.Path,
+  *,
+  head: HeadConfig | None = None,
+  q_head: Literal["lm_head", "zeros"] = "lm_head",
+  dtype: str = "float32",
+  param_dtype: str = "float32",
+  shardings: PyTree | None = None,
+) -> tuple[DecoderConfig, HeadConfig, PyTree]:
+  """Loads a saved value model, or starts one from a language model.
+
+  Args:
+    path: directory or Hub name.
+    head: expected of a saved value model, or the new head for a language model;
+      None takes what is saved, or the default head.
+    q_head: start of a new one-atom Q-type head: the language model's output
+      table, or zeros. V-type heads and those with atoms start from zeros, which
+      guide nowhere.
+    dtype: of activations and matrix products.
+    param_dtype: parameters are converted to it.
+    shardings: as in `load_language_model`.
+
+  Returns:
+    The config, the head and {"params": ...}, for `ValueModel.apply`.
+
+  Raises:
+    InputError: as `load_language_model`; or a saved head that is not `head`.
+  """
+  raw, directory = read_config(path), resolve(path)
+  config = families.from_hf(raw, dtype=dtype, param_dtype=param_dtype)
+  family = families.family_of(raw)
+  saved = saved_head(raw)
+  if saved and head and saved != head:
+    raise InputError(f"{path} has {saved}, got {head}; ask for the saved one")
+  head = saved or head or HeadConfig()
+  sizes = name_tables.sizes(config, head)
+  *entries, own = name_tables.entries(family, config, head)
+  is_copied = head == HeadConfig("q", 1) and q_head == "lm_head"
+  if saved:
+    entries.append(own)
+  elif is_copied:
+    entries.append(name_tables.lm_head_as_q_head(family, config))
+  extra = set() if saved else {"lm_head.weight"}
+  sources = _sources(directory, family, entries, sizes, extra)
+  if not saved and not is_copied:
+    sources[own.path] = _zeros(name_tables.shape(own, sizes))
+  return config, head, _place(sources, param_dtype, shardings)
+
+
+def save_language_model(
+  directory: str | pathlib.Path,
+  config: DecoderConfig,
+  params: PyTree,
+  family: str,
+  *,
+  token_ids: Mapping[str, int | list[int]] | None = None,
+  max_shard_bytes: int = _SHARD_BYTES,
+) -> None:
+  """Writes a model that `AutoModelForCausalLM.from_pretrained` loads.
+
+  With several processes all must call it; the first one writes.
+
+  Args:
+    directory: created, or replaced if it holds a model already.
+    config: the decoder's.
+    params: {"params": ...} of a `LanguageModel`.
+    family: one of `families.FAMILIES`.
+    token_ids: `bos_token_id`, `eos_token_id`, `pad_token_id` for config.json.
+    max_shard_bytes: larger models are cut into several files.
+
+  Raises:
+    InputError: `family` cannot express `config`; the directory is not a model.
+  """
+  raw = families.to_hf(config, family) | dict(token_ids or {})
+  architecture = families.FAMILIES[family].architecture
+  raw["architectures"] = [f"{architecture}ForCausalLM"]
+  entries = name_tables.entries(family, config, None)
+  _save(directory, raw, entries, params, max_shard_bytes)
+
+
+def save_value_model(
+  directory: str | pathlib.Path,
+  config: DecoderConfig,
+  head: HeadConfig,
+  params: PyTree,
+  family: str,
+  *,
+  token_ids: Mapping[str, int | list[int]] | None = None,
+  max_shard_bytes: int = _SHARD_BYTES,
+) -> None:
+  """Writes a value model; a V-type one loads in torch as a classifier.
+
+  `AutoModelForSequenceClassification` wants a `pad_token_id` for batches and
+  reads the score of each row's last other token.
+
+  Args:
+    directory: created, or replaced if it holds a model already.
+    config: the decoder's.
+    head: the value head's.
+    params: {"params": ...} of a `ValueModel`.
+    family: one of `families.FAMILIES`.
+    token_ids: `bos_token_id`, `eos_token_id`, `pad_token_id` for config.json.
+    max_shard_bytes: larger models are cut into several files.
+
+  Raises:
+    InputError: `family` cannot express `config`; the directory is not a model.
+  """
+  raw = families.to_hf(config, family) | dict(token_ids or {})
+  raw[_VALUE_HEAD] = dataclasses.asdict(head)
+  if head.kind == "v":
+    architecture = families.FAMILIES[family].architecture
+    raw["architectures"] = [f"{architecture}{_CLASSIFIER}"]
+    labels = {str(k): f"LABEL_{k}" for k in range(head.num_atoms)}
+    raw["id2label"] = labels
+    raw["label2id"] = {label: int(k) for k, label in labels.items()}
+  entries = name_tables.entries(family, config, head)
+  _save(directory, raw, entries, params, max_shard_bytes)
+
+
+Source = tuple[tuple[int, ...], Callable[[name_tables.Index], np.ndarray]]
+
+
+def _sources(
+  directory: pathlib.Path,
+  family: str,
+  entries: list[name_tables.Entry],
+  sizes: name_tables.Sizes,
+  extra: set[str],
+) -> dict[str, Source]:
+  """Shape and lazy reader of every parameter, after checking the files."""
+  files = tensor_files.TensorFiles(directory)
+  prefix = name_tables.prefix(family)
+  is_bare = not any(name.startswith(prefix) for name in files.shapes)
+  in_file = lambda name: name.removeprefix(prefix) if is_bare else name
+  expected = {
+    in_file(entry.name): name_tables.stored_shape(entry, sizes)
+    for entry in entries
+  }
+  _check(directory, files.shapes, expected, extra)
+
+  def source(entry):
+    read = lambda index: files.read(in_file(entry.name), index)
+    return (
+      name_tables.shape(entry, sizes),
+      lambda index: name_tables.read(entry, sizes, index, read),
+    )
+
+  return {entry.path: source(entry) for entry in entries}
+
+
+def _check(
+  directory: pathlib.Path,
+  shapes: Mapping[str, tuple[int, ...]],
+  expected: Mapping[str, tuple[int, ...]],
+  extra: set[str],
+) -> None:
+  """Raises an InputError that names tensors amiss."""
+  missing = sorted(set(expected) - set(shapes))
+  unknown = sorted(
+    name
+    for name in set(shapes) - set(expected) - extra
+    if not name_tables.HARMLESS.search(name)
+  )
+  for kind, names in (("lacks", missing), ("has unexpected", unknown)):
+    if names:
+      more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+      raise InputError(
+        f"{directory} {kind} tensors {', '.join(names[:3])}{more}; expected "
+        "those of its config.json"
+      )
+  for name, shape in expected.items():
+    if shapes[name] != shape:
+      raise InputError(
+        f"{directory}: tensor {name} has shape {shapes[name]}, config.json "
+        f"says {shape}; check that they belong together"
+      )
+
+
+def _zeros(shape: tuple[int, ...]) -> Source:
+  sizes = lambda index: [
+    len(range(*part.indices(size)))
+    for part, size in zip(index, shape, strict=True)
+  ]
+  return shape, lambda index: np.zeros(sizes(index), np.float32)
+
+
+def _place(
+  sources: Mapping[str, Source], param_dtype: str, shardings: PyTree | None
+) -> PyTree:
+  """Reads every parameter onto its devices."""
+  dtype = jnp.dtype(param_dtype)
+  flat = {}
+  if shardings is not None:
+    flat = traverse_util.flatten_dict(shardings["params"], sep="/")
+
+  def place(path: str, source: Source) -> Array:
+    shape, read = source
+    cast = lambda index: read(index).astype(dtype)
+    if shardings is None:
+      return jnp.asarray(cast((slice(None),) * len(shape)))
+    return jax.make_array_from_callback(shape, flat[path], cast)
+
+  params = {path: place(path, source) for path, source in sources.items()}
+  return {"params": traverse_util.unflatten_dict(params, sep="/")}
+
+
+def _save(
+  directory: str | pathlib.Path,
+  raw: dict[str, Any],
+  entries: Iterator[name_tables.Entry],
+  params: PyTree,
+  max_shard_bytes: int,
+) -> None:
+  """Gathers tensor by tensor; the first process writes."""
+  flat = traverse_util.flatten_dict(params["params"], sep="/")
+  name = lambda entry: entry.name
+  groups = itertools.groupby(sorted(entries, key=name), name)
+  tensors = (
+    (name, name_tables.to_stored([(e, _on_host(flat[e.path])) for e in group]))
+    for name, group in groups
+  )
+  if jax.process_index() == 0:
+    tensor_files.write(
+      pathlib.Path(directory), raw, tensors, max_shard_bytes=max_shard_bytes
+    )
+  else:
+    for _ in tensors:  # Gathering needs every process.
+      pass
+  if jax.process_count() > 1:
+    multihost_utils.sync_global_devices("model saved")
+
+
+def _on_host(value: Array) -> np.ndarray:
+  if getattr(value, "is_fully_addressable", True):
+    return np.asarray(value)
+  return multihost_utils.process_allgather(value, tiled=True)
