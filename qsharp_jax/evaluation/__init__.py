@@ -1,0 +1,20 @@
+"""What a policy is worth: accuracy, KL, calibration, intervals, reports."""
+
+from qsharp_jax.evaluation import (
+  accuracy,
+  calibration,
+  intervals,
+  plots,
+  report,
+)
+from qsharp_jax.evaluation.report import Row, Samples
+
+__all__ = [
+  "Row",
+  "Samples",
+  "accuracy",
+  "calibration",
+  "intervals",
+  "plots",
+  "report",
+]

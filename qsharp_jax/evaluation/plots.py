@@ -1,0 +1,335 @@
+"""Accuracy against KL, drawn without a display."""
+
+import dataclasses
+import io
+import itertools
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+# Figure and canvas by hand, not pyplot: no global state, no window system.
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from qsharp_jax.core.errors import InputError
+from qsharp_jax.evaluation import report
+from qsharp_jax.evaluation.report import Row
+
+# Okabe and Ito's palette: told apart by colour-blind readers and in grey.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_MARKERS = ("o", "s", "^", "D", "v", "P")
+_KNOWN = ("qsharp", "cd")
+_NAMES = {"qsharp": "Q#", "cd": "CD", "reference": "Reference"}
+# Where a label may stand: offset from its point in points, price of the
+# distance; the corners first, since lines and intervals leave them free.
+_SPOTS = [
+  (
+    (
+      float(1.25 * radius * np.cos(np.deg2rad(angle))),
+      float(radius * np.sin(np.deg2rad(angle))),
+    ),
+    price,
+  )
+  for radius, price in ((11, 0.0), (15, 0.9), (21, 2.5), (29, 4.5))
+  for angle in (135, 45, 315, 225, 0, 180, 90, 270, 112, 68, 292, 248)
+]
+_REFERENCE_COLOUR = "#333333"
+_FLOOR_COLOUR = "#777777"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Line:
+  label: str
+  colour: str
+  marker: str
+  is_last_round: bool
+  points: Sequence[Mapping[str, Any]]
+
+
+def pareto(
+  rows: Iterable[Row | Mapping[str, Any]], path: str | os.PathLike
+) -> None:
+  """Draws pass@1 against KL: one line per method and round through its etas.
+
+  The KL axis is a square-root scale: it shows 0, and near the reference the
+  floor, d(p || p_ref) ~ (p - p_ref)^2 / (2 p_ref (1 - p_ref)), is straight on
+  it. Rows without a finite pass@1 and KL are left out.
+
+  Args:
+    rows: of a report, as Row or in its JSON form.
+    path: the PNG to write, whole or not at all.
+
+  Raises:
+    InputError: no row has both numbers.
+  """
+  points = [_point(row) for row in rows]
+  points = [p for p in points if np.isfinite([p["kl"], p["pass@1"]]).all()]
+  if not points:
+    raise InputError(
+      "pareto: got no row with a finite pass@1 and kl, expected at least one; "
+      "evaluate first"
+    )
+  figure = Figure(figsize=(7.2, 4.8), dpi=160, layout="constrained")
+  FigureCanvasAgg(figure)
+  axes = figure.add_subplot()
+  _frame(axes, points)
+  labels = []
+  for line in _lines(points):
+    labels += _draw(axes, line)
+  _reference(axes, points)
+  _legend(axes)
+  figure.draw_without_rendering()
+  figure.set_layout_engine("none")
+  _place(axes, labels, points)
+  content = io.BytesIO()
+  figure.savefig(content, format="png")
+  report.replace_file(path, content.getvalue())
+
+
+def _point(row: Row | Mapping[str, Any]) -> dict[str, Any]:
+  row = row.to_dict() if isinstance(row, Row) else dict(row)
+  for key in ("kl", "pass@1"):
+    row[key] = np.nan if row.get(key) is None else float(row[key])
+  low_high = row.get("pass@1_ci95") or (None, None)
+  ends = [row["pass@1"] if end is None else end for end in low_high]
+  row["pass@1_ci95"] = [float(end) for end in ends]
+  return row
+
+
+def _lines(points: Sequence[Mapping[str, Any]]) -> list[_Line]:
+  """One line per method and round, its points by falling eta."""
+  guided = [p for p in points if p["method"] != "reference"]
+  # Q# and CD first, present or not, so that their colours stay put.
+  methods = dict.fromkeys([*_KNOWN, *(p["method"] for p in guided)])
+  lines = []
+  for style, method in enumerate(methods):
+    own = [p for p in guided if p["method"] == method]
+    rounds = sorted({p["round"] for p in own})
+    for index in rounds:
+      suffix = f", round {index}" if len(rounds) > 1 else ""
+      lines.append(
+        _Line(
+          label=_NAMES.get(method, method) + suffix,
+          colour=_COLOURS[style % len(_COLOURS)],
+          marker=_MARKERS[style % len(_MARKERS)],
+          is_last_round=index == rounds[-1],
+          points=sorted(
+            (p for p in own if p["round"] == index),
+            key=lambda p: -np.inf if p["eta"] is None else -p["eta"],
+          ),
+        )
+      )
+  return lines
+
+
+def _frame(axes: Axes, points: Sequence[Mapping[str, Any]]) -> None:
+  right = max(max(p["kl"] for p in points), 0.01) * 1.3
+  ends = [end for p in points for end in p["pass@1_ci95"]]
+  margin = max(0.12 * (max(ends) - min(ends)), 0.01)
+  axes.set_xscale(
+    "function",
+    functions=(
+      lambda kl: np.sign(kl) * np.sqrt(np.abs(kl)),
+      lambda root: np.sign(root) * root**2,
+    ),
+  )
+  # A little below 0, so that the reference is not cut by the frame.
+  axes.set_xlim(-right * 0.04**2, right)
+  axes.set_ylim(max(min(ends) - margin, -0.02), min(max(ends) + margin, 1.02))
+  ticks = _ticks(right)
+  axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+  axes.set_xticks([], minor=True)
+  axes.set_xlabel("KL(policy || reference) per response, nats (√ scale)")
+  axes.set_ylabel("pass@1, 95% interval over questions")
+  axes.grid(color="#e6e6e6", linewidth=0.8)
+  axes.set_axisbelow(True)
+  axes.spines[["top", "right"]].set_visible(False)
+
+
+def _ticks(right: float) -> list[float]:
+  """0 and round numbers, none closer than a fourteenth of the axis."""
+  decades = 10.0 ** np.arange(-6, 8)
+  ticks: list[float] = []
+  for tick in sorted(np.outer(decades, [1, 2, 5]).ravel(), reverse=True):
+    room = np.sqrt(ticks[-1] if ticks else np.inf) - np.sqrt(tick)
+    if tick <= right and min(room, np.sqrt(tick)) > np.sqrt(right) / 14:
+      ticks.append(float(tick))
+  return [0.0, *reversed(ticks)]
+
+
+def _draw(axes: Axes, line: _Line) -> list[tuple[float, float, str, str]]:
+  """Draws one line; returns its labels as (x, y, text, colour)."""
+  middle = np.array([p["pass@1"] for p in line.points])
+  low, high = np.array([p["pass@1_ci95"] for p in line.points]).T
+  axes.errorbar(
+    [p["kl"] for p in line.points],
+    middle,
+    # Rounding can put a mean a hair outside its interval.
+    yerr=np.maximum([middle - low, high - middle], 0),
+    label=line.label,
+    color=line.colour,
+    marker=line.marker,
+    markersize=6,
+    markerfacecolor=line.colour if line.is_last_round else "white",
+    markeredgecolor="white" if line.is_last_round else line.colour,
+    markeredgewidth=0.8,
+    linewidth=1.8 if line.is_last_round else 1.1,
+    elinewidth=1.0 if line.is_last_round else 0.6,
+    capsize=2.5,
+    zorder=3,
+  )
+  _rings(axes, [p for p in line.points if p.get("selected")], line.colour)
+  return [
+    (p["kl"], p["pass@1"], f"{p['eta']:g}", line.colour)
+    for p in line.points
+    if p["eta"] is not None
+  ]
+
+
+def _rings(axes: Axes, selected: Sequence[Mapping[str, Any]], colour) -> None:
+  axes.plot(
+    [p["kl"] for p in selected],
+    [p["pass@1"] for p in selected],
+    linestyle="none",
+    marker="o",
+    markersize=13,
+    markerfacecolor="none",
+    markeredgecolor=colour,
+    markeredgewidth=1.4,
+    zorder=4,
+  )
+
+
+def _reference(axes: Axes, points: Sequence[Mapping[str, Any]]) -> None:
+  """The reference's point and the least KL for each accuracy."""
+  reference = [p for p in points if p["method"] == "reference"]
+  if not reference:
+    return
+  _draw(
+    axes,
+    _Line(_NAMES["reference"], _REFERENCE_COLOUR, "D", True, reference[:1]),
+  )
+  accuracies = np.linspace(0, 1, 1001)
+  floor = np.array(
+    [report.kl_floor(p, reference[0]["pass@1"]) for p in accuracies]
+  )
+  reached = np.isfinite(floor)
+  accuracies, floor = accuracies[reached], floor[reached]
+  axes.plot(
+    floor,
+    accuracies,
+    linestyle=(0, (5, 3)),
+    linewidth=1.3,
+    color=_FLOOR_COLOUR,
+    label="Least KL for each accuracy",
+    zorder=2,
+  )
+  left = axes.get_xlim()[0]
+  axes.fill_betweenx(
+    accuracies, left, floor, color=_FLOOR_COLOUR, alpha=0.09, linewidth=0
+  )
+
+
+def _legend(axes: Axes) -> None:
+  axes.legend(
+    title="numbers: η; ring: selected",
+    title_fontsize="small",
+    fontsize="small",
+    frameon=False,
+    loc="upper left",
+    bbox_to_anchor=(1.0, 1.0),
+    alignment="left",
+  )
+
+
+def _place(
+  axes: Axes,
+  labels: Sequence[tuple[float, float, str, str]],
+  points: Sequence[Mapping[str, Any]],
+) -> None:
+  """Puts each label at the cheapest spot beside its point, far ones on a leash.
+
+  The frame must not move afterwards: obstacles are measured in pixels.
+  """
+  boxes, costs = _obstacles(axes, points)
+  pixel = axes.figure.dpi / 72
+  for x, y, text, colour in labels:
+    # Digits of 8 points are about 5 wide and 7 high.
+    half = np.array([2.6 * len(text) + 1.5, 5.0]) * pixel
+    centre = axes.transData.transform((x, y))
+    spots = [centre + np.array(offset) * pixel for offset, _ in _SPOTS]
+    prices = [
+      far + _cost(axes, np.r_[spot - half, spot + half], boxes, costs)
+      for spot, (_, far) in zip(spots, _SPOTS, strict=True)
+    ]
+    best = int(np.argmin(prices))
+    offset, far = _SPOTS[best]
+    _write(axes, (x, y), text, offset, colour, leash=far > 1)
+    boxes = np.vstack([boxes, [*(spots[best] - half), *(spots[best] + half)]])
+    costs = np.append(costs, 12.0)
+
+
+def _write(axes, place, text, offset, colour, *, leash) -> None:
+  label = axes.annotate(
+    text,
+    place,
+    xytext=offset,
+    textcoords="offset points",
+    ha="center",
+    va="center",
+    fontsize=8,
+    color=colour,
+    zorder=5,
+    path_effects=[patheffects.withStroke(linewidth=2.5, foreground="white")],
+    arrowprops={
+      "arrowstyle": "-",
+      "color": colour,
+      "linewidth": 0.6,
+      "shrinkB": 3,
+    }
+    if leash
+    else None,
+  )
+  label.set_in_layout(False)
+
+
+def _obstacles(
+  axes: Axes, points: Sequence[Mapping[str, Any]]
+) -> tuple[np.ndarray, np.ndarray]:
+  """What a label should not cover: boxes [M, 4] in pixels, price of each."""
+  pixel = axes.figure.dpi / 72
+  boxes, costs = [], []
+
+  def add(low, high, margin, cost):
+    boxes.append(np.r_[low - margin * pixel, high + margin * pixel])
+    costs.append(cost)
+
+  for p in points:
+    middle, low, high = axes.transData.transform(
+      [(p["kl"], end) for end in (p["pass@1"], *p["pass@1_ci95"])]
+    )
+    add(middle, middle, 7.5 if p.get("selected") else 4.0, 12.0)
+    add(low, high, 1.5, 3.0)
+  for drawn in axes.get_lines():
+    if drawn.get_linestyle() == "None":  # The caps of the intervals.
+      continue
+    for start, end in itertools.pairwise(
+      axes.transData.transform(drawn.get_xydata())
+    ):
+      count = max(int(np.hypot(*(end - start)) / (3 * pixel)), 1)
+      for dot in np.linspace(start, end, count, endpoint=False):
+        add(dot, dot, 1.0, 1.0)
+  return np.array(boxes), np.array(costs)
+
+
+def _cost(
+  axes: Axes, box: np.ndarray, boxes: np.ndarray, costs: np.ndarray
+) -> float:
+  overlaps = (box[:2] < boxes[:, 2:]) & (box[2:] > boxes[:, :2])
+  frame = np.ravel(axes.bbox.get_points())
+  outside = (box[:2] < frame[:2]).any() or (box[2:] > frame[2:]).any()
+  return float(costs[overlaps.all(axis=1)].sum() + 50.0 * outside)

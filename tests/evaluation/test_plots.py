@@ -1,0 +1,153 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from matplotlib import image
+from matplotlib.text import Text
+
+from qsharp_jax.core.errors import InputError
+from qsharp_jax.evaluation import plots, report
+
+
+def row(method, eta, kl, accuracy, *, round_index=1, selected=False):
+  interval = [accuracy - 0.02, accuracy + 0.02]
+  return {
+    "method": method,
+    "eta": eta,
+    "round": round_index,
+    "kl": kl,
+    "pass@1": accuracy,
+    "pass@1_ci95": interval,
+    "selected": selected,
+  }
+
+
+def grid():
+  etas = [3, 1, 0.3, 0.1, 0.03]
+  rows = [row("reference", None, 0.0, 0.69, round_index=0)]
+  for method, cost in (("qsharp", 1.0), ("cd", 2.0)):
+    for step, eta in enumerate(etas):
+      accuracy = 0.69 + 0.02 * step
+      kl = cost * 0.02 * 3.0**step
+      rows.append(row(method, eta, kl, accuracy, selected=eta == 0.1))
+  return rows
+
+
+def test_the_picture_has_the_colours_of_what_it_shows(tmp_path):
+  path = tmp_path / "pareto.png"
+  plots.pareto(grid(), path)
+  assert path.stat().st_size > 20_000
+  pixels = np.rint(image.imread(path)[..., :3] * 255).astype(int)
+  for colour in (plots._COLOURS[0], plots._COLOURS[1]):
+    rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    assert (pixels == rgb).all(axis=-1).sum() > 200, colour
+  assert [p.name for p in tmp_path.iterdir()] == ["pareto.png"]
+
+
+def drawn(monkeypatch, tmp_path, rows):
+  """The axes of a plot, caught when the labels are placed."""
+  caught = []
+  place = plots._place
+  monkeypatch.setattr(
+    plots, "_place", lambda *args: (place(*args), caught.append(args[0]))
+  )
+  plots.pareto(rows, tmp_path / "p.png")
+  return caught[0]
+
+
+def test_one_line_per_method_through_its_grid(monkeypatch, tmp_path):
+  axes = drawn(monkeypatch, tmp_path, list(reversed(grid())))
+  names = [container.get_label() for container in axes.containers]
+  assert names == ["Q#", "CD", "Reference"]
+  kl = axes.containers[0].lines[0].get_xdata()
+  np.testing.assert_allclose(kl, [0.02 * 3.0**i for i in range(5)])
+  assert [text.get_text() for text in axes.texts] == [
+    "3",
+    "1",
+    "0.3",
+    "0.1",
+    "0.03",
+  ] * 2
+
+
+def test_the_floor_is_the_binary_relative_entropy(monkeypatch, tmp_path):
+  axes = drawn(monkeypatch, tmp_path, grid())
+  (floor,) = [
+    line for line in axes.lines if line.get_label().startswith("Least")
+  ]
+  x, y = floor.get_data()
+  for accuracy in (0.2, 0.69, 0.9):
+    nearest = np.argmin(abs(y - accuracy))
+    expected = report.kl_floor(y[nearest], 0.69)
+    assert x[nearest] == pytest.approx(expected)
+  assert x[np.argmin(abs(y - 0.69))] == pytest.approx(0, abs=1e-9)
+
+
+def test_labels_do_not_cover_each_other_or_leave_the_frame(
+  monkeypatch, tmp_path
+):
+  rows = grid() + [
+    row("dpo", 0.1, 1.02, 0.751),
+    row("dpo", 0.2, 1.0, 0.75),
+    row("dpo", 0.3, 1.01, 0.749),
+  ]
+  axes = drawn(monkeypatch, tmp_path, rows)
+  # Text's own extent: an annotation's would count the leash too.
+  boxes = [Text.get_window_extent(text) for text in axes.texts]
+  for index, box in enumerate(boxes):
+    assert axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
+    for other in boxes[:index]:
+      assert not box.overlaps(other)
+
+
+def test_rounds_are_lines_of_their_own(monkeypatch, tmp_path):
+  rows = [row("qsharp", 0.1, 1.0, 0.7, round_index=r) for r in (1, 2)]
+  axes = drawn(monkeypatch, tmp_path, rows)
+  names = [container.get_label() for container in axes.containers]
+  assert names == ["Q#, round 1", "Q#, round 2"]
+
+
+@pytest.mark.parametrize(
+  "rows",
+  [
+    [row("reference", None, 0.0, 0.0)],
+    [row("reference", None, 0.0, 1.0), row("cd", 0.1, 0.0, 1.0)],
+    [row("cd", 0.1, 3e-5, 0.5), row("cd", 1.0, None, 0.5)],
+    [row("cd", None, 2e3, 0.5), row("other", 1e-3, 4.0, 0.6)],
+  ],
+)
+def test_odd_reports_are_drawn_too(tmp_path, rows):
+  plots.pareto(rows, tmp_path / "p.png")
+  assert (tmp_path / "p.png").stat().st_size > 10_000
+
+
+def test_rows_of_the_report_are_taken_as_they_are(tmp_path):
+  count = 16
+  samples = report.Samples(
+    question_ids=["a", "b"] * 8,
+    correct=np.arange(count) % 3 == 0,
+    extracted=["1"] * count,
+    kl=np.zeros(count),
+    kl_filtered=np.zeros(count),
+    length=np.ones(count),
+    truncated=np.zeros(count, bool),
+    seconds=1.0,
+  )
+  rows = [report.summarise(samples, method="reference")]
+  plots.pareto(rows, tmp_path / "p.png")
+  assert (tmp_path / "p.png").exists()
+
+
+def test_nothing_to_draw_is_refused(tmp_path):
+  with pytest.raises(InputError, match="no row with a finite"):
+    plots.pareto([row("cd", 0.1, float("nan"), 0.5)], tmp_path / "p.png")
+  assert not list(tmp_path.iterdir())
+
+
+def test_the_room_needs_no_jax_and_no_pyplot():
+  code = (
+    "import sys; from qsharp_jax import evaluation; evaluation.plots;"
+    "sys.exit(any(m in sys.modules for m in ('jax', 'matplotlib.pyplot')))"
+  )
+  assert subprocess.run([sys.executable, "-c", code]).returncode == 0
