@@ -166,7 +166,7 @@ def _draw(axes: Axes, line: _Line) -> list[tuple[float, float, str, str]]:
   middle = np.array([p["pass@1"] for p in line.points])
   low, high = np.array([p["pass@1_ci95"] for p in line.points]).T
   axes.errorbar(
-    [p["kl"] for p in line.points],
+    np.array([p["kl"] for p in line.points]),
     middle,
     # Rounding can put a mean a hair outside its interval.
     yerr=np.maximum([middle - low, high - middle], 0),
