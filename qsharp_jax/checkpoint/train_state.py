@@ -1,0 +1,185 @@
+"""Saving and resuming a run: arrays by Orbax, the bookkeeping as JSON."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Self
+
+import jax
+import orbax.checkpoint as ocp
+from etils import epath
+
+from qsharp_jax.core.arrays import PyTree
+from qsharp_jax.core.errors import InputError
+
+_logger = logging.getLogger(__name__)
+
+
+def abstract(state: PyTree, shardings: PyTree) -> PyTree:
+  """Shapes, dtypes and places of a state: what `restore_latest` wants.
+
+  Args:
+    state: arrays, or their shapes from `jax.eval_shape`.
+    shardings: a sharding per leaf; the mesh need not be the one saved from.
+
+  Returns:
+    The tree with a `jax.ShapeDtypeStruct` per leaf.
+  """
+  return jax.tree.map(
+    lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
+    state,
+    shardings,
+  )
+
+
+class Checkpointer:
+  """The checkpoints of one run, in one directory.
+
+  Saving copies the arrays off the devices, then writes in the background: the
+  state may be donated right after. A failed write is raised by the next call
+  of `save`, `wait` or `close`, so end with `close` or use `with`.
+  """
+
+  def __init__(self, directory: str, *, keep: int, every: int):
+    """Opens or creates the directory.
+
+    Args:
+      directory: local path or bucket address, the same in every process.
+      keep: number of newest checkpoints kept.
+      every: steps between two checkpoints.
+
+    Raises:
+      InputError: `keep` or `every` is below 1.
+    """
+    if keep < 1 or every < 1:
+      raise InputError(
+        f"keep is {keep} and every is {every}, expected both to be at least 1"
+      )
+    self._directory = epath.Path(directory).resolve()
+    self._every = every
+    self._manager = ocp.CheckpointManager(
+      self._directory, options=ocp.CheckpointManagerOptions(max_to_keep=keep)
+    )
+
+  def save(
+    self,
+    step: int,
+    state: PyTree,
+    meta: Mapping[str, Any],
+    *,
+    force: bool = False,
+  ) -> bool:
+    """Saves where `step` is a multiple of `every`; call it after every step.
+
+    Args:
+      step: steps done.
+      state: arrays of any sharding; optax states and random keys, typed or
+        not, are fine.
+      meta: what a resumed run must know beyond arrays, as JSON: examples
+        consumed, hash of the configuration.
+      force: save at any step. For the last one.
+
+    Returns:
+      Whether a checkpoint was begun. Never twice for one step.
+
+    Raises:
+      InputError: the directory holds later steps, so this run did not start
+        from what is there.
+    """
+    if step % self._every and not force:
+      return False
+    newest = self._manager.latest_step()
+    if newest is not None and step <= newest:
+      if step == newest:
+        return False
+      raise InputError(
+        f"cannot save step {step}: {self._directory} already holds step "
+        f"{newest}; resume from it or use an empty directory"
+      )
+    items = ocp.args.Composite(
+      state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(dict(meta))
+    )
+    return self._manager.save(step, args=items, force=True)
+
+  def restore_latest(
+    self, abstract_state: PyTree
+  ) -> tuple[PyTree, dict[str, Any], int] | None:
+    """The newest checkpoint that can be read, or None in a fresh directory.
+
+    A damaged one is named in a warning, set aside under another name (its step
+    will be reached again) and the one before it is used. Half-written ones,
+    left by a crash, are never looked at.
+
+    Args:
+      abstract_state: from `abstract`.
+
+    Returns:
+      State, meta and step.
+
+    Raises:
+      InputError: there are checkpoints and none can be read, which is also
+        what a state of other shapes looks like. Nothing is renamed then.
+    """
+    self.wait()
+    items = ocp.args.Composite(
+      state=ocp.args.StandardRestore(abstract_state),
+      meta=ocp.args.JsonRestore(),
+    )
+    faults = {}
+    for step in sorted(self._manager.all_steps(), reverse=True):
+      try:
+        found = self._manager.restore(step, args=items)
+      except Exception as error:  # each storage layer has errors of its own
+        faults[step] = error
+        _logger.warning(
+          "cannot read checkpoint %s: %s", self._directory / str(step), error
+        )
+        continue
+      self._set_aside(faults)
+      return found.state, found.meta, step
+    if not faults:
+      return None
+    newest, error = next(iter(faults.items()))
+    raise InputError(
+      f"none of the checkpoints {sorted(faults)} in {self._directory} can be "
+      f"read into this state, step {newest} because of "
+      f"{' '.join(str(error).split())[:300]!r}: resume with the configuration "
+      "that wrote them or use an empty directory"
+    ) from error
+
+  def wait(self) -> None:
+    """Returns when everything is written; raises what went wrong meanwhile."""
+    self._manager.wait_until_finished()
+    self._manager.check_for_errors()
+
+  def close(self) -> None:
+    """Waits, raises what went wrong, and ends the background threads."""
+    try:
+      self.wait()
+    finally:
+      self._manager.close()
+
+  def __enter__(self) -> Self:
+    return self
+
+  def __exit__(self, *exception) -> None:
+    self.close()
+
+  def _set_aside(self, steps: Mapping[int, Exception]) -> None:
+    """Renames damaged checkpoints, once every process is done with them."""
+    if not steps:
+      return
+    ocp.utils.sync_global_processes("damaged_checkpoints_read")
+    if jax.process_index() == 0:
+      for step in steps:
+        damaged = self._directory / str(step)
+        damaged.rename(self._free_name(f"{step}.damaged"))
+    ocp.utils.sync_global_processes("damaged_checkpoints_renamed")
+    self._manager.reload()
+
+  def _free_name(self, name: str) -> epath.Path:
+    """A path of that name, numbered if the same step was damaged before."""
+    path, count = self._directory / name, 1
+    while path.exists():
+      count += 1
+      path = self._directory / f"{name}.{count}"
+    return path
