@@ -33,13 +33,27 @@ def run(main: Callable[[list[str]], Any]) -> NoReturn:
 def _parse(argv: list[str]) -> list[str]:
   try:
     rest = flags.FLAGS(argv)
-  # A config file is read while the flags are parsed, and may be missing or
-  # refuse its variant.
-  except (flags.Error, InputError, FileNotFoundError) as error:
-    _refuse(f"{error} (--help lists the flags)")
+  except flags.Error as error:
+    # A config file runs while the flags are parsed; absl wraps its refusal.
+    _refuse(f"{_refusal_behind(error)} (--help lists the flags)")
+  except AttributeError as error:  # ml_collections' way for --config.typo=1
+    _refuse("the config has no field " + str(error).strip('"'))
   if len(rest) > 1:
     _refuse(f"unexpected argument {rest[1]!r}: flags are --name=value")
+  for name in flags.FLAGS:
+    try:  # a config file that is missing raises at its first use, so use it
+      getattr(flags.FLAGS[name].value, "lock", None)
+    except OSError as error:
+      _refuse(f"--{name} does not load: {error}")
   return rest
+
+
+def _refusal_behind(error: BaseException) -> BaseException:
+  """The innermost InputError that led to an error, or the error itself."""
+  found, cause = error, error
+  while cause := cause.__cause__ or cause.__context__:
+    found = cause if isinstance(cause, InputError) else found
+  return found
 
 
 def _refuse(message: str) -> NoReturn:

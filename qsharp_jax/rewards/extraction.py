@@ -31,7 +31,7 @@ _NUMBER = (
 _FREE = re.compile(
   r"(?=[-+\u2212\\$€£.0-9])"  # most positions end here, cheaply
   r"(?<![A-Za-z_^0-9])(?<![0-9]\.)(?<![_^]\{)"
-  r"(?<![A-Za-z0-9_)\]}%^](?=[-+\u2212]))" + _NUMBER
+  r"(?<![)\]}%](?=[-+\u2212]))" + _NUMBER
 )
 _STRICT = re.compile(r"####\s*" + _NUMBER)
 _LATEX_FRACTION = re.compile(

@@ -8,26 +8,16 @@ into each of them.
 """
 
 import collections
-import contextlib
-import json
 import math
-import os
 import selectors
-import signal
-import subprocess
-import sys
 import time
 
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.rewards import graders, registry
 from qsharp_jax.rewards.graders import Grade
+from qsharp_jax.rewards.worker_process import WorkerProcess
 
-_START_LIMIT_S = 120.0  # to import the reward's module, on a busy machine
 _MAX_CHUNK = 256  # tasks
-_CODE = (
-  "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-  "from qsharp_jax.rewards import worker; worker.main(sys.argv[2])"
-)
 
 
 class GradingPool:
@@ -61,7 +51,7 @@ class GradingPool:
     self._reward_name = reward_name
     self._num_workers = num_workers
     self._time_limit_s = time_limit_s
-    self._workers: list[_Worker] = []
+    self._workers: list[WorkerProcess] = []
     self._selector = selectors.DefaultSelector()
 
   def __enter__(self) -> "GradingPool":
@@ -115,7 +105,7 @@ class GradingPool:
   def _hand_out(self, tasks, waiting, chunk: int) -> None:
     """Gives idle workers a chunk each; starts missing workers."""
     while len(self._workers) < min(self._num_workers, len(waiting)):
-      worker = _Worker(self._reward_name)
+      worker = WorkerProcess(self._reward_name)
       self._workers.append(worker)
       self._selector.register(worker.fileno(), selectors.EVENT_READ, worker)
     for worker in list(self._workers):
@@ -146,7 +136,9 @@ class GradingPool:
         reason = f"time limit of {self._time_limit_s:g} s passed"
         self._give_up(worker, reason, grades, waiting)
 
-  def _give_up(self, worker: "_Worker", reason: str, grades, waiting) -> None:
+  def _give_up(
+    self, worker: WorkerProcess, reason: str, grades, waiting
+  ) -> None:
     """Marks the task a worker is in, puts the rest back, ends the worker."""
     self._end(worker)
     if not worker.is_ready:
@@ -158,64 +150,7 @@ class GradingPool:
       grades[worker.todo.popleft()] = graders.failed(reason)
       waiting.extendleft(reversed(worker.todo))
 
-  def _end(self, worker: "_Worker") -> None:
+  def _end(self, worker: WorkerProcess) -> None:
     self._selector.unregister(worker.fileno())
     self._workers.remove(worker)
     worker.kill()
-
-
-class _Worker:
-  """One worker process and what it is busy with.
-
-  Attributes:
-    process: the process.
-    is_ready: whether it has resolved the reward.
-    todo: indices of the tasks it was sent and has not answered, in order.
-    deadline: the monotonic time by which it must answer; inf when idle.
-  """
-
-  def __init__(self, reward_name: str):
-    path = json.dumps([os.path.abspath(folder) for folder in sys.path])
-    self.process = subprocess.Popen(
-      [sys.executable, "-c", _CODE, path, reward_name],
-      stdin=subprocess.PIPE,
-      stdout=subprocess.PIPE,
-      # Its own group: killed with what it started, not hit by Ctrl-C.
-      start_new_session=True,
-    )
-    self.is_ready = False
-    self.todo: collections.deque[int] = collections.deque()
-    self.deadline = time.monotonic() + _START_LIMIT_S
-    self._buffer = b""
-
-  def fileno(self) -> int:
-    return self.process.stdout.fileno()
-
-  def send(self, todo, pairs, time_limit_s: float) -> None:
-    """Sends a chunk; blocks until the worker, which is reading, has it."""
-    self.process.stdin.write(json.dumps(pairs).encode() + b"\n")
-    self.process.stdin.flush()
-    self.todo.extend(todo)
-    self.deadline = time.monotonic() + time_limit_s
-
-  def receive(self, grades, time_limit_s: float) -> bool:
-    """Reads the answers at hand into `grades`; False when the worker died."""
-    data = os.read(self.fileno(), 1 << 18)
-    *lines, self._buffer = (self._buffer + data).split(b"\n")
-    for line in lines:
-      if self.is_ready:
-        grades[self.todo.popleft()] = Grade(*json.loads(line))
-      self.is_ready = True
-    if lines:
-      self.deadline = time.monotonic() + time_limit_s
-    if self.is_ready and not self.todo:
-      self.deadline = math.inf
-    return bool(data)
-
-  def kill(self) -> None:
-    with contextlib.suppress(ProcessLookupError):
-      os.killpg(self.process.pid, signal.SIGKILL)
-    self.process.wait()
-    self.process.stdout.close()
-    with contextlib.suppress(BrokenPipeError):
-      self.process.stdin.close()

@@ -1,0 +1,123 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+LINES = [
+  {"prediction": r"so \boxed{0.5}", "answer": r"\frac{1}{2}", "id": 7},
+  {"prediction": "so 18", "answer": "x #### 18", "note": {"a": [1]}},
+  {"prediction": r"\boxed{é}", "answer": "é"},
+]
+
+
+def grade(*flags, cwd):
+  command = [sys.executable, "-m", "experiments.grade", *flags]
+  return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+
+
+def test_grades_a_file_and_keeps_other_keys(tmp_path):
+  text = "".join(json.dumps(line) + "\n" for line in LINES)
+  (tmp_path / "in.jsonl").write_text(text)
+  done = grade(
+    "--grader=boxed", "--input=in.jsonl", "--output=out.jsonl", cwd=tmp_path
+  )
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.startswith("boxed: 2 of 3 correct (66.67%), 1 without")
+  assert done.stdout.count("\n") == 1
+  out = (tmp_path / "out.jsonl").read_text().splitlines()
+  assert [json.loads(line) for line in out] == [
+    {**LINES[0], "correct": True, "extracted": "0.5"},
+    {**LINES[1], "correct": False, "extracted": None},
+    {**LINES[2], "correct": True, "extracted": "é"},
+  ]
+  names = sorted(path.name for path in tmp_path.iterdir())
+  assert names == ["in.jsonl", "out.jsonl"]
+
+
+@pytest.mark.parametrize(
+  "second_line, says",
+  [
+    (b'{"prediction": "x"}', "in.jsonl:2: no 'answer'"),
+    (b'{"prediction": "x", "answer": 3}', "in.jsonl:2: 'answer' is a int"),
+    (b"{broken", "in.jsonl:2: not a line of JSON"),
+    (b"", "in.jsonl:2: not a line of JSON"),
+    (b"\xff", "in.jsonl:2: not a line of JSON"),
+    (b"[1]", "in.jsonl:2: got a list"),
+  ],
+)
+def test_a_broken_line_is_named(tmp_path, second_line, says):
+  good = b'{"prediction": "1", "answer": "1"}\n'
+  (tmp_path / "in.jsonl").write_bytes(good + second_line + b"\n" + good)
+  (tmp_path / "out.jsonl").write_text("from before")
+  done = grade(
+    "--grader=flexible", "--input=in.jsonl", "--output=out.jsonl", cwd=tmp_path
+  )
+  assert done.returncode == 2
+  assert done.stderr.startswith("error: ") and says in done.stderr
+  assert done.stderr.count("\n") == 1
+  assert (tmp_path / "out.jsonl").read_text() == "from before"
+
+
+@pytest.mark.parametrize(
+  "flags, says",
+  [
+    (["--grader=exact"], "<boxed|flexible|strict>"),
+    (["--grader=strict", "--output=o"], "--input"),
+    (["--grader=strict", "--input=no", "--output=o"], "cannot read --input no"),
+    (["--gradr=strict"], "Unknown command line flag 'gradr'"),
+    (["grader=strict", "--grader=strict", "--input=i", "--output=o"], "unexp"),
+  ],
+)
+def test_wrong_flags_are_one_line_and_exit_code_2(tmp_path, flags, says):
+  done = grade(*flags, cwd=tmp_path)
+  assert done.returncode == 2
+  assert done.stderr.startswith("error: ") and says in done.stderr
+  assert done.stderr.count("\n") == 1
+
+
+CONFIG = """
+from ml_collections import config_dict
+from qsharp_jax.core.errors import InputError
+def get_config(variant="good"):
+  if variant == "bad":
+    raise InputError("no variant bad")
+  return config_dict.ConfigDict({"steps": 1})
+"""
+MAIN = """
+from ml_collections import config_flags
+from experiments import console
+from qsharp_jax.core.errors import InputError
+_CONFIG = config_flags.DEFINE_config_file("config", lock_config=True)
+def main(_):
+  if _CONFIG.value.steps == 2:
+    raise InputError("steps is 2:\\nexpected 1")
+  if _CONFIG.value.steps == 3:
+    raise ValueError("a bug")
+if __name__ == "__main__":
+  console.run(main)
+"""
+
+
+@pytest.mark.parametrize(
+  "flags, code, says",
+  [
+    (["--config=config.py"], 0, ""),
+    (["--config=config.py", "--config.steps=2"], 2, "steps is 2: expected 1"),
+    (["--config=config.py", "--config.steps=3"], 1, "ValueError: a bug"),
+    (["--config=config.py", "--config.steps=x"], 2, "--config.steps=x"),
+    (["--config=config.py", "--config.step=1"], 2, "no field"),
+    (["--config=config.py:bad"], 2, "error: no variant bad"),
+    (["--config=missing.py"], 2, "--config does not load"),
+  ],
+)
+def test_console_tells_mistakes_from_bugs(tmp_path, flags, code, says):
+  (tmp_path / "config.py").write_text(CONFIG)
+  (tmp_path / "main.py").write_text(MAIN)
+  command = [sys.executable, "main.py", *flags]
+  done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+  assert done.returncode == code, done.stderr
+  assert says in done.stderr
+  if code == 2:
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,47 @@
+import pytest
+
+from qsharp_jax.core.errors import InputError
+from qsharp_jax.rewards import graders, registry
+
+
+@pytest.fixture
+def user_module(tmp_path, monkeypatch):
+  code = "answer = 42\ndef length(prediction, gold): return len(prediction)\n"
+  (tmp_path / "registry_user.py").write_text(code)
+  (tmp_path / "registry_broken.py").write_text("import nowhere_to_be_found\n")
+  (tmp_path / "registry_syntax.py").write_text("def f(:\n")
+  monkeypatch.syspath_prepend(tmp_path)
+
+
+def test_names():
+  assert registry.resolve("strict") is graders.strict
+  assert registry.resolve("flexible") is graders.flexible
+  assert registry.resolve("boxed") is graders.boxed
+
+
+def test_dotted_path(user_module):
+  assert registry.resolve("registry_user:length")("abc", "") == 3
+
+
+@pytest.mark.parametrize(
+  "name, says",
+  [
+    ("exact", "boxed, flexible, strict"),
+    ("registry_user.length", "package.module:function"),
+    ("registry_user:", "package.module:function"),
+    (":length", "package.module:function"),
+    ("", "unknown reward"),
+    ("registry_missing:f", "registry_missing"),
+    ("registry_broken:f", "nowhere_to_be_found"),
+    ("registry_syntax:f", "SyntaxError"),
+    ("registry_user:width", "no 'width'"),
+    ("registry_user:answer", "of type int"),
+    ("__main__:f", "module of its own"),
+    ("..relative:f", "does not import"),
+  ],
+)
+def test_refusals_are_one_line_and_say_why(user_module, name, says):
+  with pytest.raises(InputError, match="reward") as caught:
+    registry.resolve(name)
+  assert says in str(caught.value)
+  assert "\n" not in str(caught.value)

@@ -1,0 +1,202 @@
+import math
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from qsharp_jax.core.errors import InputError
+from qsharp_jax.rewards import workers
+from qsharp_jax.rewards.graders import Grade
+
+USER_CODE = r"""
+import os, sys, time
+from qsharp_jax.rewards.graders import Grade
+
+def reward(prediction, answer):
+  if prediction == "sleep":
+    time.sleep(3600)
+  if prediction == "raise":
+    raise KeyError("two\nlines")
+  if prediction == "exit":
+    sys.exit(3)
+  if prediction == "die":
+    os._exit(3)
+  if prediction == "none":
+    return None
+  if prediction == "modules":
+    return Grade("jax" in sys.modules or "numpy" in sys.modules, None, 0.0)
+  if prediction == "noise":
+    print("[true, null, 5.0, null]")
+    os.write(1, b"[true, null, 5.0, null]\n")
+    return float(len(sys.stdin.read()))
+  if prediction == "pid":
+    return Grade(True, str(os.getpid()), 1.0)
+  return float(prediction)
+"""
+
+
+@pytest.fixture
+def user_reward(tmp_path, monkeypatch):
+  (tmp_path / "workers_user.py").write_text(USER_CODE)
+  monkeypatch.syspath_prepend(tmp_path)
+  return "workers_user:reward"
+
+
+def right(reward):
+  return Grade(reward >= 1.0, None, reward)
+
+
+def test_grades_come_back_in_order(user_reward):
+  predictions = [str(i / 8) for i in range(1000)]
+  with workers.GradingPool(user_reward, 2, 30.0) as pool:
+    for count in (1000, 1, 0, 777):
+      grades = pool.grade(predictions[:count], [""] * count)
+      assert grades == [right(i / 8) for i in range(count)]
+
+
+def test_strange_text_survives_the_way(user_reward):
+  predictions = ['#### 1\n"\u2028', "\ud800 #### 2", "#### 3\r\0", "é" * 10**6]
+  with workers.GradingPool("strict", 1, 30.0) as pool:
+    grades = pool.grade(predictions, ["1", "2", "3", "4"])
+  assert [grade.extracted for grade in grades] == ["1", "2", "3", None]
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_one_bad_sample_costs_no_other(user_reward, num_workers):
+  bad = ["sleep", "raise", "nan", "exit", "die", "none", "inf", "sleep"]
+  predictions = [text for i, name in enumerate(bad) for text in (name, str(i))]
+  start = time.monotonic()
+  with workers.GradingPool(user_reward, num_workers, 0.5) as pool:
+    grades = pool.grade(predictions, [""] * len(predictions))
+    again = pool.grade(["2.0"], [""])
+  assert grades[1::2] == [right(float(i)) for i in range(len(bad))]
+  assert again == [right(2.0)]
+  for name, grade in zip(bad, grades[::2], strict=True):
+    assert (grade.correct, grade.extracted, grade.reward) == (False, None, 0.0)
+    assert "\n" not in grade.error, name
+  errors = dict(zip(bad, [grade.error for grade in grades[::2]], strict=True))
+  assert "time limit of 0.5 s" in errors["sleep"]
+  assert "KeyError" in errors["raise"]
+  assert "nan" in errors["nan"]
+  assert "inf" in errors["inf"]
+  assert "SystemExit" in errors["exit"]
+  assert "died" in errors["die"]
+  assert "NoneType" in errors["none"]
+  assert time.monotonic() - start < 15.0
+
+
+def test_the_time_limit_holds_inside_c_code():
+  tower = "9^{9^{9^{9}}}"
+  predictions = ["\\boxed{" + tower + "}", r"\boxed{0.5}"]
+  answers = ["\\frac{" + tower + "}{x} + 1", r"\frac{1}{2}"]
+  with workers.GradingPool("boxed", 1, 1.0) as pool:
+    stuck, fine = pool.grade(predictions, answers)
+  assert not stuck.correct and "time limit" in stuck.error
+  assert fine == Grade(True, "0.5", 1.0)
+
+
+def test_a_pool_works_off_the_main_thread():
+  grades = []
+
+  def grade():
+    with workers.GradingPool("boxed", 1, 30.0) as pool:
+      grades.extend(pool.grade([r"\boxed{0.5}"], [r"\frac{1}{2}"]))
+
+  thread = threading.Thread(target=grade)
+  thread.start()
+  thread.join()
+  assert grades == [Grade(True, "0.5", 1.0)]
+
+
+def test_workers_import_neither_jax_nor_numpy_and_prints_do_no_harm(
+  user_reward, capfd
+):
+  with workers.GradingPool(user_reward, 1, 30.0) as pool:
+    grades = pool.grade(["modules", "noise", "2.0"], [""] * 3)
+  assert [grade.correct for grade in grades] == [False, False, True]
+  assert [grade.reward for grade in grades] == [0.0, 0.0, 2.0]
+  assert [grade.error for grade in grades] == [None] * 3
+  captured = capfd.readouterr()
+  assert captured.out == ""
+  assert captured.err.count("5.0") == 2
+
+
+def test_processes_start_with_the_first_grade_and_end_with_the_context(
+  user_reward,
+):
+  with workers.GradingPool(user_reward, 1, 30.0) as pool:
+    assert pool._workers == []
+    (first,) = pool.grade(["pid"], [""])
+    (second,) = pool.grade(["pid"], [""])
+    assert first == second  # the same process
+    os.kill(int(first.extracted), 0)  # alive
+  with pytest.raises(ProcessLookupError):
+    os.kill(int(first.extracted), 0)
+
+
+def test_a_worker_that_died_between_calls_is_replaced(user_reward):
+  with workers.GradingPool(user_reward, 1, 30.0) as pool:
+    (grade,) = pool.grade(["pid"], [""])
+    os.kill(int(grade.extracted), 9)
+    pool._workers[0].process.wait()
+    grades = pool.grade(["1.0", "2.0"], [""] * 2)
+  assert grades == [right(1.0), right(2.0)]
+
+
+def test_an_interrupted_grade_leaves_no_answers_behind(
+  user_reward, monkeypatch
+):
+  with workers.GradingPool(user_reward, 1, 30.0) as pool:
+    pool.grade(["1.0"], [""])
+    with monkeypatch.context() as patch:
+      patch.setattr(pool, "_collect", lambda *_: (_ for _ in ()).throw(OSError))
+      with pytest.raises(OSError):
+        pool.grade(["3.0"] * 8, [""] * 8)
+    assert pool.grade(["2.0"], [""]) == [right(2.0)]
+
+
+def test_a_module_the_workers_cannot_import_is_reported_not_retried(
+  user_reward, monkeypatch, tmp_path
+):
+  pool = workers.GradingPool(user_reward, 1, 30.0)
+  (tmp_path / "workers_user.py").write_text("raise OSError('gone')")
+  with pytest.raises(RuntimeError, match="did not start"):
+    pool.grade(["1.0"], [""])
+  assert pool._workers == []
+
+
+def test_refusals():
+  with pytest.raises(InputError, match="num_workers"):
+    workers.GradingPool("strict", 0, 1.0)
+  for limit in (0.0, -1.0, math.nan):
+    with pytest.raises(InputError, match="time_limit_s"):
+      workers.GradingPool("strict", 1, limit)
+  with pytest.raises(InputError, match="unknown reward"):
+    workers.GradingPool("exact", 1, 1.0)
+  with pytest.raises(InputError, match="2 predictions and 1 answers"):
+    workers.GradingPool("strict", 1, 1.0).grade(["", ""], [""])
+
+
+def test_cheap_grades_are_fast():
+  solution = "She makes 9 * 2 = $<<9*2=18>>18 every day.\n" * 5 + "#### 18"
+  with workers.GradingPool("flexible", 1, 30.0) as pool:
+    pool.grade([solution], [solution])
+    start = time.monotonic()
+    pool.grade([solution] * 10_000, [solution] * 10_000)
+    rate = 10_000 / (time.monotonic() - start)
+  # 20,000 a second on an idle core; a loaded machine gets some slack here.
+  assert rate > 5_000
+
+
+def test_the_room_imports_neither_jax_nor_sympy():
+  code = (
+    "import sys, qsharp_jax.rewards, qsharp_jax.rewards.worker; "
+    "print({'jax', 'numpy', 'sympy'} & set(sys.modules))"
+  )
+  done = subprocess.run(
+    [sys.executable, "-c", code], capture_output=True, text=True, check=True
+  )
+  assert done.stdout.strip() == "set()"
