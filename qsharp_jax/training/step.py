@@ -41,6 +41,8 @@ def adamw(
   clip_norm: float = 1.0,
 ) -> optax.GradientTransformation:
   """AdamW on clipped gradients; `schedule` is `constant` or `cosine` to 10%."""
+  # A run of a few steps, as in a trial, may be shorter than its warm-up.
+  warmup_steps = min(warmup_steps, num_steps - 1)
   if schedule == "cosine":
     rate = optax.warmup_cosine_decay_schedule(
       0.0, learning_rate, warmup_steps, num_steps, 0.1 * learning_rate

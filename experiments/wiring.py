@@ -1,0 +1,230 @@
+"""From a config to the pieces of a run: the only reader of configs."""
+
+import dataclasses
+
+import jax
+import ml_collections
+
+from experiments import methods
+from qsharp_jax import data, generate, models, pipeline, rewards, rollout
+from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.core import seeds
+from qsharp_jax.core.errors import InputError
+from qsharp_jax.ops import laws
+from qsharp_jax.sharding import mesh as mesh_lib
+
+
+def check(config: ml_collections.ConfigDict) -> None:
+  """Refuses numbers that mean nothing, before any work is done.
+
+  Raises:
+    InputError: says which field, and what it should be.
+  """
+  etas = [config.rounds.eta, *config.evaluation.etas]
+  if not config.evaluation.etas or min(etas) <= 0:
+    raise InputError(
+      f"eta is {min(etas)}; expected > 0 (the KL weight, in reward units) in "
+      "rounds.eta and in every entry of evaluation.etas"
+    )
+  least = {
+    "rounds.num_rounds": 1,
+    "rounds.num_samples": 2,
+    "evaluation.num_samples": 1,
+    "data.num_validation": 1,
+    "sampling.max_new_tokens": 1,
+  }
+  for name, bound in least.items():
+    section, field = name.split(".")
+    value = config[section][field]
+    if value < bound:
+      raise InputError(f"{name} is {value}; expected at least {bound}")
+  if config.sampling.temperature <= 0 or not 0 < config.sampling.top_p <= 1:
+    raise InputError(
+      f"sampling.temperature is {config.sampling.temperature} and top_p "
+      f"{config.sampling.top_p}; expected > 0 and in (0, 1]"
+    )
+
+
+def layout(config: ml_collections.ConfigDict) -> pipeline.Layout:
+  """A mesh over all devices; a 0 in the shape stands for all that is left."""
+  shape = list(config.mesh)
+  if 0 in shape:
+    rest = max(1, shape[0] or 1) * max(1, shape[1]) * max(1, shape[2])
+    shape[shape.index(0)] = max(1, jax.device_count() // rest)
+  return pipeline.Layout(mesh_lib.make_mesh(tuple(shape)))
+
+
+def words(config: ml_collections.ConfigDict) -> data.WordProblems:
+  """The generator of word problems."""
+  own = config.pretrain
+  return data.WordProblems(
+    num_steps=(own.num_steps, own.num_steps), max_value=own.max_value
+  )
+
+
+def questions(
+  config: ml_collections.ConfigDict,
+) -> dict[str, list[data.Question]]:
+  """Questions of the three splits; validation comes out of training."""
+  own = config.data
+  if own.source == "words:":
+    test = words(config).generate(own.num_test, seed=config.seed)
+    train = words(config).generate(
+      own.num_train + own.num_validation,
+      seed=config.seed + 1,
+      exclude={question.question for question in test},
+    )
+  else:
+    read = lambda split: data.sources.load(
+      own.source,
+      split=split,
+      question_key=own.question_key,
+      answer_key=own.answer_key,
+    )
+    train, test = read("train"), read("test")
+  train, validation = data.splitting.by_question(
+    train,
+    validation=min(1.0, own.num_validation / len(train)),
+    seed=config.seed,
+  )
+  cut = lambda questions, num: questions[:num] if num else questions
+  return {
+    "train": cut(train, own.num_train),
+    "validation": validation,
+    "test": cut(test, own.num_test),
+  }
+
+
+def task(
+  config: ml_collections.ConfigDict,
+  tokenizer: data.Tokenizer,
+  pool: rewards.GradingPool,
+) -> pipeline.Task:
+  """Prompts and gold answers of the three splits."""
+  problem = lambda question: rollout.Problem(
+    question.id,
+    data.prompts.render(question.question, tokenizer, style=config.data.prompt),
+    question.answer,
+  )
+  splits = {
+    name: [problem(question) for question in found]
+    for name, found in questions(config).items()
+  }
+  return pipeline.Task(**splits, decode=tokenizer.decode, grade=pool.grade)
+
+
+def critic(
+  config: ml_collections.ConfigDict, start: str
+) -> tuple[pipeline.Critic, str]:
+  """The value model's shape, and its family; no weights are read yet."""
+  hf_config = huggingface.read_config(start)
+  own = config.value
+  head = models.HeadConfig(own.head, own.num_atoms)
+  atoms = None
+  if own.loss == "categorical":
+    atoms = laws.support(own.v_min, own.v_max, own.num_atoms)
+  decoder = huggingface.families.from_hf(hf_config, dtype=config.dtype)
+  model = models.ValueModel(decoder, head)
+  return pipeline.Critic(model, own.loss, atoms), hf_config["model_type"]
+
+
+def players(
+  config: ml_collections.ConfigDict,
+  tokenizer: data.Tokenizer,
+  where: pipeline.Layout,
+) -> pipeline.Players:
+  """Loads the reference; shapes the value model."""
+  start = config.value.start or config.reference
+  if start != config.reference:
+    data.tokenizer.check_same(tokenizer, data.tokenizer.load(start))
+  found, family = critic(config, start)
+  hf_config = huggingface.read_config(config.reference)
+  decoder = huggingface.families.from_hf(hf_config, dtype=config.dtype)
+  reference = models.LanguageModel(decoder)
+  _, params = huggingface.load_language_model(
+    config.reference,
+    dtype=config.dtype,
+    param_dtype=config.dtype,
+    shardings=where.for_decoding(reference),
+  )
+  policy = generate.Policy(
+    reference=reference,
+    eos_ids=tokenizer.eos_ids,
+    value=found.model,
+    guidance=methods.select(found, (config.rounds.method,))[
+      config.rounds.method
+    ],
+    num_candidates=config.sampling.num_candidates,
+    is_guidance_tempered=config.sampling.is_guidance_tempered,
+  )
+  return pipeline.Players(policy, params, found, start, family)
+
+
+def sampling(config: ml_collections.ConfigDict) -> generate.Sampling:
+  """How to sample."""
+  own = config.sampling
+  return generate.Sampling(
+    temperature=own.temperature,
+    top_p=own.top_p,
+    max_new_tokens=own.max_new_tokens,
+    batch_size=own.batch_size,
+    prompt_bucket=own.prompt_bucket,
+  )
+
+
+def run(
+  config: ml_collections.ConfigDict,
+  workdir: pipeline.Workdir,
+  pool: rewards.GradingPool,
+  where: pipeline.Layout,
+) -> pipeline.Run:
+  """Everything of one run, models loaded."""
+  tokenizer = data.tokenizer.load(config.reference)
+  rounds = config.rounds.to_dict()
+  rounds.pop("method")
+  return pipeline.Run(
+    task=task(config, tokenizer, pool),
+    players=players(config, tokenizer, where),
+    rounds=pipeline.Rounds(**rounds, seed=config.seed),
+    sampling=sampling(config),
+    fit=pipeline.Fit(**config.fit, seed=config.seed),
+    layout=where,
+    workdir=workdir,
+  )
+
+
+def evaluation(
+  config: ml_collections.ConfigDict, found: pipeline.Critic
+) -> pipeline.Evaluation:
+  """What to compare."""
+  own = config.evaluation
+  return pipeline.Evaluation(
+    methods.select(found, tuple(own.methods)),
+    tuple(own.etas),
+    own.num_samples,
+    seeds.stable_seed("evaluation", config.seed),
+  )
+
+
+def tiny_llama(
+  config: ml_collections.ConfigDict, tokenizer: data.Tokenizer
+) -> models.DecoderConfig:
+  """The reference that the tiny variants train."""
+  own = config.pretrain
+  return models.DecoderConfig(
+    vocab_size=tokenizer.vocab_size,
+    width=own.width,
+    num_layers=own.num_layers,
+    num_heads=own.num_heads,
+    num_kv_heads=own.num_heads,
+    head_width=own.width // own.num_heads,
+    mlp_width=3 * own.width,
+    max_length=128,
+  )
+
+
+def pretraining_fit(config: ml_collections.ConfigDict) -> pipeline.Fit:
+  """How that reference is trained."""
+  names = {field.name for field in dataclasses.fields(pipeline.Fit)}
+  own = {k: v for k, v in config.pretrain.items() if k in names}
+  return pipeline.Fit(schedule="cosine", seed=config.seed, **own)

@@ -1,0 +1,235 @@
+"""Algorithm 1 of arXiv 2502.20548: collect, aggregate, train, repeat."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+from tqdm import auto as tqdm
+
+from qsharp_jax import generate, rollout, training
+from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.core import files
+from qsharp_jax.core.arrays import PyTree
+from qsharp_jax.core.errors import InputError
+from qsharp_jax.pipeline import fitting, held_out, labelled
+from qsharp_jax.pipeline import layout as layout_lib
+from qsharp_jax.pipeline import workdir as workdir_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+  """Problems with their prompts, and how a completion is graded."""
+
+  train: Sequence[rollout.Problem]
+  validation: Sequence[rollout.Problem]
+  test: Sequence[rollout.Problem]
+  decode: Callable[[list[int]], str]
+  grade: rollout.collect.Grade
+
+
+@dataclasses.dataclass(frozen=True)
+class Players:
+  """The frozen reference and the value model that guides it."""
+
+  policy: generate.Policy  # with the value model and the roll-in's guidance
+  reference_params: PyTree  # placed for decoding
+  critic: held_out.Critic
+  start: str  # directory or hub id that the value model starts from
+  family: str  # of the value model, for export
+  q_head: str = "lm_head"
+
+
+@dataclasses.dataclass(frozen=True)
+class Rounds:
+  """How rounds are made; the defaults are the paper's."""
+
+  num_rounds: int = 2
+  num_samples: int = 16
+  eta: float = 0.1  # of the guided roll-in, KL weight in reward units
+  rule: rollout.switch.Rule = "response"
+  is_warm: bool = False  # go on from the last round instead of starting anew
+  seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """One run: everything that its stages share."""
+
+  task: Task
+  players: Players
+  rounds: Rounds
+  sampling: generate.Sampling
+  fit: fitting.Fit
+  layout: layout_lib.Layout
+  workdir: workdir_lib.Workdir
+
+  def directory(self, round_index: int) -> pathlib.Path:
+    """Where a round keeps its rollouts and its value model."""
+    return self.workdir.path / f"round_{round_index}"
+
+  def sampler(
+    self, value_params: PyTree | None, guidance: generate.Guidance | None = None
+  ) -> rollout.Sampler:
+    """Samples with the given values, or with the reference alone."""
+    policy = self.players.policy
+    params = {"reference": self.players.reference_params}
+    if value_params is None:
+      policy = dataclasses.replace(policy, value=None, guidance=None)
+    else:
+      params["value"] = value_params
+    if guidance is not None:
+      policy = dataclasses.replace(policy, guidance=guidance)
+    return rollout.Sampler(
+      policy=policy,
+      params=params,
+      sampling=self.sampling,
+      decode=self.task.decode,
+      grade=self.task.grade,
+      place=self.layout.place,
+    )
+
+
+def learn(run: Run) -> None:
+  """Trains the value model, round after round."""
+  for round_index in range(1, run.rounds.num_rounds + 1):
+    collect(run, round_index)
+    train(run, round_index)
+
+
+def collect(run: Run, round_index: int) -> None:
+  """Rolls in with the latest guided policy and out with the reference."""
+  problems = [*run.task.train, *run.task.validation]
+  with run.workdir.stage(f"collect_{round_index}") as is_due:
+    if not is_due:
+      return
+    plan = rollout.Plan(
+      num_samples=run.rounds.num_samples, seed=run.rounds.seed + round_index
+    )
+    values = None
+    if round_index > 1:
+      # Round 1 has no values yet: roll-in and roll-out are one plain rollout.
+      values = load_values(run, round_index - 1)
+      plan = dataclasses.replace(
+        plan,
+        eta=run.rounds.eta,
+        rule=run.rounds.rule,
+        horizon=_mean_length(run, round_index - 1),
+      )
+    store = run.directory(round_index) / "rollouts"
+    sample_all(run, run.sampler(values), problems, plan, store)
+
+
+def sample_all(
+  run: Run,
+  sampler: rollout.Sampler,
+  problems: Sequence[rollout.Problem],
+  plan: rollout.Plan,
+  store: pathlib.Path,
+) -> None:
+  """Samples problems into a store, showing progress."""
+  name = str(store.relative_to(run.workdir.path))
+  with tqdm.tqdm(desc=name, total=len(problems), unit="question") as bar:
+    for done in rollout.collect.collect(sampler, problems, plan, store):
+      bar.update(done - bar.n)
+
+
+def train(run: Run, round_index: int) -> None:
+  """Fits the values to the rollouts of all rounds so far."""
+  directory = run.directory(round_index)
+  with run.workdir.stage(f"train_{round_index}") as is_due:
+    if not is_due:
+      return
+    split = labelled.split(
+      [r for i in range(round_index) for r in rollouts(run, i + 1)],
+      held_out_questions={problem.id for problem in run.task.validation},
+    )
+    if not split.train:
+      raise InputError(
+        "no question has samples with different rewards, so there is nothing "
+        "to learn: take easier or harder questions, more samples, or check the "
+        "reward"
+      )
+    is_fresh = round_index == 1 or not run.rounds.is_warm
+    critic = run.players.critic
+    params = fitting.fit(
+      training.objectives.value(
+        critic.model, loss=critic.loss, atoms=critic.atoms
+      ),
+      _placed(run, None if is_fresh else round_index - 1),
+      labelled.pack(split.train, length=run.fit.max_length),
+      dataclasses.replace(run.fit, seed=run.fit.seed + round_index),
+      run.layout,
+      directory,
+    )
+    _measure(run, params, split, directory)
+    huggingface.save_value_model(
+      directory / "value",
+      critic.model.config,
+      critic.model.head,
+      jax.device_get(params),
+      run.players.family,
+    )
+
+
+def rollouts(run: Run, round_index: int) -> list[rollout.Rollout]:
+  """The rollouts of one round."""
+  return list(rollout.store.read(run.directory(round_index) / "rollouts"))
+
+
+def load_values(run: Run, round_index: int) -> PyTree:
+  """The value model of a finished round, placed for decoding."""
+  model = run.players.critic.model
+  _, _, params = huggingface.load_value_model(
+    run.directory(round_index) / "value",
+    dtype=model.config.dtype,
+    param_dtype=model.config.dtype,
+    shardings=run.layout.for_decoding(model),
+  )
+  return params
+
+
+def _placed(run: Run, round_index: int | None) -> PyTree:
+  """Where training starts: the initial weights, or a round's, in float32."""
+  players = run.players
+  source = players.start
+  if round_index is not None:
+    source = run.directory(round_index) / "value"
+  _, _, params = huggingface.load_value_model(
+    source,
+    head=players.critic.model.head,
+    q_head=players.q_head,
+    shardings=run.layout.for_training(players.critic.model),
+  )
+  return params
+
+
+def _mean_length(run: Run, round_index: int) -> int:
+  """Mean response length of a round: the horizon of the switch time."""
+  lengths = [len(r.tokens) for r in rollouts(run, round_index)]
+  return max(1, round(float(np.mean(lengths))))
+
+
+def _measure(
+  run: Run, params: PyTree, split: labelled.Split, directory: pathlib.Path
+) -> None:
+  """Writes the metrics on what training did not see."""
+  found = {}
+  for name in ("held_out_samples", "held_out_questions"):
+    kept = getattr(split, name)
+    if not any(r.first_label < len(r.tokens) for r in kept):
+      continue
+    rows = labelled.pack(kept, length=run.fit.max_length)
+    predicted = held_out.predict(
+      run.players.critic,
+      params,
+      rows,
+      batch_size=run.fit.batch_size,
+      layout=run.layout,
+    )
+    found[name] = held_out.metrics(*predicted, rows)
+  files.replace(
+    directory / "value_metrics.json", json.dumps(found, indent=2) + "\n"
+  )

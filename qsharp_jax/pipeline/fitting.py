@@ -1,0 +1,99 @@
+"""Training to a fixed number of steps that survives being killed."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tensorboardX import SummaryWriter
+from tqdm import auto as tqdm
+
+from qsharp_jax import data, training
+from qsharp_jax.checkpoint import train_state
+from qsharp_jax.core.arrays import PyTree
+from qsharp_jax.pipeline import layout as layout_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+  """How to train; the defaults are the paper's for the value model."""
+
+  learning_rate: float = 2e-5
+  schedule: str = "constant"
+  warmup_steps: int = 0
+  weight_decay: float = 0.01
+  clip_norm: float = 1.0
+  batch_size: int = 32  # packed rows
+  num_microbatches: int = 1
+  num_epochs: int = 5
+  max_length: int = 2048  # tokens of a packed row
+  checkpoint_every: int = 500  # steps
+  seed: int = 0
+
+
+def fit(
+  objective: training.objectives.Objective,
+  params: PyTree,
+  rows: data.Packed,
+  how: Fit,
+  layout: layout_lib.Layout,
+  directory: pathlib.Path,
+) -> PyTree:
+  """Minimises the objective over the rows; returns the trained parameters.
+
+  A second call with the same arguments goes on from the newest checkpoint in
+  `directory`, and ends in the same parameters as a run never interrupted.
+
+  Args:
+    objective: see `training.objectives`.
+    params: where training starts, placed for training.
+    rows: packed sequences. Fields [R, T].
+    how: hyper-parameters.
+    layout: places the batches.
+    directory: for checkpoints, and TensorBoard events.
+  """
+  loader = data.Loader(rows, batch_size=how.batch_size, seed=how.seed)
+  num_steps = how.num_epochs * loader.steps_per_epoch
+  optimizer = training.adamw(
+    learning_rate=how.learning_rate,
+    num_steps=num_steps,
+    warmup_steps=how.warmup_steps,
+    schedule=how.schedule,
+    weight_decay=how.weight_decay,
+    clip_norm=how.clip_norm,
+  )
+  # A copy: the first step donates its buffers, the caller keeps the originals.
+  state = training.create(jax.tree.map(jnp.copy, params), optimizer)
+  with train_state.Checkpointer(
+    directory / "checkpoints", keep=2, every=how.checkpoint_every
+  ) as checkpointer:
+    found = checkpointer.restore_latest(jax.tree.map(_abstract, state))
+    done = 0 if found is None else found[2]
+    loop = training.Loop(
+      state if found is None else found[0],
+      training.make_step(
+        objective, optimizer, num_microbatches=how.num_microbatches
+      ),
+      lambda step: layout.place(_for_device(loader.batch(step))),
+      num_steps=num_steps,
+      save=lambda step, state: checkpointer.save(step, state, {"step": step}),
+    )
+    with SummaryWriter(str(directory / "events")) as writer:
+      bar = tqdm.tqdm(loop, directory.name, num_steps, initial=done)
+      for record in bar:
+        step = record.pop("step")
+        for name, number in record.items():
+          writer.add_scalar(name, number, step)
+        bar.set_postfix(loss=f"{record['loss']:.4f}", refresh=False)
+  return loop.state.params
+
+
+def _abstract(x: jax.Array) -> jax.ShapeDtypeStruct:
+  return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
+
+
+def _for_device(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """Without the fields that only the host needs."""
+  return {k: v for k, v in batch.items() if k != "sequence_ids"}

@@ -1,0 +1,38 @@
+"""Where parameters and batches lie: one mesh, two rule tables."""
+
+import contextlib
+import dataclasses
+
+import jax
+import numpy as np
+from flax import linen as nn
+
+from qsharp_jax.core.arrays import PyTree
+from qsharp_jax.sharding import placement, rules
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+  """Everything the pipeline needs to know about devices."""
+
+  mesh: jax.sharding.Mesh
+
+  def context(self) -> contextlib.AbstractContextManager:
+    """Makes the logical constraints inside the models act."""
+    return placement.context(self.mesh, rules.TRAINING)
+
+  def for_training(self, model: nn.Module) -> PyTree:
+    """Shardings of the parameters of a model in training."""
+    return placement.shardings(model, self.mesh, rules.TRAINING)
+
+  def for_decoding(self, model: nn.Module) -> PyTree:
+    """Shardings of the parameters of a model in decoding."""
+    return placement.shardings(model, self.mesh, rules.DECODING)
+
+  def place(self, batch: PyTree) -> PyTree:
+    """Global arrays, cut along their rows, from this process's rows."""
+    sharding = placement.batch_sharding(self.mesh, rules.DECODING)
+    put = lambda x: jax.make_array_from_process_local_data(
+      sharding, np.asarray(x)
+    )
+    return jax.tree.map(put, batch)

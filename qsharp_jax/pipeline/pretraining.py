@@ -1,0 +1,67 @@
+"""A small reference model of our own, saved as a Hugging Face directory."""
+
+import pathlib
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from qsharp_jax import data, models, training
+from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.pipeline import fitting
+from qsharp_jax.pipeline import layout as layout_lib
+from qsharp_jax.sharding import placement
+
+
+def pretrain(
+  config: models.DecoderConfig,
+  questions: Sequence[data.Question],
+  tokenizer: data.Tokenizer,
+  how: fitting.Fit,
+  layout: layout_lib.Layout,
+  directory: pathlib.Path,
+) -> None:
+  """Trains a Llama from scratch on answers, into `directory` / "model".
+
+  The loss is on the answers alone: the questions are given, not to be learnt.
+
+  Args:
+    config: sizes; of the Llama family.
+    questions: the corpus.
+    tokenizer: its files are saved beside the weights.
+    how: hyper-parameters.
+    layout: where parameters and batches lie.
+    directory: for the model, checkpoints and TensorBoard events.
+  """
+  model = models.LanguageModel(config)
+  params = placement.init(
+    model, jax.random.key(how.seed), layout.for_training(model)
+  )
+  sequences = [_sequence(question, tokenizer) for question in questions]
+  params = fitting.fit(
+    training.objectives.language_model(model),
+    params,
+    data.packing.pack(sequences, length=how.max_length),
+    how,
+    layout,
+    directory,
+  )
+  end = tokenizer.eos_ids[0]
+  huggingface.save_language_model(
+    directory / "model",
+    config,
+    jax.device_get(params),
+    "llama",
+    token_ids={"eos_token_id": end, "pad_token_id": tokenizer.pad_id},
+  )
+  tokenizer.hf.save_pretrained(directory / "model")
+
+
+def _sequence(
+  question: data.Question, tokenizer: data.Tokenizer
+) -> data.Sequence:
+  prompt = data.prompts.render(question.question, tokenizer, style="plain")
+  answer = data.prompts.completion(question.answer, tokenizer)
+  tokens = np.array([*prompt, *answer], np.int32)
+  mask = np.arange(len(tokens)) >= len(prompt)
+  return data.Sequence(tokens, mask, np.zeros(len(tokens), np.float32))

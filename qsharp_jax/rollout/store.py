@@ -1,0 +1,106 @@
+"""Rollouts on disk: Parquet shards that any tool reads, written atomically."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from qsharp_jax.core.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Rollout:
+  """One scored sample."""
+
+  question_id: str
+  sample: int
+  seed: int
+  eta: float | None  # of the policy that sampled it; None: the reference
+  prompt: Sequence[int]  # token ids
+  tokens: Sequence[int]  # completion, the end token included
+  first_label: int  # from this completion token on, `label` is a target
+  ended: bool
+  text: str
+  extracted: str | None
+  correct: bool
+  label: float  # reward-to-go, in reward units
+  error: str | None  # what went wrong in the reward, if anything
+  kl: float  # nats, summed over the response, before top-p
+  kl_filtered: float  # nats, after top-p
+  seconds: float  # its share of the wall-clock time of sampling its batch
+
+
+def shard_path(directory: str | pathlib.Path, index: int) -> pathlib.Path:
+  """Path of one shard."""
+  return pathlib.Path(directory) / f"shard-{index:05d}.parquet"
+
+
+def write_shard(
+  directory: str | pathlib.Path, index: int, rollouts: Sequence[Rollout]
+) -> None:
+  """Writes one shard; it appears whole or not at all."""
+  import pyarrow
+  from pyarrow import parquet
+
+  path = shard_path(directory, index)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  rows = [dataclasses.asdict(rollout) for rollout in rollouts]
+  partial = path.with_suffix(f".tmp-{os.getpid()}")
+  parquet.write_table(pyarrow.Table.from_pylist(rows, _schema()), partial)
+  os.replace(partial, path)
+
+
+def read(directory: str | pathlib.Path) -> Iterator[Rollout]:
+  """All rollouts of a directory, shard by shard, in order.
+
+  Raises:
+    InputError: a shard that is not a Parquet file of rollouts.
+  """
+  from pyarrow import parquet
+
+  for path in sorted(pathlib.Path(directory).glob("shard-*.parquet")):
+    try:
+      rows = parquet.read_table(path, schema=_schema()).to_pylist()
+    except (OSError, ValueError) as error:
+      raise InputError(
+        f"{path} is no readable shard of rollouts ({error}); delete it and run "
+        "the same command again"
+      ) from error
+    for row in rows:
+      yield Rollout(**row)
+
+
+def _schema():
+  """Column types of a shard."""
+  import pyarrow as pa
+
+  ids = pa.list_(pa.int32())
+  types = {
+    "question_id": pa.string(),
+    "sample": pa.int32(),
+    "seed": pa.uint32(),
+    "eta": pa.float32(),
+    "prompt": ids,
+    "tokens": ids,
+    "first_label": pa.int32(),
+    "ended": pa.bool_(),
+    "text": pa.string(),
+    "extracted": pa.string(),
+    "correct": pa.bool_(),
+    "label": pa.float32(),
+    "error": pa.string(),
+    "kl": pa.float32(),
+    "kl_filtered": pa.float32(),
+    "seconds": pa.float32(),
+  }
+  return pa.schema(list(types.items()))
+
+
+def mixed_questions(rollouts: Sequence[Rollout]) -> set[str]:
+  """Ids of the questions whose samples did not all get the same label."""
+  seen: dict[str, set[float]] = {}
+  for rollout in rollouts:
+    seen.setdefault(rollout.question_id, set()).add(np.float32(rollout.label))
+  return {question for question, labels in seen.items() if len(labels) > 1}
