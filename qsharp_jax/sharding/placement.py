@@ -73,7 +73,7 @@ def shardings(
     shapes = nn.unbox(boxed)
   specs = nn.logical_to_mesh(nn.get_partition_spec(boxed), rules)
   return jax.tree.map(
-    lambda x, spec: NamedSharding(mesh, _dividing(spec, x.shape, mesh)),
+    lambda x, spec: NamedSharding(mesh, _effective(spec, x.shape, mesh)),
     shapes,
     specs,
   )
@@ -195,17 +195,23 @@ def _example(args: tuple, kwargs: Mapping) -> tuple:
   return one, one
 
 
-def _dividing(
+def _effective(
   spec: PartitionSpec, shape: tuple[int, ...], mesh: Mesh
 ) -> PartitionSpec:
-  """The spec without the mesh axes that do not divide their dimension."""
-  entries = tuple(spec) + (None,) * (len(shape) - len(spec))
-  return PartitionSpec(
-    *(
-      entry if size % _num_parts(entry, mesh) == 0 else None
-      for entry, size in zip(entries, shape, strict=True)
-    )
-  )
+  """The spec without axes that do not divide their dimension or cut nothing.
+
+  The short form is the one jitted functions return, so that a state that went
+  through a step is not a new kind of input to the next.
+  """
+  entries = [
+    entry
+    if _num_parts(entry, mesh) > 1 and size % _num_parts(entry, mesh) == 0
+    else None
+    for entry, size in zip(spec, shape, strict=False)
+  ]
+  while entries and entries[-1] is None:
+    entries.pop()
+  return PartitionSpec(*entries)
 
 
 def _num_parts(entry: str | tuple[str, ...] | None, mesh: Mesh) -> int:

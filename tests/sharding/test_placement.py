@@ -29,7 +29,6 @@ CONFIG = models.DecoderConfig(
   max_length=16,
 )
 SHAPES = [(8, 1, 1), (1, 8, 1), (2, 2, 2), (1, 1, 8)]
-TABLES = {"training": rules.TRAINING, "decoding": rules.DECODING}
 LANGUAGE = models.LanguageModel(CONFIG)
 VALUE = models.ValueModel(CONFIG, models.HeadConfig("v", 3))
 
@@ -50,52 +49,69 @@ def batch():
   return {"tokens": tokens, "positions": positions}
 
 
-def forward(variables, batch):
-  return LANGUAGE.apply(variables, **batch)[0]
-
-
-def loss(variables, batch):
-  return jnp.square(VALUE.apply(variables, **batch) - 0.5).mean()
+def compute(language, value, batch):
+  """Logits of the one model, loss and gradients of the other."""
+  loss = lambda v: jnp.square(VALUE.apply(v, **batch) - 0.5).mean()
+  logits, _ = LANGUAGE.apply(language, **batch)
+  return logits, *jax.value_and_grad(loss)(value)
 
 
 @pytest.fixture(scope="module")
 def alone(batch):
-  """Variables, logits, loss and gradients, all on one device."""
+  """Variables of both models and what is computed, all on one device."""
   one = jnp.asarray(batch["tokens"][:1])
   language, value = (
-    lively(nn.unbox(m.init(jax.random.key(i), one, one)))
+    lively(nn.unbox(jax.jit(m.init)(jax.random.key(i), one, one)))
     for i, m in enumerate([LANGUAGE, VALUE])
   )
-  logits = jax.jit(forward)(language, batch)
-  return (
-    language,
-    value,
-    logits,
-    jax.jit(jax.value_and_grad(loss))(value, batch),
-  )
+  return language, value, jax.jit(compute)(language, value, batch)
 
 
 def assert_close(got, wanted):
   np.testing.assert_allclose(got, wanted, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+@pytest.mark.parametrize(
+  "shape, table",
+  [(shape, "TRAINING") for shape in SHAPES] + [((2, 2, 2), "DECODING")],
+  ids=str,
+)
 def test_sharded_equals_single_device(shape, table, batch, alone):
-  language, value, logits, (wanted_loss, wanted_grads) = alone
+  *variables, wanted = alone
+  table = getattr(rules, table)
   mesh = mesh_lib.make_mesh(shape)
-  placed_batch = placement.place_batch(batch, mesh, table)
+  places = [placement.shardings(m, mesh, table) for m in [LANGUAGE, VALUE]]
   with placement.context(mesh, table):
-    places = placement.shardings(LANGUAGE, mesh, table)
-    got = jax.jit(forward)(placement.place(language, places), placed_batch)
-    assert len(got.sharding.device_set) == 8
-    assert_close(got, logits)
+    step = jax.jit(compute, out_shardings=(None, None, places[1]))
+    got = step(
+      *placement.place(variables, places),
+      placement.place_batch(batch, mesh, table),
+    )
+  assert len(got[0].sharding.device_set) == 8
+  jax.tree.map(assert_close, got, wanted)
 
-    places = placement.shardings(VALUE, mesh, table)
-    step = jax.jit(jax.value_and_grad(loss), out_shardings=(None, places))
-    got_loss, grads = step(placement.place(value, places), placed_batch)
-  assert_close(got_loss, wanted_loss)
-  jax.tree.map(assert_close, grads, wanted_grads)
+
+def gathers(table):
+  """All-gathers in the compiled forward pass on a (2, 2, 2) mesh."""
+  mesh = mesh_lib.make_mesh((2, 2, 2))
+  places = placement.shardings(LANGUAGE, mesh, table)
+  spec = lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s)
+  tokens = spec(
+    jnp.zeros((8, 6), jnp.int32), placement.batch_sharding(mesh, table)
+  )
+  one = jnp.zeros((1, 1), jnp.int32)
+  shapes = nn.unbox(jax.eval_shape(LANGUAGE.init, jax.random.key(0), one, one))
+  with placement.context(mesh, table):
+    forward = jax.jit(lambda v, t: LANGUAGE.apply(v, t, t)[0])
+    compiled = forward.lower(
+      jax.tree.map(spec, shapes, places), tokens
+    ).compile()
+  return compiled.as_text().count("all-gather(")
+
+
+def test_decoding_gathers_no_weights():
+  assert gathers(rules.DECODING) == 0
+  assert gathers(rules.TRAINING) > 0  # the count does see them
 
 
 def test_shardings_follow_the_table():
@@ -106,7 +122,7 @@ def test_shardings_follow_the_table():
   key = lambda tree: tree["backbone"]["layers_0"]["attention"]["key"]["kernel"]
   assert up(train) == P("fsdp", "tensor")
   assert up(decode) == P(None, "tensor")
-  assert key(train).spec == P("fsdp", "tensor", None)
+  assert key(train).spec == P("fsdp", "tensor")
   assert train["unembedding"].spec == P("tensor", "fsdp")
 
 
@@ -114,10 +130,10 @@ def test_axis_that_does_not_divide_is_replicated():
   mesh = mesh_lib.make_mesh((1, 1, 8))
   tree = placement.shardings(LANGUAGE, mesh, rules.TRAINING)["params"]
   attention = tree["backbone"]["layers_0"]["attention"]
-  assert attention["key"]["kernel"].spec == P("fsdp", None, None)  # 2 heads
-  assert attention["query"]["kernel"].spec == P("fsdp", None, None)  # 4 heads
+  assert attention["key"]["kernel"].spec == P()  # 2 heads
+  assert attention["query"]["kernel"].spec == P()  # 4 heads
   mlp = tree["backbone"]["layers_0"]["mlp"]
-  assert mlp["up"]["kernel"].spec == P("fsdp", "tensor")  # 24 channels
+  assert mlp["up"]["kernel"].spec == P(None, "tensor")  # 24 channels
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 2), (1, 1, 8)], ids=str)
@@ -194,6 +210,19 @@ def test_extend_places_moments_like_parameters():
   adam = got["opt_state"][1][0]
   assert got["params"] == adam.mu == adam.nu == places
   assert adam.count.spec == got["step"].spec == P()
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 2), (8, 1, 1)], ids=str)
+def test_state_keeps_its_places_through_steps(shape):
+  mesh = mesh_lib.make_mesh(shape)
+  with placement.context(mesh, rules.TRAINING):
+    places = placement.shardings(VALUE, mesh, rules.TRAINING)
+    variables = placement.init(VALUE, jax.random.key(0), places)
+    step = jax.jit(lambda tree: jax.tree.map(lambda x: 0.9 * x, tree))
+    for _ in range(2):
+      variables = step(variables)
+  assert jax.tree.map(lambda x: x.sharding, variables) == places
+  assert step._cache_size() == 1
 
 
 def test_batch_rows_are_cut_over_data_and_fsdp(batch):
