@@ -17,5 +17,13 @@ def pytest_configure(config):
 
 @pytest.fixture(params=["eager", "jit"])
 def staged(request):
-  """Runs a test twice: with functions as they are, and compiled."""
-  return jax.jit if request.param == "jit" else lambda function: function
+  """Runs a test twice: with functions as they are, and compiled.
+
+  Results come as numpy arrays: taking a jax array apart compiles programs.
+  """
+
+  def stage(function):
+    run = jax.jit(function) if request.param == "jit" else function
+    return lambda *arguments: jax.device_get(run(*arguments))
+
+  return stage

@@ -2,4 +2,4 @@
 
 # Nothing is imported here: `core.errors` must stay free of jax, because rooms
 # that only handle strings (and their worker processes) import it.
-__all__ = ["arrays", "errors", "numerics"]
+__all__ = ["arrays", "errors", "numerics", "seeds"]

@@ -27,8 +27,7 @@ def apply_temperature(logits: Array, temperature: ArrayLike) -> Array:
   temperature = numerics.per_row(temperature, logits.shape[:1])[:, None]
   logits = logits.astype(jnp.float32)
   # Shifted first: 80 / 1e-38 overflows, and inf - inf is NaN in a softmax.
-  greatest = jnp.max(logits, axis=-1, keepdims=True)
-  logits = logits - jax.lax.stop_gradient(greatest)
+  logits = logits - jnp.max(logits, axis=-1, keepdims=True)
   warm = logits / jnp.where(temperature > 0, temperature, 1)
   frozen = jnp.where(logits < 0, -jnp.inf, 0)
   return jnp.where(temperature > 0, warm, frozen)

@@ -9,29 +9,30 @@ from qsharp_jax.ops import filtering
 
 def random_log_probs(rows, vocab_size, scale=2.0, seed=0):
   logits = np.random.default_rng(seed).normal(size=(rows, vocab_size)) * scale
-  return jax.nn.log_softmax(jnp.asarray(logits, jnp.float32))
+  log_probs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+  return log_probs.astype(np.float32)
 
 
 def probs_of(log_probs):
   return np.exp(np.asarray(log_probs, np.float64))
 
 
-def test_temperature_by_hand(staged):
+def test_temperature_by_hand():
   logits = jnp.array([[1.0, 3.0, -jnp.inf]] * 3)
-  cooled = staged(filtering.apply_temperature)(
+  cooled = jax.jit(filtering.apply_temperature)(
     logits, jnp.array([1.0, 0.5, 0.0])
   )
   by_hand = [[-2, 0, -np.inf], [-4, 0, -np.inf], [-np.inf, 0, -np.inf]]
   np.testing.assert_array_equal(cooled, by_hand)
 
 
-def test_one_temperature_for_all_rows():
-  logits = random_log_probs(3, 5)
-  for temperature in [0.0, 0.8, 2.0]:
-    np.testing.assert_array_equal(
-      filtering.apply_temperature(logits, temperature),
-      filtering.apply_temperature(logits, jnp.full(3, temperature)),
-    )
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_one_temperature_for_all_rows(temperature):
+  apply_temperature = jax.jit(filtering.apply_temperature)
+  logits, per_row = random_log_probs(3, 5), np.full(3, temperature, np.float32)
+  np.testing.assert_array_equal(
+    apply_temperature(logits, temperature), apply_temperature(logits, per_row)
+  )
 
 
 def test_temperature_is_a_division_of_logits():
@@ -43,16 +44,18 @@ def test_temperature_is_a_division_of_logits():
   )
 
 
-def test_a_tiny_temperature_does_not_overflow(staged):
-  cooled = staged(filtering.apply_temperature)(
+def test_a_tiny_temperature_does_not_overflow():
+  cooled = jax.jit(filtering.apply_temperature)(
     jnp.array([[80.0, 79.0]]), jnp.array([1e-38])
   )
   np.testing.assert_array_equal(jax.nn.softmax(cooled), [[1, 0]])
 
 
 def test_gradient_of_temperature_with_equal_logits():
-  slopes = jax.grad(
-    lambda x: jax.nn.log_softmax(filtering.apply_temperature(x, 0.5))[0, 0]
+  slopes = jax.jit(
+    jax.grad(
+      lambda x: jax.nn.log_softmax(filtering.apply_temperature(x, 0.5))[0, 0]
+    )
   )(jnp.zeros((1, 2)))
   np.testing.assert_allclose(slopes, [[1, -1]], rtol=1e-6)
 
@@ -66,21 +69,22 @@ def test_top_k_matches_the_oracle(k, staged):
     np.testing.assert_allclose(np.exp(kept[row]), expected, rtol=1e-5)
 
 
-def test_top_k_keeps_exactly_the_candidates_of_a_tie(staged):
+def test_top_k_keeps_exactly_the_candidates_of_a_tie():
   log_probs = jnp.log(jnp.array([[0.1, 0.3, 0.3, 0.3]]))
-  kept = staged(lambda x: filtering.top_k(x, k=2))(log_probs)
+  kept = jax.jit(lambda x: filtering.top_k(x, k=2))(log_probs)
   np.testing.assert_allclose(np.exp(kept), [[0, 0.5, 0.5, 0]], rtol=1e-6)
 
 
 def test_gradient_of_top_k_is_that_of_a_smaller_softmax():
-  slopes = jax.grad(lambda x: filtering.top_k(jax.nn.log_softmax(x), k=2)[1])(
-    jnp.log(jnp.array([0.1, 0.3, 0.6]))
-  )
+  slopes = jax.jit(
+    jax.grad(lambda x: filtering.top_k(jax.nn.log_softmax(x), k=2)[1])
+  )(jnp.log(jnp.array([0.1, 0.3, 0.6])))
   np.testing.assert_allclose(slopes, [0, 2 / 3, -2 / 3], atol=1e-6)
 
 
-@pytest.mark.parametrize("scale", [0.1, 2.0, 8.0])
-@pytest.mark.parametrize("vocab_size", [7, 3000])
+@pytest.mark.parametrize(
+  "vocab_size, scale", [(7, 2.0), (3000, 0.1), (3000, 8)]
+)
 def test_top_p_matches_sorting(vocab_size, scale, staged):
   top_ps = np.array([0.03, 0.31, 0.5, 0.9, 0.97, 0.9999], np.float32)
   log_probs = random_log_probs(6, vocab_size, scale)
@@ -91,9 +95,11 @@ def test_top_p_matches_sorting(vocab_size, scale, staged):
     np.testing.assert_allclose(np.exp(nucleus[row]), expected, rtol=2e-4)
 
 
-def test_top_p_by_hand(staged):
+def test_top_p_by_hand():
   log_probs = jnp.log(jnp.array([[0.5, 0.1, 0.3, 0.1]] * 4))
-  nucleus = staged(filtering.top_p)(log_probs, jnp.array([0.0, 0.4, 0.7, 0.85]))
+  nucleus = jax.jit(filtering.top_p)(
+    log_probs, jnp.array([0.0, 0.4, 0.7, 0.85])
+  )
   by_hand = [
     [1, 0, 0, 0],  # never empty
     [1, 0, 0, 0],
@@ -103,6 +109,12 @@ def test_top_p_by_hand(staged):
   np.testing.assert_allclose(np.exp(nucleus), by_hand, rtol=1e-5)
 
 
+def test_the_threshold_is_the_last_kept_probability():
+  probs = jnp.array([[0.125, 0.5, 0.25, 0.125]] * 4)
+  threshold = filtering._threshold(probs, jnp.array([0.5, 0.51, 0.75, 0.76]))
+  np.testing.assert_array_equal(threshold, [0.5, 0.25, 0.25, 0.125])
+
+
 def test_the_threshold_is_exact_among_tiny_probabilities():
   # Two that differ in the seventh digit: only the greater one is needed.
   probs = jnp.array([[4e-12, 2e-12, 2.000001e-12, 1e-12]])
@@ -110,18 +122,18 @@ def test_the_threshold_is_exact_among_tiny_probabilities():
   assert threshold[0] == probs[0, 2] > probs[0, 1]
 
 
-def test_a_top_p_of_one_changes_nothing(staged):
-  log_probs = random_log_probs(3, 4000, 20.0).at[:, 5].set(-jnp.inf)
-  whole = staged(filtering.top_p)(log_probs, jnp.array([1.0, 1.5, 0.9]))
+def test_a_top_p_of_one_changes_nothing():
+  # In float32 the first token has all the mass, and yet the tail stays.
+  log_probs = jnp.array([[0.0, -30.0, -200.0, -jnp.inf]] * 3)
+  whole = jax.jit(filtering.top_p)(log_probs, jnp.array([1.0, 1.5, 0.9]))
   np.testing.assert_array_equal(whole[:2], log_probs[:2])
-  assert np.isfinite(whole[2]).sum() < 4000
+  assert np.isfinite(whole[2]).sum() == 1
 
 
 def test_one_top_p_for_all_rows():
-  log_probs = random_log_probs(3, 11)
+  log_probs, top_p = random_log_probs(3, 11), jax.jit(filtering.top_p)
   np.testing.assert_array_equal(
-    filtering.top_p(log_probs, 0.8),
-    filtering.top_p(log_probs, jnp.full(3, 0.8)),
+    top_p(log_probs, 0.8), top_p(log_probs, np.full(3, 0.8, np.float32))
   )
 
 
@@ -131,8 +143,8 @@ def test_no_vocabulary_is_sorted():
 
 
 def test_gradient_of_top_p_is_that_of_a_smaller_softmax():
-  slopes = jax.grad(
-    lambda x: filtering.top_p(jax.nn.log_softmax(x), 0.8)[0, 1]
+  slopes = jax.jit(
+    jax.grad(lambda x: filtering.top_p(jax.nn.log_softmax(x), 0.8)[0, 1])
   )(jnp.log(jnp.array([[0.1, 0.3, 0.6]])))
   np.testing.assert_allclose(slopes, [[0, 2 / 3, -2 / 3]], atol=1e-6)
 
@@ -151,10 +163,10 @@ def test_values_that_vary_do_not_recompile():
   assert len(traces) == 1
 
 
-def test_sample_by_hand(staged):
+def test_sample_by_hand():
   log_probs = jnp.log(jnp.array([[0.25, 0.0, 0.5, 0.25]] * 6))
   uniforms = jnp.array([0.0, 0.2, 0.25, 0.7, 0.75, 0.99])
-  tokens = staged(filtering.sample)(log_probs, uniforms)
+  tokens = jax.jit(filtering.sample)(log_probs, uniforms)
   np.testing.assert_array_equal(tokens, [0, 0, 2, 2, 3, 3])
   assert tokens.dtype == jnp.int32
 
@@ -170,20 +182,20 @@ def test_sample_matches_a_walk(staged):
   np.testing.assert_array_equal(tokens, expected)
 
 
-@pytest.mark.parametrize("uniform", [0.0, 1e-45, 1 - 2**-24, 1.0])
-def test_sample_never_returns_an_impossible_token(uniform, staged):
+@pytest.mark.parametrize("uniform", [0.0, 1 - 2**-24, 1.0])
+def test_sample_never_returns_an_impossible_token(uniform):
   log_probs = random_log_probs(64, 1001)
   is_masked = np.random.default_rng(2).random((64, 1001)) < 0.7
   is_masked[:, [0, -1]] = True
-  log_probs = jnp.where(is_masked, -jnp.inf, log_probs)
-  tokens = staged(filtering.sample)(log_probs, jnp.full(64, uniform))
+  log_probs = np.where(is_masked, -np.inf, log_probs)
+  tokens = jax.jit(filtering.sample)(log_probs, jnp.full(64, uniform))
   assert not is_masked[np.arange(64), tokens].any()
 
 
-def test_sample_finds_the_only_token(staged):
+def test_sample_finds_the_only_token():
   log_probs = jnp.where(jnp.eye(9, dtype=bool), 0.0, -jnp.inf)
   for uniform in [0.0, 0.5, 1.0]:
-    tokens = staged(filtering.sample)(log_probs, jnp.full(9, uniform))
+    tokens = jax.jit(filtering.sample)(log_probs, jnp.full(9, uniform))
     np.testing.assert_array_equal(tokens, np.arange(9))
 
 

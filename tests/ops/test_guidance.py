@@ -95,9 +95,9 @@ def test_qsharp_bernoulli_by_hand():
   np.testing.assert_allclose(weight, np.log([2.0]), rtol=1e-6)
 
 
-def test_qsharp_bernoulli_at_a_thousandth(staged):
+def test_qsharp_bernoulli_at_a_thousandth():
   probs = jnp.array([1.0 - 1e-6, 0.5, 1e-6])
-  weights = staged(lambda x: guidance.qsharp_bernoulli(x, eta=1e-3))(
+  weights = jax.jit(lambda x: guidance.qsharp_bernoulli(x, eta=1e-3))(
     logit(probs)
   )
   np.testing.assert_allclose(weights, 1000 + np.log(probs), rtol=1e-6)
@@ -105,24 +105,25 @@ def test_qsharp_bernoulli_at_a_thousandth(staged):
 
 @pytest.mark.parametrize("eta", [1e-3, *ETAS])
 def test_categorical_on_two_atoms_is_bernoulli(eta):
-  logits = jnp.array(3 * normal(6, 7))
+  logits = 3 * normal(6, 7)
   np.testing.assert_allclose(
-    METHODS["qsharp_categorical"](logits, eta=eta),
-    METHODS["qsharp_bernoulli"](logits, eta=eta),
+    jax.jit(METHODS["qsharp_categorical"])(logits, eta=eta),
+    jax.jit(METHODS["qsharp_bernoulli"])(logits, eta=eta),
     rtol=1e-5,
     atol=1e-5,
   )
 
 
 def test_categorical_of_a_point_law_is_cd():
-  atoms = laws.support(-1.0, 1.0, 5)
-  values = jnp.array([[-1.0, -0.5, 1.0]])
-  log_probs = jnp.log(laws.two_hot(values, atoms))
-  np.testing.assert_allclose(
-    guidance.qsharp_categorical(log_probs, atoms, eta=0.1),
-    guidance.cd(values, eta=0.1),
-    rtol=1e-6,
-  )
+  @jax.jit
+  def both(values):
+    atoms = laws.support(-1.0, 1.0, 5)
+    log_probs = jnp.log(laws.two_hot(values, atoms))
+    qsharp = guidance.qsharp_categorical(log_probs, atoms, eta=0.1)
+    return qsharp, guidance.cd(values, eta=0.1)
+
+  qsharp, cd = both(jnp.array([[-1.0, -0.5, 1.0]]))
+  np.testing.assert_allclose(qsharp, cd, rtol=1e-6)
 
 
 def test_gradient_of_qsharp_bernoulli():
@@ -132,9 +133,9 @@ def test_gradient_of_qsharp_bernoulli():
     probs = 1 / (1 + np.exp(-logits))
     return sum(oracle.qsharp_bernoulli(p, 0.2) for p in probs)
 
-  slopes = jax.grad(lambda x: guidance.qsharp_bernoulli(x, eta=0.2).sum())(
-    jnp.array(logits)
-  )
+  slopes = jax.jit(
+    jax.grad(lambda x: guidance.qsharp_bernoulli(x, eta=0.2).sum())
+  )(jnp.array(logits))
   expected = differences.gradient(exact, logits)
   np.testing.assert_allclose(slopes, expected, atol=1e-5)
 
@@ -229,8 +230,8 @@ def test_at_tokens_matches_a_loop(staged):
   np.testing.assert_allclose(placed, expected)
 
 
-def test_at_tokens_drops_a_token_beyond_the_vocabulary(staged):
-  placed = staged(lambda w, c: guidance.at_tokens(w, c, 3))(
+def test_at_tokens_drops_a_token_beyond_the_vocabulary():
+  placed = jax.jit(lambda w, c: guidance.at_tokens(w, c, 3))(
     jnp.array([1.0, 2.0]), jnp.array([3, 0])
   )
   np.testing.assert_array_equal(placed, [2, 0, 0])
@@ -238,7 +239,9 @@ def test_at_tokens_drops_a_token_beyond_the_vocabulary(staged):
 
 def test_gradient_of_at_tokens_goes_back_to_each_candidate():
   scale = jnp.array([1.0, 10.0, 100.0])
-  slopes = jax.grad(
-    lambda w: (guidance.at_tokens(w, jnp.array([2, 0]), 3) * scale).sum()
+  slopes = jax.jit(
+    jax.grad(
+      lambda w: (guidance.at_tokens(w, jnp.array([2, 0]), 3) * scale).sum()
+    )
   )(jnp.ones(2))
   np.testing.assert_array_equal(slopes, [100, 1])

@@ -31,15 +31,15 @@ def test_weights_of_zero_leave_the_reference():
   np.testing.assert_array_equal(tilted, jax.nn.log_softmax(ref_logits))
 
 
-def test_a_masked_token_stays_masked(staged):
+def test_a_masked_token_stays_masked():
   ref_logits = jnp.array([0.0, -jnp.inf, 0.0])
-  tilted = staged(policy.tilted_log_probs)(
+  tilted = jax.jit(policy.tilted_log_probs)(
     ref_logits, jnp.array([0.0, 1e6, np.log(3)])
   )
   np.testing.assert_allclose(np.exp(tilted), [0.25, 0, 0.75], rtol=1e-6)
-  slopes = jax.grad(lambda w: policy.tilted_log_probs(ref_logits, w)[0])(
-    jnp.zeros(3)
-  )
+  slopes = jax.jit(
+    jax.grad(lambda w: policy.tilted_log_probs(ref_logits, w)[0])
+  )(jnp.zeros(3))
   np.testing.assert_allclose(slopes, [0.5, 0, -0.5], atol=1e-6)
 
 
@@ -64,14 +64,14 @@ def test_optimal_policy_beats_every_other(eta):
   np.testing.assert_allclose(objective(best), value, atol=1e-6)
   for other in jax.nn.log_softmax(jnp.array(normal(20, 5, seed=2))):
     assert objective(other) < value
-  slope = jax.grad(lambda x: objective(jax.nn.log_softmax(x)))(best)
+  slope = jax.jit(jax.grad(lambda x: objective(jax.nn.log_softmax(x))))(best)
   np.testing.assert_allclose(slope, np.zeros(5), atol=1e-6)
 
 
-def test_eta_per_row_and_at_its_ends(staged):
+def test_eta_per_row_and_at_its_ends():
   ref_logits, q_values = normal(3, 4), normal(3, 4, seed=1)
   eta = jnp.array([[1e-3], [0.5], [jnp.inf]])
-  log_probs = staged(lambda r, q: policy.optimal_log_probs(r, q, eta=eta))(
+  log_probs = jax.jit(lambda r, q: policy.optimal_log_probs(r, q, eta=eta))(
     ref_logits, q_values
   )
   greedy = np.eye(4)[q_values[0].argmax()]
@@ -83,10 +83,10 @@ def test_eta_per_row_and_at_its_ends(staged):
   )
 
 
-def test_soft_value_lies_between_mean_and_maximum(staged):
+def test_soft_value_lies_between_mean_and_maximum():
   ref_logits, q_values = normal(1, 4), normal(1, 4, seed=1)
   etas = np.array([1e-3, 0.1, 1.0, 100.0], np.float32)
-  values = staged(lambda r, q, e: policy.soft_value(r, q, eta=e))(
+  values = jax.jit(lambda r, q, e: policy.soft_value(r, q, eta=e))(
     np.repeat(ref_logits, 4, 0), np.repeat(q_values, 4, 0), etas[:, None]
   )
   assert values.shape == (4,)
@@ -98,7 +98,9 @@ def test_soft_value_lies_between_mean_and_maximum(staged):
 
 def test_gradient_of_the_soft_value_is_the_optimal_policy():
   ref_logits, q_values = jnp.array(normal(5)), jnp.array(normal(5, seed=1))
-  slope = jax.grad(policy.soft_value, argnums=1)(ref_logits, q_values, eta=0.2)
+  slope = jax.jit(jax.grad(policy.soft_value, argnums=1))(
+    ref_logits, q_values, eta=0.2
+  )
   best = policy.optimal_log_probs(ref_logits, q_values, eta=0.2)
   np.testing.assert_allclose(slope, np.exp(best), rtol=1e-4)
 
@@ -114,12 +116,12 @@ def test_kl_matches_the_oracle(staged):
     np.testing.assert_allclose(values[index], expected, rtol=1e-5)
 
 
-def test_kl_of_masked_tokens_by_hand(staged):
+def test_kl_of_masked_tokens_by_hand():
   log_p = jnp.log(jnp.array([[0.5, 0.5, 0, 0], [0.5, 0.5, 0, 0], [1, 0, 0, 0]]))
   log_q = jnp.log(
     jnp.array([[0.25, 0.25, 0.5, 0], [1, 0, 0, 0], [0.5, 0.5, 0, 0]])
   )
-  values = staged(policy.kl_divergence)(log_p, log_q)
+  values = jax.jit(policy.kl_divergence)(log_p, log_q)
   np.testing.assert_allclose(values, [np.log(2), np.inf, np.log(2)], rtol=1e-6)
 
 
@@ -137,7 +139,7 @@ def test_gradient_of_kl_survives_masked_tokens():
     masked = jnp.where(jnp.isfinite(ref_logits), logits, -jnp.inf)
     return policy.kl_divergence(jax.nn.log_softmax(masked), log_ref)
 
-  slopes = jax.grad(kl)(jnp.array(point))
+  slopes = jax.jit(jax.grad(kl))(jnp.array(point))
   expected = differences.gradient(exact, point)
   np.testing.assert_allclose(slopes, expected, atol=1e-5)
 
@@ -151,18 +153,20 @@ def test_kl_floor_is_the_kl_of_two_outcomes(staged):
   assert policy.kl_floor(1.0, 0.2) == pytest.approx(np.log(5))
 
 
-@pytest.mark.parametrize("eta", [0.05, 0.3, 3.0])
-def test_no_guidance_is_cheaper_than_the_floor_of_its_success(eta):
-  ref_logits, logits = (
-    jnp.array(normal(100, 8)),
-    jnp.array(normal(100, 8, seed=1)),
-  )
-  log_ref, success = jax.nn.log_softmax(ref_logits), jax.nn.sigmoid(logits)
-  tilted = policy.tilted_log_probs(
-    ref_logits, guidance.qsharp_bernoulli(logits, eta=eta)
-  )
-  before = (jnp.exp(log_ref) * success).sum(-1)
-  after = (jnp.exp(tilted) * success).sum(-1)
-  cost = policy.kl_divergence(tilted, log_ref)
-  assert (after > before).all()
-  assert (cost >= policy.kl_floor(after, before) - 1e-6).all()
+def test_no_guidance_is_cheaper_than_the_floor_of_its_success():
+  ref_logits, logits = normal(100, 8), normal(100, 8, seed=1)
+  etas = np.geomspace(0.01, 10, 100).astype(np.float32)[:, None]
+
+  @jax.jit
+  def guide(ref_logits, logits):
+    log_ref, success = jax.nn.log_softmax(ref_logits), jax.nn.sigmoid(logits)
+    weights = guidance.qsharp_bernoulli(logits, eta=etas)
+    tilted = policy.tilted_log_probs(ref_logits, weights)
+    before = (jnp.exp(log_ref) * success).sum(-1)
+    after = (jnp.exp(tilted) * success).sum(-1)
+    floor = policy.kl_floor(after, before)
+    return after - before, policy.kl_divergence(tilted, log_ref) - floor
+
+  gained, overpaid = guide(ref_logits, logits)
+  assert (gained > 0).all()
+  assert (overpaid >= -1e-6).all()
