@@ -28,16 +28,18 @@ def _no_windows(raw: Json) -> Windows:
 
 def _one_window(raw: Json) -> Windows:
   """Every layer slides (Mistral)."""
-  window = raw["sliding_window"]
-  return None if window is None else (window,) * raw["num_hidden_layers"]
+  if raw["sliding_window"] is None:
+    return None
+  window = _value(raw, "sliding_window", int)
+  return (window,) * raw["num_hidden_layers"]
 
 
 def _windows_by_layer(raw: Json) -> Windows:
   """Only some layers slide, named one by one or by a first layer (Qwen)."""
-  window, num_layers = raw["sliding_window"], raw["num_hidden_layers"]
-  if not raw["use_sliding_window"] or window is None:
+  if not raw["use_sliding_window"] or raw["sliding_window"] is None:
     return None
-  first = raw["max_window_layers"]
+  window = _value(raw, "sliding_window", int)
+  num_layers, first = raw["num_hidden_layers"], raw["max_window_layers"]
   kinds = raw["layer_types"] or [
     "sliding_attention" if i >= first else "full_attention"
     for i in range(num_layers)
@@ -208,7 +210,9 @@ def from_hf(
         f"{key}={config[key]!r} is not supported; expected {value!r}"
       )
   raw = {**family.defaults, **config}
-  fields = {name: _value(raw, key) for name, key in family.keys.items()}
+  fields = {
+    name: _value(raw, key, _KINDS[name]) for name, key in family.keys.items()
+  }
   fields = _derived(fields | family.fixed)
   if fields["activation"] not in _ACTIVATIONS:
     raise InputError(
@@ -262,10 +266,25 @@ def to_hf(config: DecoderConfig, family: str) -> dict[str, Any]:
   return raw
 
 
-def _value(raw: Json, key: str) -> Any:
+_KINDS = {field.name: field.type for field in dataclasses.fields(DecoderConfig)}
+_DERIVED_KEYS = ("num_key_value_heads", "head_dim", "n_inner")
+
+
+def _value(raw: Json, key: str, kind: Any = float) -> Any:
+  """A key of the file, checked where it is a size, a number or a switch."""
   if key not in raw:
     raise InputError(f"config.json has no {key!r}; expected it, check the file")
-  return raw[key]
+  value = raw[key]
+  if value is None and key in _DERIVED_KEYS:
+    return None
+  is_number = isinstance(value, int | float) and not isinstance(value, bool)
+  if kind is int and not (is_number and value == int(value) and value > 0):
+    raise InputError(f"{key} is {value!r} in config.json; expected a size >= 1")
+  if kind is float and not is_number:
+    raise InputError(f"{key} is {value!r} in config.json; expected a number")
+  if kind is bool and not isinstance(value, bool):
+    raise InputError(f"{key} is {value!r} in config.json; expected a boolean")
+  return value
 
 
 def _derived(fields: dict[str, Any]) -> dict[str, Any]:
@@ -290,11 +309,12 @@ def _derived(fields: dict[str, Any]) -> dict[str, Any]:
 def _rope(raw: Json) -> tuple[float, RopeScaling | None]:
   """Base and scaling, from transformers 5's one dict or 4's two keys."""
   rope = raw.get("rope_parameters") or raw.get("rope_scaling") or {}
-  theta = float(rope.get("rope_theta", raw.get("rope_theta", 10_000.0)))
+  rope = {"rope_theta": raw.get("rope_theta", 10_000.0), **rope}
+  theta = float(_value(rope, "rope_theta"))
   kind = rope.get("rope_type", rope.get("type", "default"))
   if kind not in _ROPE_TYPES or rope.get("partial_rotary_factor", 1.0) != 1.0:
     raise InputError(
-      f"rotary embedding {dict(rope)!r} is not supported; expected rope_type "
+      f"rotary embedding {rope!r} is not supported; expected rope_type "
       f"one of {', '.join(_ROPE_TYPES)} on all channels"
     )
   if kind == "default":

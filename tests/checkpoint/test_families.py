@@ -1,0 +1,239 @@
+import dataclasses
+
+import pytest
+from oracles import decoders, torch_models
+
+from qsharp_jax import models
+from qsharp_jax.checkpoint import families
+from qsharp_jax.core.errors import InputError
+
+# As published with the weights.
+LLAMA_3_2_1B = {
+  "architectures": ["LlamaForCausalLM"],
+  "attention_bias": False,
+  "attention_dropout": 0.0,
+  "bos_token_id": 128000,
+  "eos_token_id": [128001, 128008, 128009],
+  "head_dim": 64,
+  "hidden_act": "silu",
+  "hidden_size": 2048,
+  "initializer_range": 0.02,
+  "intermediate_size": 8192,
+  "max_position_embeddings": 131072,
+  "mlp_bias": False,
+  "model_type": "llama",
+  "num_attention_heads": 32,
+  "num_hidden_layers": 16,
+  "num_key_value_heads": 8,
+  "pretraining_tp": 1,
+  "rms_norm_eps": 1e-05,
+  "rope_scaling": {
+    "factor": 32.0,
+    "high_freq_factor": 4.0,
+    "low_freq_factor": 1.0,
+    "original_max_position_embeddings": 8192,
+    "rope_type": "llama3",
+  },
+  "rope_theta": 500000.0,
+  "tie_word_embeddings": True,
+  "torch_dtype": "bfloat16",
+  "use_cache": True,
+  "vocab_size": 128256,
+}
+QWEN_2_5_1_5B = {
+  "architectures": ["Qwen2ForCausalLM"],
+  "hidden_act": "silu",
+  "hidden_size": 1536,
+  "intermediate_size": 8960,
+  "max_position_embeddings": 32768,
+  "max_window_layers": 21,
+  "model_type": "qwen2",
+  "num_attention_heads": 12,
+  "num_hidden_layers": 28,
+  "num_key_value_heads": 2,
+  "rms_norm_eps": 1e-06,
+  "rope_theta": 1000000.0,
+  "sliding_window": 32768,
+  "tie_word_embeddings": True,
+  "use_sliding_window": False,
+  "vocab_size": 151936,
+}
+GPT2_SMALL = {
+  "activation_function": "gelu_new",
+  "architectures": ["GPT2LMHeadModel"],
+  "layer_norm_epsilon": 1e-05,
+  "model_type": "gpt2",
+  "n_ctx": 1024,
+  "n_embd": 768,
+  "n_head": 12,
+  "n_layer": 12,
+  "n_positions": 1024,
+  "vocab_size": 50257,
+}
+
+
+def test_llama_3_2():
+  assert families.from_hf(LLAMA_3_2_1B, dtype="bfloat16") == (
+    models.DecoderConfig(
+      vocab_size=128256,
+      width=2048,
+      num_layers=16,
+      num_heads=32,
+      num_kv_heads=8,
+      head_width=64,
+      mlp_width=8192,
+      max_length=131072,
+      norm_eps=1e-5,
+      rope_theta=5e5,
+      rope_scaling=models.RopeScaling("llama3", 32.0, 1.0, 4.0, 8192),
+      tied_embeddings=True,
+      dtype="bfloat16",
+    )
+  )
+
+
+def test_qwen_2_5():
+  assert families.from_hf(QWEN_2_5_1_5B, param_dtype="bfloat16") == (
+    models.DecoderConfig(
+      vocab_size=151936,
+      width=1536,
+      num_layers=28,
+      num_heads=12,
+      num_kv_heads=2,
+      head_width=128,
+      mlp_width=8960,
+      max_length=32768,
+      norm_eps=1e-6,
+      rope_theta=1e6,
+      qkv_bias=True,
+      tied_embeddings=True,
+      param_dtype="bfloat16",
+    )
+  )
+
+
+def test_gpt2_small():
+  assert families.from_hf(GPT2_SMALL) == models.DecoderConfig(
+    vocab_size=50257,
+    width=768,
+    num_layers=12,
+    num_heads=12,
+    num_kv_heads=12,
+    head_width=64,
+    mlp_width=3072,
+    max_length=1024,
+    norm="layer",
+    activation="gelu_tanh",
+    gated_mlp=False,
+    rope_theta=None,
+    qkv_bias=True,
+    output_bias=True,
+    mlp_bias=True,
+    tied_embeddings=True,
+  )
+
+
+@pytest.mark.parametrize("raw", [LLAMA_3_2_1B, QWEN_2_5_1_5B])
+def test_transformers_5_says_the_same_in_other_keys(raw):
+  newer = {k: v for k, v in raw.items() if not k.startswith("rope_")}
+  newer["rope_parameters"] = (raw.get("rope_scaling") or {}) | {
+    "rope_theta": raw["rope_theta"],
+    "rope_type": (raw.get("rope_scaling") or {}).get("rope_type", "default"),
+  }
+  assert families.from_hf(newer) == families.from_hf(raw)
+
+
+def test_an_old_linear_scaling_says_type():
+  raw = LLAMA_3_2_1B | {"rope_scaling": {"type": "linear", "factor": 2.0}}
+  scaling = families.from_hf(raw).rope_scaling
+  assert scaling == models.RopeScaling("linear", 2.0)
+
+
+@pytest.mark.parametrize("variant", torch_models.VARIANTS)
+def test_what_transformers_writes_reads_as_what_it_was_given(variant):
+  transformers = pytest.importorskip("transformers")
+  model_type, keys = torch_models.VARIANTS[variant]
+  written = transformers.AutoConfig.for_model(model_type, **keys).to_dict()
+  config = families.from_hf(written)
+  if model_type != "gpt2":  # its one default that differs between releases
+    given = {"rms_norm_eps": written["rms_norm_eps"], **keys}
+    assert config == families.from_hf({"model_type": model_type, **given})
+  else:
+    assert config == decoders.config(variant)
+
+
+@pytest.mark.parametrize("variant", torch_models.VARIANTS)
+def test_round_trip(variant):
+  config = dataclasses.replace(decoders.config(variant), dtype="bfloat16")
+  family = torch_models.VARIANTS[variant][0]
+  raw = families.to_hf(config, family)
+  assert raw["model_type"] == family
+  assert families.from_hf(raw, dtype="bfloat16") == config
+
+
+def test_windows():
+  qwen = QWEN_2_5_1_5B | {
+    "num_hidden_layers": 4,
+    "sliding_window": 7,
+    "max_window_layers": 3,
+  }
+  windows = lambda **keys: families.from_hf(qwen | keys).sliding_windows
+  assert windows() is None
+  assert windows(use_sliding_window=True) == (None, None, None, 7)
+  kinds = ["sliding_attention", "full_attention"] * 2
+  assert windows(use_sliding_window=True, layer_types=kinds) == (
+    (7, None, 7, None)
+  )
+  assert windows(use_sliding_window=True, max_window_layers=4) is None
+  with pytest.raises(InputError, match="chunked_attention"):
+    windows(use_sliding_window=True, layer_types=["chunked_attention"] * 4)
+  assert decoders.config("mistral").sliding_windows == (5, 5)
+  assert decoders.config("mistral_full").sliding_windows is None
+
+
+@pytest.mark.parametrize(
+  ("raw", "says"),
+  [
+    (LLAMA_3_2_1B | {"model_type": "mamba"}, "'mamba'.*gpt2, llama, mistral"),
+    ({"hidden_size": 4}, "None.*gpt2, llama"),
+    (LLAMA_3_2_1B | {"hidden_act": "gelu_10"}, "gelu_10.*silu"),
+    (
+      LLAMA_3_2_1B | {"rope_scaling": {"rope_type": "yarn", "factor": 2}},
+      "yarn.*default, linear, llama3",
+    ),
+    (
+      LLAMA_3_2_1B | {"rope_scaling": {"rope_type": "llama3", "factor": 2}},
+      "low_freq_factor",
+    ),
+    (
+      LLAMA_3_2_1B | {"rope_parameters": {"partial_rotary_factor": 0.5}},
+      "partial_rotary_factor",
+    ),
+    (LLAMA_3_2_1B | {"num_key_value_heads": 5}, "5 key-value heads"),
+    (LLAMA_3_2_1B | {"quantization_config": {"bits": 4}}, "quantization"),
+    (
+      GPT2_SMALL | {"scale_attn_by_inverse_layer_idx": True},
+      "scale_attn_by_inverse_layer_idx=True",
+    ),
+    (GPT2_SMALL | {"n_head": 7}, "768.*7 heads"),
+    ({k: v for k, v in GPT2_SMALL.items() if k != "n_embd"}, "'n_embd'"),
+    (LLAMA_3_2_1B | {"hidden_size": "2048"}, "hidden_size.*'2048'"),
+    (LLAMA_3_2_1B | {"num_hidden_layers": 0}, "num_hidden_layers.*0"),
+  ],
+)
+def test_what_is_not_supported_is_named(raw, says):
+  with pytest.raises(InputError, match=says):
+    families.from_hf(raw)
+
+
+def test_a_family_refuses_what_it_cannot_say():
+  config = decoders.config("qwen3")
+  with pytest.raises(InputError, match="qk_norm=True.*another family"):
+    families.to_hf(config, "llama")
+  with pytest.raises(InputError, match="'bert'"):
+    families.to_hf(config, "bert")
+  uneven = dataclasses.replace(
+    decoders.config("qwen2_windows"), sliding_windows=(3, 4)
+  )
+  with pytest.raises(InputError, match="sliding_windows"):
+    families.to_hf(uneven, "qwen2")
