@@ -61,7 +61,7 @@ def write(
   """Writes `config.json` and the tensors; the directory appears all at once.
 
   Args:
-    directory: created, or replaced if it holds a model already.
+    directory: created, or replaced if it is empty or holds a model already.
     config: content of `config.json`.
     tensors: name and value of each.
     max_shard_bytes: a file that would grow beyond this is closed and another
@@ -70,7 +70,9 @@ def write(
   Raises:
     InputError: the path exists and is no model directory.
   """
-  if directory.exists() and not (directory / "config.json").is_file():
+  is_model = (directory / "config.json").is_file()
+  is_empty = directory.is_dir() and not any(directory.iterdir())
+  if directory.exists() and not (is_model or is_empty):
     raise InputError(
       f"{directory} exists and is no model directory; choose another path"
     )

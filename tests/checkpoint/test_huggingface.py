@@ -1,76 +1,445 @@
+import json
+import re
 
 import jax
+import ml_dtypes
 import numpy as np
 import pytest
-from oracles import torch_models
+from flax import linen as nn
+from flax import traverse_util
+from oracles import decoders, torch_models
+from safetensors import numpy as safetensors_numpy
 
-pytest.importorskip("torch", reason="the parity tests need torch")
+from qsharp_jax import models, sharding
+from qsharp_jax.checkpoint import huggingface, name_tables, tensor_files
+from qsharp_jax.core.errors import InputError
 
-import torch  # noqa: E402
-import transformers  # noqa: E402
-
-from qsharp_jax import models  # noqa: E402
-from qsharp_jax.checkpoint import huggingface  # noqa: E402
-
-TOKENS = np.random.default_rng(1).integers(0, 97, (2, 9)).astype(np.int32)
+TOKENS = np.random.default_rng(1).integers(0, 96, (2, 9)).astype(np.int32)
 POSITIONS = np.tile(np.arange(9, dtype=np.int32), (2, 1))
 
 
-def _random(params, seed=0):
-  """The same tree filled with noise around its values."""
-  leaves, treedef = jax.tree.flatten(params)
-  rng = np.random.default_rng(seed)
-  noisy = [x + 0.3 * rng.normal(size=x.shape).astype(x.dtype) for x in leaves]
-  return jax.tree.unflatten(treedef, noisy)
+@pytest.fixture
+def torch_and_transformers():
+  reason = "the parity tests need torch"
+  torch = pytest.importorskip("torch", reason=reason)
+  return torch, pytest.importorskip("transformers", reason=reason)
+
+
+def _save(path, variant, head=None, **kwargs):
+  """Saves a random model of ours; returns its config and parameters."""
+  config = decoders.config(variant)
+  family = torch_models.VARIANTS[variant][0]
+  if head is None:
+    params = decoders.params(models.LanguageModel(config))
+    huggingface.save_language_model(path, config, params, family, **kwargs)
+  else:
+    params = decoders.params(models.ValueModel(config, head))
+    huggingface.save_value_model(path, config, head, params, family, **kwargs)
+  return config, params
+
+
+def _edit(path, change):
+  """Rewrites the tensors of a directory after `change(tensors)`."""
+  file = path / "model.safetensors"
+  tensors = safetensors_numpy.load_file(file)
+  change(tensors)
+  safetensors_numpy.save_file(tensors, file)
+
+
+def _apply(model, params):
+  return np.asarray(jax.jit(model.apply)(params, TOKENS, POSITIONS)[0])
+
+
+def _assert_same(got, expected):
+  assert jax.tree.structure(got) == jax.tree.structure(expected)
+  jax.tree.map(np.testing.assert_array_equal, got, expected)
 
 
 @pytest.mark.parametrize("variant", torch_models.VARIANTS)
-def test_exported_language_model_loads_in_torch(variant, tmp_path):
-  torch_model = torch_models.build(variant)
-  torch_model.save_pretrained(tmp_path / "a")
-  config, params = huggingface.load_language_model(tmp_path / "a")
-  params = _random(params)
-  family = torch_model.config.model_type
-  huggingface.save_language_model(tmp_path / "b", config, params, family)
-  back = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "b")
-  assert type(back) is type(torch_model)
-  expected, _ = models.LanguageModel(config).apply(params, TOKENS, POSITIONS)
-  got = torch_models.logits(back, TOKENS, np.ones_like(TOKENS))
-  np.testing.assert_allclose(got, expected, atol=1e-4, rtol=1e-5)
-  again, same = huggingface.load_language_model(tmp_path / "b")
-  assert again == config
-  jax.tree.map(np.testing.assert_array_equal, same, params)
-
-
-@pytest.mark.parametrize("num_atoms", [1, 5])
-@pytest.mark.parametrize("variant", ["gpt2", "llama31", "mistral", "qwen2"])
-def test_exported_v_type_value_model_is_a_torch_classifier(
-  variant, num_atoms, tmp_path
+def test_exported_language_model_loads_in_torch(
+  variant, tmp_path, torch_and_transformers
 ):
-  torch_models.build(variant).save_pretrained(tmp_path / "a")
-  config, head, params = huggingface.load_value_model(
-    tmp_path / "a", head=models.HeadConfig("v", num_atoms)
+  _, transformers = torch_and_transformers
+  config, params = _save(tmp_path / "m", variant)
+  torch_model = transformers.AutoModelForCausalLM.from_pretrained(
+    tmp_path / "m"
   )
-  assert not np.any(params["params"]["head"])
-  params = _random(params)
-  family = huggingface.read_config(tmp_path / "a")["model_type"]
-  huggingface.save_value_model(
-    tmp_path / "b",
-    config,
-    head,
-    params,
-    family,
-    token_ids={"pad_token_id": 96},
+  assert torch_model.config.model_type == torch_models.VARIANTS[variant][0]
+  got = torch_models.logits(torch_model, TOKENS, np.ones_like(TOKENS))
+  expected = _apply(models.LanguageModel(config), params)
+  assert np.abs(expected).max() > 1
+  np.testing.assert_allclose(got, expected, atol=1e-4, rtol=0)
+  again, same = huggingface.load_language_model(tmp_path / "m")
+  assert again == config
+  _assert_same(same, params)
+
+
+@pytest.mark.parametrize(
+  ("variant", "num_atoms"),
+  [("gpt2", 1), ("llama31", 5), ("mistral", 1), ("qwen2", 1), ("qwen3", 5)],
+)
+def test_exported_v_type_value_model_is_a_torch_classifier(
+  variant, num_atoms, tmp_path, torch_and_transformers
+):
+  torch, transformers = torch_and_transformers
+  head = models.HeadConfig("v", num_atoms)
+  config, params = _save(
+    tmp_path, variant, head, token_ids={"pad_token_id": 96}
   )
-  back = transformers.AutoModelForSequenceClassification.from_pretrained(
-    tmp_path / "b"
-  )
-  tokens = np.where(TOKENS == 96, 0, TOKENS)
+  classifier = transformers.AutoModelForSequenceClassification
+  torch_model = classifier.from_pretrained(tmp_path)
   with torch.no_grad():
-    got = back(torch.tensor(tokens).long()).logits.numpy()
-  value = models.ValueModel(config, head).apply(params, tokens, POSITIONS)
+    got = torch_model(torch.tensor(TOKENS).long()).logits.numpy()
+  values = jax.jit(models.ValueModel(config, head).apply)(
+    params, TOKENS, POSITIONS
+  )
   assert got.shape == (2, num_atoms)
-  np.testing.assert_allclose(got, value[:, -1], atol=1e-4, rtol=1e-5)
-  again = huggingface.load_value_model(tmp_path / "b")
-  assert again[:2] == (config, head)
-  jax.tree.map(np.testing.assert_array_equal, again[2], params)
+  assert np.abs(got).max() > 0.1
+  np.testing.assert_allclose(got, values[:, -1], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("variant", ["gpt2", "llama"])
+def test_a_torch_classifier_loads_as_a_value_model(
+  variant, tmp_path, torch_and_transformers
+):
+  torch, _ = torch_and_transformers
+  torch_model = torch_models.build(
+    variant,
+    auto="AutoModelForSequenceClassification",
+    num_labels=3,
+    pad_token_id=96,
+  )
+  torch_model.save_pretrained(tmp_path)
+  config, head, params = huggingface.load_value_model(tmp_path)
+  assert head == models.HeadConfig("v", 3)
+  with torch.no_grad():
+    expected = torch_model(torch.tensor(TOKENS).long()).logits.numpy()
+  values = jax.jit(models.ValueModel(config, head).apply)(
+    params, TOKENS, POSITIONS
+  )
+  np.testing.assert_allclose(values[:, -1], expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["v", "q"])
+@pytest.mark.parametrize("variant", ["gpt2", "qwen2", "qwen3"])
+def test_value_model_round_trip(variant, kind, tmp_path):
+  head = models.HeadConfig(kind, 3)
+  config, params = _save(tmp_path / "m", variant, head)
+  got = huggingface.load_value_model(tmp_path / "m", head=head)
+  assert got[:2] == (config, head)
+  _assert_same(got[2], params)
+  stored = safetensors_numpy.load_file(tmp_path / "m" / "model.safetensors")
+  name, rows = {"v": ("score.weight", 3), "q": ("q_head.weight", 97 * 3)}[kind]
+  assert stored[name].shape == (rows, 64)
+  with pytest.raises(InputError, match="num_atoms=1"):
+    huggingface.load_value_model(
+      tmp_path / "m", head=models.HeadConfig(kind, 1)
+    )
+
+
+@pytest.mark.parametrize("variant", ["gpt2", "llama", "qwen2"])
+def test_a_q_head_starts_as_the_language_model_head(variant, tmp_path):
+  config, params = _save(tmp_path / "m", variant)
+  head = models.HeadConfig("q")
+  load = lambda **kwargs: huggingface.load_value_model(
+    tmp_path / "m", head=head, **kwargs
+  )[2]
+  logits = _apply(models.LanguageModel(config), params)
+  values = jax.jit(models.ValueModel(config, head).apply)(
+    load(), TOKENS, POSITIONS
+  )
+  for t in range(1, 9):
+    expected = logits[[0, 1], t - 1, TOKENS[:, t]]
+    np.testing.assert_allclose(values[:, t, 0], expected, atol=1e-5)
+  assert not np.any(load(q_head="zeros")["params"]["head"])
+
+
+def test_a_v_head_and_one_with_atoms_start_as_zeros(tmp_path):
+  _, params = _save(tmp_path / "m", "llama")
+  for kind, num_atoms, rows in (("v", 1, 1), ("v", 4, 1), ("q", 4, 97)):
+    _, _, got = huggingface.load_value_model(
+      tmp_path / "m", head=models.HeadConfig(kind, num_atoms)
+    )
+    assert got["params"]["head"].shape == (rows, num_atoms, 64)
+    assert not np.any(got["params"]["head"])
+    _assert_same(got["params"]["backbone"], params["params"]["backbone"])
+  _, head, _ = huggingface.load_value_model(tmp_path / "m")
+  assert head == models.HeadConfig("v", 1)
+
+
+def test_shards_and_their_index(tmp_path):
+  config, params = _save(tmp_path / "m", "llama", max_shard_bytes=40_000)
+  files = sorted(p.name for p in (tmp_path / "m").glob("*.safetensors"))
+  assert len(files) > 3 and files[0].startswith("model-00001-of-000")
+  index = tmp_path / "m" / tensor_files.INDEX
+  assert set(json.loads(index.read_text())["weight_map"].values()) == set(files)
+  _assert_same(huggingface.load_language_model(tmp_path / "m")[1], params)
+  (tmp_path / "m" / files[1]).unlink()
+  with pytest.raises(InputError, match=files[1]):
+    huggingface.load_language_model(tmp_path / "m")
+
+
+def test_shards_load_in_torch(tmp_path, torch_and_transformers):
+  _, transformers = torch_and_transformers
+  config, params = _save(tmp_path / "m", "llama", max_shard_bytes=40_000)
+  torch_model = transformers.AutoModelForCausalLM.from_pretrained(
+    tmp_path / "m"
+  )
+  got = torch_models.logits(torch_model, TOKENS, np.ones_like(TOKENS))
+  expected = _apply(models.LanguageModel(config), params)
+  np.testing.assert_allclose(got, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"weight_map": 3}'])
+def test_a_broken_index_is_named(content, tmp_path):
+  _save(tmp_path / "m", "llama", max_shard_bytes=40_000)
+  (tmp_path / "m" / tensor_files.INDEX).write_text(content)
+  with pytest.raises(InputError, match=r"index\.json is no safetensors index"):
+    huggingface.load_language_model(tmp_path / "m")
+
+
+def test_an_index_does_not_lead_out_of_its_directory(tmp_path):
+  _save(tmp_path / "m", "llama")
+  file = tmp_path / "m" / "model.safetensors"
+  file.rename(tmp_path / "outside.safetensors")
+  (tmp_path / "m" / tensor_files.INDEX).write_text(
+    json.dumps({"weight_map": {"x": "../outside.safetensors"}})
+  )
+  with pytest.raises(InputError, match="not beside it"):
+    huggingface.load_language_model(tmp_path / "m")
+
+
+@pytest.mark.parametrize("variant", ["gpt2", "qwen2_windows"])
+def test_each_device_reads_only_its_slices(variant, tmp_path, monkeypatch):
+  if jax.device_count() < 8:
+    pytest.skip("needs 8 devices")
+  head = models.HeadConfig("q", 2)
+  config, params = _save(tmp_path / "m", variant, head)
+  mesh = sharding.mesh.make_mesh((1, 4, 2))
+  wanted = sharding.placement.shardings(
+    models.ValueModel(config, head), mesh, sharding.rules.TRAINING
+  )
+  largest = {}
+  read = tensor_files.TensorFiles.read
+
+  def counted(self, name, index):
+    part = read(self, name, index)
+    largest[name] = max(largest.get(name, 0), part.size)
+    return part
+
+  monkeypatch.setattr(tensor_files.TensorFiles, "read", counted)
+  _, _, got = huggingface.load_value_model(tmp_path / "m", shardings=wanted)
+  _assert_same(got, params)
+  jax.tree.map(lambda x, s: _assert_sharding(x, s), got, wanted)
+  mlp = {"gpt2": "transformer.h.0.mlp.c_fc", "qwen2_windows": "model.layers.0"}
+  name = next(n for n in largest if n.startswith(mlp[variant]) and "mlp" in n)
+  assert largest[name] == config.width * config.mlp_width // 8
+
+
+def _assert_sharding(x, expected):
+  assert x.sharding.is_equivalent_to(expected, x.ndim)
+
+
+def test_sharded_parameters_are_exported_whole(tmp_path):
+  if jax.device_count() < 8:
+    pytest.skip("needs 8 devices")
+  config, params = _save(tmp_path / "m", "llama")
+  mesh = sharding.mesh.make_mesh((1, 4, 2))
+  shardings = sharding.placement.shardings(
+    models.LanguageModel(config), mesh, sharding.rules.TRAINING
+  )
+  placed = sharding.placement.place(params, shardings)
+  huggingface.save_language_model(tmp_path / "n", config, placed, "llama")
+  _assert_same(huggingface.load_language_model(tmp_path / "n")[1], params)
+
+
+def test_bfloat16_files_and_parameters(tmp_path):
+  config, params = _save(tmp_path / "m", "llama")
+  halve = lambda tensors: tensors.update(
+    {name: x.astype(ml_dtypes.bfloat16) for name, x in tensors.items()}
+  )
+  _edit(tmp_path / "m", halve)
+  rounded = jax.tree.map(
+    lambda x: np.asarray(x).astype(ml_dtypes.bfloat16), params
+  )
+  _, got = huggingface.load_language_model(
+    tmp_path / "m", param_dtype="bfloat16"
+  )
+  assert {x.dtype for x in jax.tree.leaves(got)} == {np.dtype("bfloat16")}
+  _assert_same(got, rounded)
+  _, wide = huggingface.load_language_model(tmp_path / "m")
+  assert {x.dtype for x in jax.tree.leaves(wide)} == {np.dtype("float32")}
+  _assert_same(wide, jax.tree.map(lambda x: x.astype(np.float32), rounded))
+
+
+def test_bfloat16_export_loads_in_torch(tmp_path, torch_and_transformers):
+  torch, transformers = torch_and_transformers
+  config, params = _save(tmp_path / "m", "qwen2")
+  config, params = huggingface.load_language_model(
+    tmp_path / "m", param_dtype="bfloat16"
+  )
+  huggingface.save_language_model(tmp_path / "n", config, params, "qwen2")
+  torch_model = transformers.AutoModelForCausalLM.from_pretrained(
+    tmp_path / "n", dtype="auto"
+  )
+  assert torch_model.dtype == torch.bfloat16
+  _assert_same(
+    huggingface.load_language_model(tmp_path / "n", param_dtype="bfloat16")[1],
+    params,
+  )
+
+
+def _strip_prefix(tensors):
+  for name in list(tensors):
+    tensors[name.removeprefix("transformer.")] = tensors.pop(name)
+
+
+def test_gpt2_as_published_lacks_a_prefix_and_has_buffers(tmp_path):
+  _, params = _save(tmp_path / "m", "gpt2")
+  buffers = {
+    "h.0.attn.bias": np.ones((1, 1, 64, 64), np.float32),
+    "h.1.attn.masked_bias": np.float32([-1e4]),
+  }
+  _edit(tmp_path / "m", _strip_prefix)
+  _edit(tmp_path / "m", lambda tensors: tensors.update(buffers))
+  _assert_same(huggingface.load_language_model(tmp_path / "m")[1], params)
+
+
+def test_harmless_extras(tmp_path):
+  _, params = _save(tmp_path / "m", "llama32_tied")
+  extras = {
+    "model.layers.0.self_attn.rotary_emb.inv_freq": np.zeros(8, np.float32),
+    "lm_head.weight": np.zeros((97, 64), np.float32),
+  }
+  _edit(tmp_path / "m", lambda tensors: tensors.update(extras))
+  _assert_same(huggingface.load_language_model(tmp_path / "m")[1], params)
+
+
+Q_PROJ = "model.layers.1.self_attn.q_proj.weight"
+
+
+@pytest.mark.parametrize(
+  ("change", "says"),
+  [
+    (lambda x: x.pop(Q_PROJ), f"lacks tensors {Q_PROJ}"),
+    (
+      lambda x: x.update({Q_PROJ.replace("weight", "bias"): x[Q_PROJ][0]}),
+      "unexpected tensors model.layers.1.self_attn.q_proj.bias",
+    ),
+    (
+      lambda x: x.update({Q_PROJ: x[Q_PROJ][:, 1:].copy()}),
+      rf"{Q_PROJ} has shape \(64, 63\), config.json says \(64, 64\)",
+    ),
+    (lambda x: x.pop("lm_head.weight"), "lacks tensors lm_head.weight"),
+    (lambda x: x.clear(), "lacks tensors .* and 18 more"),
+  ],
+)
+def test_tensors_amiss_are_named(change, says, tmp_path):
+  _save(tmp_path / "m", "llama")
+  _edit(tmp_path / "m", change)
+  with pytest.raises(InputError, match=says) as error:
+    huggingface.load_language_model(tmp_path / "m")
+  assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("cut", [4, 300, -8])
+def test_a_truncated_file_is_named(cut, tmp_path):
+  _save(tmp_path / "m", "llama")
+  file = tmp_path / "m" / "model.safetensors"
+  file.write_bytes(file.read_bytes()[:cut])
+  with pytest.raises(InputError, match=re.escape(f"{file} is truncated or")):
+    huggingface.load_language_model(tmp_path / "m")
+
+
+def test_directories_that_are_no_models(tmp_path):
+  with pytest.raises(InputError, match="is no directory"):
+    huggingface.read_config(tmp_path / "absent")
+  with pytest.raises(InputError, match=r"config\.json does not exist"):
+    huggingface.read_config(tmp_path)
+  (tmp_path / "config.json").write_text("{")
+  with pytest.raises(InputError, match=r"config\.json is not JSON"):
+    huggingface.read_config(tmp_path)
+  (tmp_path / "config.json").write_text("[]")
+  with pytest.raises(InputError, match="not a JSON object"):
+    huggingface.read_config(tmp_path)
+  _save(tmp_path / "m", "llama")
+  (tmp_path / "m" / "model.safetensors").unlink()
+  with pytest.raises(InputError, match=r"neither model\.safetensors nor"):
+    huggingface.load_language_model(tmp_path / "m")
+
+
+def test_a_value_model_is_no_language_model(tmp_path):
+  _save(tmp_path / "m", "qwen2", models.HeadConfig("v"))
+  with pytest.raises(InputError, match=r"unexpected tensors score\.weight"):
+    huggingface.load_language_model(tmp_path / "m")
+
+
+def test_saving_again_replaces_a_model_and_nothing_else(tmp_path):
+  _save(tmp_path / "m", "llama", max_shard_bytes=40_000)
+  _, params = _save(tmp_path / "m", "qwen2")
+  assert sorted(p.name for p in (tmp_path / "m").iterdir()) == [
+    "config.json",
+    "model.safetensors",
+  ]
+  _assert_same(huggingface.load_language_model(tmp_path / "m")[1], params)
+  (tmp_path / "notes").mkdir()
+  (tmp_path / "notes" / "mine.txt").write_text("keep")
+  with pytest.raises(InputError, match="is no model directory"):
+    _save(tmp_path / "notes", "llama")
+  assert sorted(p.name for p in tmp_path.iterdir()) == ["m", "notes"]
+
+
+def test_an_interrupted_save_leaves_the_old_model(tmp_path, monkeypatch):
+  _, params = _save(tmp_path / "m", "qwen2")
+
+  def fail(*args, **kwargs):
+    raise OSError("disk full")
+
+  monkeypatch.setattr(safetensors_numpy, "save_file", fail)
+  with pytest.raises(OSError, match="disk full"):
+    _save(tmp_path / "m", "llama")
+  assert [p.name for p in tmp_path.iterdir()] == ["m"]
+  _assert_same(huggingface.load_language_model(tmp_path / "m")[1], params)
+
+
+@pytest.mark.parametrize("head", [None, models.HeadConfig("q", 3)])
+@pytest.mark.parametrize("variant", torch_models.VARIANTS)
+def test_the_table_names_every_parameter_of_the_model(variant, head):
+  config = decoders.config(variant)
+  model = (
+    models.LanguageModel(config)
+    if head is None
+    else models.ValueModel(config, head)
+  )
+  one = np.zeros((1, 1), np.int32)
+  shapes = nn.unbox(jax.eval_shape(model.init, jax.random.key(0), one, one))
+  expected = {
+    path: x.shape
+    for path, x in traverse_util.flatten_dict(shapes["params"], sep="/").items()
+  }
+  sizes = name_tables.sizes(config, head)
+  family = torch_models.VARIANTS[variant][0]
+  assert expected == {
+    entry.path: name_tables.shape(entry, sizes)
+    for entry in name_tables.entries(family, config, head)
+  }
+
+
+def test_a_part_of_a_parameter_equals_the_part_of_the_whole():
+  rng = np.random.default_rng(0)
+  for variant in ("gpt2", "llama_biases"):
+    config, head = decoders.config(variant), models.HeadConfig("q", 3)
+    sizes = name_tables.sizes(config, head)
+    family = torch_models.VARIANTS[variant][0]
+    for entry in name_tables.entries(family, config, head):
+      stored = rng.normal(size=name_tables.stored_shape(entry, sizes))
+      shape = name_tables.shape(entry, sizes)
+      read = lambda index, e=entry, s=stored, z=sizes: name_tables.read(
+        e, z, index, s.__getitem__
+      )
+      whole = read((slice(None),) * len(shape))
+      assert whole.shape == shape
+      for _ in range(4):
+        ends = [sorted(rng.integers(0, n + 1, 2)) for n in shape]
+        index = tuple(slice(int(a), int(b)) for a, b in ends)
+        np.testing.assert_array_equal(read(index), whole[index])
