@@ -157,7 +157,9 @@ def players(
     num_candidates=config.sampling.num_candidates,
     is_guidance_tempered=config.sampling.is_guidance_tempered,
   )
-  return pipeline.Players(policy, params, found, start, family)
+  return pipeline.Players(
+    policy, params, found, start, family, config.value.q_head
+  )
 
 
 def sampling(config: ml_collections.ConfigDict) -> generate.Sampling:

@@ -86,6 +86,7 @@ def _base() -> ml_collections.ConfigDict:
       "value": {
         "start": "",  # model directory or hub id; "" is the reference
         "head": "v",
+        "q_head": "lm_head",  # where a Q-type head starts: lm_head or zeros
         "loss": "bernoulli",  # or categorical, squared_error
         "num_atoms": 1,
         "v_min": 0.0,  # support of a categorical law, in reward units
@@ -144,19 +145,19 @@ def _tiny() -> ml_collections.ConfigDict:
   config.sampling.update(
     temperature=1.0,
     top_p=1.0,
-    max_new_tokens=32,
+    max_new_tokens=24,
     batch_size=64,
     prompt_bucket=8,
   )
-  config.value.head = "q"
+  config.value.update(head="q", q_head="zeros")
   config.rounds.update(num_samples=4, rule="algorithm1")
   config.fit.update(
-    learning_rate=2e-3,
+    learning_rate=3e-3,
     schedule="cosine",
     warmup_steps=20,
-    batch_size=64,
-    num_epochs=3,
-    max_length=128,
+    batch_size=128,
+    num_epochs=5,
+    max_length=64,
     checkpoint_every=100,
   )
   config.pretrain = ml_collections.ConfigDict(
@@ -171,9 +172,9 @@ def _tiny() -> ml_collections.ConfigDict:
       "num_heads": 4,
       "learning_rate": 4e-3,
       "warmup_steps": 100,
-      "batch_size": 32,
+      "batch_size": 64,
       "num_epochs": 1,
-      "max_length": 128,
+      "max_length": 64,
       "checkpoint_every": 250,
     }
   )

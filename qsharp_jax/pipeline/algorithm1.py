@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
-from tqdm import auto as tqdm
 
 from qsharp_jax import generate, rollout, training
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import files
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.pipeline import fitting, held_out, labelled
+from qsharp_jax.pipeline import fitting, held_out, labelled, progress
 from qsharp_jax.pipeline import layout as layout_lib
 from qsharp_jax.pipeline import workdir as workdir_lib
 
@@ -39,7 +38,7 @@ class Players:
   critic: held_out.Critic
   start: str  # directory or hub id that the value model starts from
   family: str  # of the value model, for export
-  q_head: str = "lm_head"
+  q_head: str  # where a Q-type head starts: `lm_head` or `zeros`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +130,8 @@ def sample_all(
 ) -> None:
   """Samples problems into a store, showing progress."""
   name = str(store.relative_to(run.workdir.path))
-  with tqdm.tqdm(desc=name, total=len(problems), unit="question") as bar:
+  total = len(problems)
+  with progress.bar(None, name, total=total, unit="question") as bar:
     for done in rollout.collect.collect(sampler, problems, plan, store):
       bar.update(done - bar.n)
 

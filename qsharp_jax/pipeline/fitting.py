@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from tensorboardX import SummaryWriter
-from tqdm import auto as tqdm
 
 from qsharp_jax import data, training
 from qsharp_jax.checkpoint import train_state
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.pipeline import layout as layout_lib
+from qsharp_jax.pipeline import progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +81,9 @@ def fit(
       save=lambda step, state: checkpointer.save(step, state, {"step": step}),
     )
     with SummaryWriter(str(directory / "events")) as writer:
-      bar = tqdm.tqdm(loop, directory.name, num_steps, initial=done)
+      bar = progress.bar(
+        loop, directory.name, total=num_steps, done=done, unit="step"
+      )
       for record in bar:
         step = record.pop("step")
         for name, number in record.items():

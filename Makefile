@@ -1,0 +1,28 @@
+# Two commands are all that is needed on a fresh machine: `make gsm8k` and
+# `make test`. PYTHON chooses the interpreter, VENV where it is installed.
+PYTHON ?= python3
+VENV ?= .venv
+WORKDIR ?= runs/gsm8k-tiny
+FLAGS ?=
+RUN = $(VENV)/bin/python
+
+.PHONY: install gsm8k test lint clean
+
+# Installed again when the list of packages changes.
+install: $(VENV)/installed
+$(VENV)/installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --editable '.[test,parity]'
+	touch $@
+
+gsm8k: install
+	$(RUN) -m experiments.gsm8k --workdir=$(WORKDIR) $(FLAGS)
+
+test: install
+	$(RUN) -m pytest
+
+lint: install
+	$(RUN) -m ruff check . && $(RUN) -m ruff format --check .
+
+clean:
+	rm -rf $(VENV) runs build *.egg-info
