@@ -4,11 +4,10 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from qsharp_jax.checkpoint import config_keys
+from qsharp_jax.checkpoint.config_keys import Json
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.models import DecoderConfig, RopeScaling
-
-Json = Mapping[str, Any]
-Windows = tuple[int | None, ...] | None
+from qsharp_jax.models import DecoderConfig
 
 _ACTIVATIONS = {
   "silu": "silu",
@@ -19,39 +18,7 @@ _ACTIVATIONS = {
   "relu": "relu",
 }
 _ACTIVATION_NAMES = {"gelu_tanh": "gelu_new"}
-_ROPE_TYPES = ("default", "linear", "llama3")
-
-
-def _no_windows(raw: Json) -> Windows:
-  return None
-
-
-def _one_window(raw: Json) -> Windows:
-  """Every layer slides (Mistral)."""
-  if raw["sliding_window"] is None:
-    return None
-  window = _value(raw, "sliding_window", int)
-  return (window,) * raw["num_hidden_layers"]
-
-
-def _windows_by_layer(raw: Json) -> Windows:
-  """Only some layers slide, named one by one or by a first layer (Qwen)."""
-  if not raw["use_sliding_window"] or raw["sliding_window"] is None:
-    return None
-  window = _value(raw, "sliding_window", int)
-  num_layers, first = raw["num_hidden_layers"], raw["max_window_layers"]
-  kinds = raw["layer_types"] or [
-    "sliding_attention" if i >= first else "full_attention"
-    for i in range(num_layers)
-  ]
-  odd = sorted(set(kinds) - {"sliding_attention", "full_attention"})
-  if odd or len(kinds) != num_layers:
-    raise InputError(
-      f"layer_types has {len(kinds)} entries of kinds {sorted(set(kinds))}; "
-      f"expected sliding_attention or full_attention for {num_layers} layers"
-    )
-  sliding = [kind == "sliding_attention" for kind in kinds]
-  return tuple(window if s else None for s in sliding) if any(sliding) else None
+_KINDS = {field.name: field.type for field in dataclasses.fields(DecoderConfig)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +26,8 @@ class Family:
   """How one family's `config.json` is read and written.
 
   Attributes:
-    architecture: stem of the class names, `<architecture>ForCausalLM`.
+    language_model: transformers' class of language models.
+    classifier: transformers' class of what we save V-type value models as.
     keys: field of `DecoderConfig` -> key of `config.json`.
     defaults: values that transformers assumes for keys that are absent.
     fixed: fields of `DecoderConfig` that no key says.
@@ -67,12 +35,13 @@ class Family:
     windows: reads the sliding windows.
   """
 
-  architecture: str
+  language_model: str
+  classifier: str
   keys: Mapping[str, str]
   defaults: Json
   fixed: Json
   only: Json
-  windows: Callable[[Json], Windows] = _no_windows
+  windows: Callable[[Json], config_keys.Windows] = config_keys.no_windows
 
 
 _ROTARY_KEYS = {
@@ -106,7 +75,8 @@ _ONLY = {"quantization_config": None, "partial_rotary_factor": 1.0}
 
 FAMILIES = {
   "gpt2": Family(
-    architecture="GPT2",
+    language_model="GPT2LMHeadModel",
+    classifier="GPT2ForSequenceClassification",
     keys={
       "vocab_size": "vocab_size",
       "width": "n_embd",
@@ -140,36 +110,40 @@ FAMILIES = {
     },
   ),
   "llama": Family(
-    architecture="Llama",
+    language_model="LlamaForCausalLM",
+    classifier="LlamaForSequenceClassification",
     keys=_ROTARY_KEYS | _BIAS_KEYS | {"mlp_bias": "mlp_bias"},
     defaults=_ROTARY_DEFAULTS | {"attention_bias": False, "mlp_bias": False},
     fixed={},
     only=_ONLY,
   ),
   "mistral": Family(
-    architecture="Mistral",
+    language_model="MistralForCausalLM",
+    classifier="MistralForSequenceClassification",
     keys=_ROTARY_KEYS,
     defaults=_ROTARY_DEFAULTS
     | {"num_key_value_heads": 8, "sliding_window": 4096},
     fixed={},
     only=_ONLY,
-    windows=_one_window,
+    windows=config_keys.one_window,
   ),
   "qwen2": Family(
-    architecture="Qwen2",
+    language_model="Qwen2ForCausalLM",
+    classifier="Qwen2ForSequenceClassification",
     keys=_ROTARY_KEYS,
     defaults=_QWEN_DEFAULTS,
     fixed={"qkv_bias": True},
     only=_ONLY,
-    windows=_windows_by_layer,
+    windows=config_keys.windows_by_layer,
   ),
   "qwen3": Family(
-    architecture="Qwen3",
+    language_model="Qwen3ForCausalLM",
+    classifier="Qwen3ForSequenceClassification",
     keys=_ROTARY_KEYS | _BIAS_KEYS,
     defaults=_QWEN_DEFAULTS | {"head_dim": 128, "attention_bias": False},
     fixed={"qk_norm": True},
     only=_ONLY,
-    windows=_windows_by_layer,
+    windows=config_keys.windows_by_layer,
   ),
 }
 
@@ -211,7 +185,8 @@ def from_hf(
       )
   raw = {**family.defaults, **config}
   fields = {
-    name: _value(raw, key, _KINDS[name]) for name, key in family.keys.items()
+    name: config_keys.value(raw, key, _KINDS[name])
+    for name, key in family.keys.items()
   }
   fields = _derived(fields | family.fixed)
   if fields["activation"] not in _ACTIVATIONS:
@@ -221,7 +196,7 @@ def from_hf(
     )
   fields["activation"] = _ACTIVATIONS[fields["activation"]]
   if "rope_theta" not in family.fixed:
-    fields["rope_theta"], fields["rope_scaling"] = _rope(raw)
+    fields["rope_theta"], fields["rope_scaling"] = config_keys.rope(raw)
   return DecoderConfig(
     **fields,
     sliding_windows=family.windows(raw),
@@ -246,8 +221,8 @@ def to_hf(config: DecoderConfig, family: str) -> dict[str, Any]:
   raw[key] = _ACTIVATION_NAMES.get(raw[key], raw[key])
   if config.rope_theta is not None:
     raw |= {"rope_theta": config.rope_theta}
-    raw |= {"rope_scaling": _rope_scaling_to_hf(config.rope_scaling)}
-  windows = _windows_to_hf(config)
+    raw |= {"rope_scaling": config_keys.rope_scaling_to_hf(config.rope_scaling)}
+  windows = config_keys.windows_to_hf(config)
   raw |= {key: value for key, value in windows.items() if key in row.defaults}
   raw["torch_dtype"] = config.param_dtype
   back = dataclasses.replace(
@@ -264,27 +239,6 @@ def to_hf(config: DecoderConfig, family: str) -> dict[str, Any]:
       f"a {family} config cannot say {', '.join(lost)}; choose another family"
     )
   return raw
-
-
-_KINDS = {field.name: field.type for field in dataclasses.fields(DecoderConfig)}
-_DERIVED_KEYS = ("num_key_value_heads", "head_dim", "n_inner")
-
-
-def _value(raw: Json, key: str, kind: Any = float) -> Any:
-  """A key of the file, checked where it is a size, a number or a switch."""
-  if key not in raw:
-    raise InputError(f"config.json has no {key!r}; expected it, check the file")
-  value = raw[key]
-  if value is None and key in _DERIVED_KEYS:
-    return None
-  is_number = isinstance(value, int | float) and not isinstance(value, bool)
-  if kind is int and not (is_number and value == int(value) and value > 0):
-    raise InputError(f"{key} is {value!r} in config.json; expected a size >= 1")
-  if kind is float and not is_number:
-    raise InputError(f"{key} is {value!r} in config.json; expected a number")
-  if kind is bool and not isinstance(value, bool):
-    raise InputError(f"{key} is {value!r} in config.json; expected a boolean")
-  return value
 
 
 def _derived(fields: dict[str, Any]) -> dict[str, Any]:
@@ -304,56 +258,3 @@ def _derived(fields: dict[str, Any]) -> dict[str, Any]:
       "key-value heads; check config.json"
     )
   return fields
-
-
-def _rope(raw: Json) -> tuple[float, RopeScaling | None]:
-  """Base and scaling, from transformers 5's one dict or 4's two keys."""
-  rope = raw.get("rope_parameters") or raw.get("rope_scaling") or {}
-  rope = {"rope_theta": raw.get("rope_theta", 10_000.0), **rope}
-  theta = float(_value(rope, "rope_theta"))
-  kind = rope.get("rope_type", rope.get("type", "default"))
-  if kind not in _ROPE_TYPES or rope.get("partial_rotary_factor", 1.0) != 1.0:
-    raise InputError(
-      f"rotary embedding {rope!r} is not supported; expected rope_type "
-      f"one of {', '.join(_ROPE_TYPES)} on all channels"
-    )
-  if kind == "default":
-    return theta, None
-  if kind == "linear":
-    return theta, RopeScaling("linear", float(_value(rope, "factor")))
-  return theta, RopeScaling(
-    "llama3",
-    factor=float(_value(rope, "factor")),
-    low_freq_factor=float(_value(rope, "low_freq_factor")),
-    high_freq_factor=float(_value(rope, "high_freq_factor")),
-    original_max_length=rope.get(
-      "original_max_position_embeddings", raw["max_position_embeddings"]
-    ),
-  )
-
-
-def _rope_scaling_to_hf(scaling: RopeScaling | None) -> dict | None:
-  if scaling is None:
-    return None
-  if scaling.kind == "linear":
-    return {"rope_type": "linear", "factor": scaling.factor}
-  return {
-    "rope_type": "llama3",
-    "factor": scaling.factor,
-    "low_freq_factor": scaling.low_freq_factor,
-    "high_freq_factor": scaling.high_freq_factor,
-    "original_max_position_embeddings": scaling.original_max_length,
-  }
-
-
-def _windows_to_hf(config: DecoderConfig) -> dict[str, Any]:
-  """Window keys of Mistral (the first alone) and Qwen."""
-  windows = config.sliding_windows or (None,) * config.num_layers
-  sliding = [window is not None for window in windows]
-  kind = lambda s: "sliding_attention" if s else "full_attention"
-  return {
-    "sliding_window": next((w for w in windows if w is not None), None),
-    "use_sliding_window": any(sliding),
-    "max_window_layers": sliding.index(True) if any(sliding) else len(sliding),
-    "layer_types": [kind(s) for s in sliding],
-  }

@@ -5,23 +5,26 @@ import itertools
 import json
 import pathlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 from jax.experimental import multihost_utils
 
-from qsharp_jax.checkpoint import families, name_tables, tensor_files
+from qsharp_jax.checkpoint import (
+  families,
+  loading,
+  name_tables,
+  tensor_files,
+)
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.models import DecoderConfig, HeadConfig
 
 _HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "merges.txt")
 _VALUE_HEAD = "value_head"  # our own key in config.json
-_CLASSIFIER = "ForSequenceClassification"
 _SHARD_BYTES = 5 * 10**9
 
 
@@ -81,7 +84,10 @@ def saved_head(config: Mapping[str, Any]) -> HeadConfig | None:
   """
   if _VALUE_HEAD in config:
     return HeadConfig(**config[_VALUE_HEAD])
-  if any(x.endswith(_CLASSIFIER) for x in config.get("architectures") or ()):
+  if any(
+    row.classifier in (config.get("architectures") or ())
+    for row in families.FAMILIES.values()
+  ):
     num_labels = config.get("num_labels", len(config.get("id2label") or "01"))
     return HeadConfig("v", num_labels)
   return None
@@ -110,15 +116,16 @@ def load_language_model(
     InputError: an unsupported model; a missing, extra, mis-shaped or unreadable
       tensor.
   """
-  raw, directory = read_config(path), resolve(path)
+  directory = resolve(path)
+  raw = read_config(directory)
   config = families.from_hf(raw, dtype=dtype, param_dtype=param_dtype)
   family = families.family_of(raw)
   entries = list(name_tables.entries(family, config, None))
   extra = {"lm_head.weight"} if config.tied_embeddings else set()
-  sources = _sources(
+  sources = loading.sources(
     directory, family, entries, name_tables.sizes(config), extra
   )
-  return config, _place(sources, param_dtype, shardings)
+  return config, loading.place(sources, param_dtype, shardings)
 
 
 def load_value_model(
@@ -149,7 +156,8 @@ def load_value_model(
   Raises:
     InputError: as `load_language_model`; or a saved head that is not `head`.
   """
-  raw, directory = read_config(path), resolve(path)
+  directory = resolve(path)
+  raw = read_config(directory)
   config = families.from_hf(raw, dtype=dtype, param_dtype=param_dtype)
   family = families.family_of(raw)
   saved = saved_head(raw)
@@ -164,10 +172,10 @@ def load_value_model(
   elif is_copied:
     entries.append(name_tables.lm_head_as_q_head(family, config))
   extra = set() if saved else {"lm_head.weight"}
-  sources = _sources(directory, family, entries, sizes, extra)
+  sources = loading.sources(directory, family, entries, sizes, extra)
   if not saved and not is_copied:
-    sources[own.path] = _zeros(name_tables.shape(own, sizes))
-  return config, head, _place(sources, param_dtype, shardings)
+    sources[own.path] = loading.zeros(name_tables.shape(own, sizes))
+  return config, head, loading.place(sources, param_dtype, shardings)
 
 
 def save_language_model(
@@ -195,8 +203,7 @@ def save_language_model(
     InputError: `family` cannot express `config`; the directory is not a model.
   """
   raw = families.to_hf(config, family) | dict(token_ids or {})
-  architecture = families.FAMILIES[family].architecture
-  raw["architectures"] = [f"{architecture}ForCausalLM"]
+  raw["architectures"] = [families.FAMILIES[family].language_model]
   entries = name_tables.entries(family, config, None)
   _save(directory, raw, entries, params, max_shard_bytes)
 
@@ -231,100 +238,12 @@ def save_value_model(
   raw = families.to_hf(config, family) | dict(token_ids or {})
   raw[_VALUE_HEAD] = dataclasses.asdict(head)
   if head.kind == "v":
-    architecture = families.FAMILIES[family].architecture
-    raw["architectures"] = [f"{architecture}{_CLASSIFIER}"]
+    raw["architectures"] = [families.FAMILIES[family].classifier]
     labels = {str(k): f"LABEL_{k}" for k in range(head.num_atoms)}
     raw["id2label"] = labels
     raw["label2id"] = {label: int(k) for k, label in labels.items()}
   entries = name_tables.entries(family, config, head)
   _save(directory, raw, entries, params, max_shard_bytes)
-
-
-Source = tuple[tuple[int, ...], Callable[[name_tables.Index], np.ndarray]]
-
-
-def _sources(
-  directory: pathlib.Path,
-  family: str,
-  entries: list[name_tables.Entry],
-  sizes: name_tables.Sizes,
-  extra: set[str],
-) -> dict[str, Source]:
-  """Shape and lazy reader of every parameter, after checking the files."""
-  files = tensor_files.TensorFiles(directory)
-  prefix = name_tables.prefix(family)
-  is_bare = not any(name.startswith(prefix) for name in files.shapes)
-  in_file = lambda name: name.removeprefix(prefix) if is_bare else name
-  expected = {
-    in_file(entry.name): name_tables.stored_shape(entry, sizes)
-    for entry in entries
-  }
-  _check(directory, files.shapes, expected, extra)
-
-  def source(entry):
-    read = lambda index: files.read(in_file(entry.name), index)
-    return (
-      name_tables.shape(entry, sizes),
-      lambda index: name_tables.read(entry, sizes, index, read),
-    )
-
-  return {entry.path: source(entry) for entry in entries}
-
-
-def _check(
-  directory: pathlib.Path,
-  shapes: Mapping[str, tuple[int, ...]],
-  expected: Mapping[str, tuple[int, ...]],
-  extra: set[str],
-) -> None:
-  """Raises an InputError that names tensors amiss."""
-  missing = sorted(set(expected) - set(shapes))
-  unknown = sorted(
-    name
-    for name in set(shapes) - set(expected) - extra
-    if not name_tables.HARMLESS.search(name)
-  )
-  for kind, names in (("lacks", missing), ("has unexpected", unknown)):
-    if names:
-      more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-      raise InputError(
-        f"{directory} {kind} tensors {', '.join(names[:3])}{more}; expected "
-        "those of its config.json"
-      )
-  for name, shape in expected.items():
-    if shapes[name] != shape:
-      raise InputError(
-        f"{directory}: tensor {name} has shape {shapes[name]}, config.json "
-        f"says {shape}; check that they belong together"
-      )
-
-
-def _zeros(shape: tuple[int, ...]) -> Source:
-  sizes = lambda index: [
-    len(range(*part.indices(size)))
-    for part, size in zip(index, shape, strict=True)
-  ]
-  return shape, lambda index: np.zeros(sizes(index), np.float32)
-
-
-def _place(
-  sources: Mapping[str, Source], param_dtype: str, shardings: PyTree | None
-) -> PyTree:
-  """Reads every parameter onto its devices."""
-  dtype = jnp.dtype(param_dtype)
-  flat = {}
-  if shardings is not None:
-    flat = traverse_util.flatten_dict(shardings["params"], sep="/")
-
-  def place(path: str, source: Source) -> Array:
-    shape, read = source
-    cast = lambda index: read(index).astype(dtype)
-    if shardings is None:
-      return jnp.asarray(cast((slice(None),) * len(shape)))
-    return jax.make_array_from_callback(shape, flat[path], cast)
-
-  params = {path: place(path, source) for path, source in sources.items()}
-  return {"params": traverse_util.unflatten_dict(params, sep="/")}
 
 
 def _save(

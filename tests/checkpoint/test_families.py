@@ -209,6 +209,12 @@ def test_windows():
       LLAMA_3_2_1B | {"rope_parameters": {"partial_rotary_factor": 0.5}},
       "partial_rotary_factor",
     ),
+    (
+      LLAMA_3_2_1B | {"rope_parameters": {"full_attention": {"rope_theta": 1}}},
+      "full_attention.*not supported",
+    ),
+    (LLAMA_3_2_1B | {"rope_theta": "big"}, "rope_theta is 'big'"),
+    (LLAMA_3_2_1B | {"tie_word_embeddings": "no"}, "tie_word_embeddings"),
     (LLAMA_3_2_1B | {"num_key_value_heads": 5}, "5 key-value heads"),
     (LLAMA_3_2_1B | {"quantization_config": {"bits": 4}}, "quantization"),
     (

@@ -351,6 +351,23 @@ def test_a_truncated_file_is_named(cut, tmp_path):
     huggingface.load_language_model(tmp_path / "m")
 
 
+def test_a_hub_name_is_downloaded_without_pickles(tmp_path, monkeypatch):
+  import huggingface_hub
+
+  _, params = _save(tmp_path / "m", "llama")
+
+  def download(name, allow_patterns):
+    assert not any("bin" in pattern for pattern in allow_patterns)
+    if name != "org/model-1.5b":
+      raise ValueError("404 not found\nmore")
+    return str(tmp_path / "m")
+
+  monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+  _assert_same(huggingface.load_language_model("org/model-1.5b")[1], params)
+  with pytest.raises(InputError, match=r"org/absent.*404 not found\); check"):
+    huggingface.load_language_model("org/absent")
+
+
 def test_directories_that_are_no_models(tmp_path):
   with pytest.raises(InputError, match="is no directory"):
     huggingface.read_config(tmp_path / "absent")
