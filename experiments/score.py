@@ -7,8 +7,8 @@ In: lines `{"tokens": [int, ...]}`. Out: for line i, counted from 0, the array
 """
 
 import functools
+import io
 import json
-import os
 from collections.abc import Iterator
 
 import jax
@@ -17,6 +17,7 @@ from absl import flags
 
 from experiments import console
 from qsharp_jax import checkpoint, models, ops
+from qsharp_jax.core import files
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.core.errors import InputError
 
@@ -84,18 +85,14 @@ def score(
 
 def write(path: str, log_probs: list[np.ndarray]) -> None:
   """Writes the npz, the whole file or nothing."""
-  partial = f"{path}.{os.getpid()}.partial"
+  content = io.BytesIO()
+  np.savez(content, **{f"log_probs_{i}": x for i, x in enumerate(log_probs)})
   try:
-    with open(partial, "wb") as file:
-      np.savez(file, **{f"log_probs_{i}": x for i, x in enumerate(log_probs)})
-    os.replace(partial, path)
+    files.replace(path, content.getvalue())
   except OSError as error:
     raise InputError(
       f"cannot write --output {path}: {error.strerror}"
     ) from error
-  finally:
-    if os.path.exists(partial):
-      os.remove(partial)
 
 
 def main(_) -> None:
