@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from qsharp_jax.core import files
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.evaluation import report
 from qsharp_jax.evaluation.report import Row
@@ -87,7 +88,7 @@ def pareto(
   _place(axes, labels, points)
   content = io.BytesIO()
   figure.savefig(content, format="png")
-  report.replace_file(path, content.getvalue())
+  files.replace(path, content.getvalue())
 
 
 def _point(row: Row | Mapping[str, Any]) -> dict[str, Any]:

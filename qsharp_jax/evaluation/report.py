@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from qsharp_jax.core import files
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.evaluation import accuracy, intervals
 
@@ -295,24 +296,8 @@ def write(report: Mapping[str, Any], workdir: str | os.PathLike) -> None:
   plain = _plain(report)
   folder = pathlib.Path(workdir)
   text = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False)
-  replace_file(folder / "report.json", f"{text}\n".encode())
-  replace_file(folder / "report.md", _markdown(plain).encode())
-
-
-def replace_file(path: str | os.PathLike, content: bytes) -> None:
-  """Writes a file so that a reader sees the old content or the new, whole."""
-  path = pathlib.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  # In the same folder: a rename is atomic only inside one file system.
-  partial = path.with_name(f".{path.name}.{os.getpid()}")
-  try:
-    with partial.open("wb") as file:
-      file.write(content)
-      file.flush()
-      os.fsync(file.fileno())
-    partial.replace(path)
-  finally:
-    partial.unlink(missing_ok=True)
+  files.replace(folder / "report.json", f"{text}\n")
+  files.replace(folder / "report.md", _markdown(plain))
 
 
 def _by_question(question_ids: Sequence[str]) -> np.ndarray:
