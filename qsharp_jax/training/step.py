@@ -8,6 +8,7 @@ import optax
 from flax import struct
 
 from qsharp_jax.core.arrays import Array, PyTree
+from qsharp_jax.core.errors import InputError
 from qsharp_jax.training import objectives
 
 
@@ -40,7 +41,23 @@ def adamw(
   weight_decay: float = 0.01,
   clip_norm: float = 1.0,
 ) -> optax.GradientTransformation:
-  """AdamW on clipped gradients; `schedule` is `constant` or `cosine` to 10%."""
+  """AdamW on clipped gradients.
+
+  Args:
+    learning_rate: after the warm-up.
+    num_steps: of the whole run.
+    warmup_steps: of a linear rise.
+    schedule: `constant`, or `cosine` down to a tenth.
+    weight_decay: applied to every parameter, apart from its gradient.
+    clip_norm: gradients that are longer, all together, are cut to it.
+
+  Raises:
+    InputError: another schedule.
+  """
+  if schedule not in ("constant", "cosine"):
+    raise InputError(
+      f"schedule is {schedule!r}; expected 'constant' or 'cosine'"
+    )
   # A run of a few steps, as in a trial, may be shorter than its warm-up.
   warmup_steps = min(warmup_steps, num_steps - 1)
   if schedule == "cosine":
@@ -90,7 +107,7 @@ def make_step(
     )
     metrics = {
       "loss": total * scale,
-      "grad_norm": optax.global_norm(grads),
+      "grad_norm": optax.tree.norm(grads),
       "weight": weight,
     }
     return new_state, metrics
@@ -110,7 +127,9 @@ def _accumulate(
   if num_microbatches == 1:
     (total, weight), grads = value_and_grad(params, batch)
     return total, weight, grads
-  cut = lambda x: x.reshape(num_microbatches, -1, *x.shape[1:])
+  # Every n-th row, not n blocks of rows: the rows lie cut over the devices, and
+  # so each device takes its part of every micro-batch from its own rows.
+  cut = lambda x: x.reshape(-1, num_microbatches, *x.shape[1:]).swapaxes(0, 1)
 
   def add(sums, micro):
     (total, weight), grads = value_and_grad(params, micro)

@@ -1,0 +1,82 @@
+"""The loop: order, one step late, going on where a state stands."""
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from qsharp_jax import training
+
+
+def quadratic(params, batch):
+  return jnp.sum((params["w"] - batch["target"]) ** 2), jnp.float32(1)
+
+
+def make(state=None, *, num_steps=4, seen=None, saved=None):
+  optimizer = optax.sgd(0.1)
+  if state is None:
+    state = training.create({"w": jnp.zeros(2)}, optimizer)
+
+  def batch_at(step):
+    if seen is not None:
+      seen.append(step)
+    return {"target": np.full(2, step, np.float32)}
+
+  save = lambda done, state: None
+  if saved is not None:
+    save = lambda done, state: saved.append((done, np.array(state.params["w"])))
+  return training.Loop(
+    state,
+    training.make_step(quadratic, optimizer),
+    batch_at,
+    num_steps=num_steps,
+    save=save,
+  )
+
+
+def test_records_come_in_order_with_the_step_they_belong_to():
+  seen = []
+  records = list(make(seen=seen))
+  assert seen == [0, 1, 2, 3]
+  assert [r["step"] for r in records] == [1, 2, 3, 4]
+  assert all(set(r) == {"step", "loss", "grad_norm", "weight"} for r in records)
+  w = 0.0
+  for step, record in enumerate(records):
+    np.testing.assert_allclose(record["loss"], 2 * (w - step) ** 2, rtol=1e-5)
+    w -= 0.1 * 2 * (w - step)
+
+
+def test_a_record_is_read_when_the_next_step_is_on_its_way():
+  seen = []
+  records = iter(make(seen=seen))
+  assert next(records)["step"] == 1
+  assert seen == [0, 1]
+
+
+def test_goes_on_from_the_step_of_its_state():
+  whole = make()
+  list(whole)
+  first = make(num_steps=2)
+  list(first)
+  seen = []
+  second = make(first.state, seen=seen)
+  assert [r["step"] for r in second] == [3, 4]
+  assert seen == [2, 3]
+  np.testing.assert_array_equal(
+    whole.state.params["w"], second.state.params["w"]
+  )
+
+
+def test_a_finished_state_runs_no_step():
+  done = make(num_steps=3)
+  list(done)
+  seen = []
+  assert list(make(done.state, num_steps=3, seen=seen)) == []
+  assert seen == []
+
+
+def test_saves_after_every_step_with_the_number_of_steps_done():
+  saved = []
+  loop = make(saved=saved)
+  list(loop)
+  assert [done for done, _ in saved] == [1, 2, 3, 4]
+  np.testing.assert_array_equal(saved[-1][1], loop.state.params["w"])
