@@ -17,7 +17,7 @@ import jax
 from absl import flags
 from ml_collections import config_flags
 
-from experiments import console, wiring
+from experiments import checks, console, wiring
 from experiments.configs import gsm8k as default
 from qsharp_jax import data, pipeline, rewards
 from qsharp_jax.core.errors import InputError
@@ -37,13 +37,13 @@ def main(argv: list[str]) -> None:
   """Runs all stages that are not done yet."""
   del argv
   config = _CONFIG.value
-  wiring.check(config)
+  checks.check(config)
   settled = config.to_dict()
   # Where a run computes, and in how many processes, does not change results.
   settled.pop("mesh")
   settled.pop("reward_workers")
   workdir = pipeline.Workdir(_WORKDIR.value, settled)
-  jax.config.update("jax_compilation_cache_dir", str(workdir.path / "compiled"))
+  jax.config.update("jax_compilation_cache_dir", str(workdir.compiled))
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
   layout = wiring.layout(config)
   with (

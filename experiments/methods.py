@@ -1,5 +1,7 @@
 """The one table from the names of methods to pure functions of values."""
 
+from collections.abc import Collection
+
 import jax
 
 from qsharp_jax import generate, pipeline
@@ -7,26 +9,21 @@ from qsharp_jax.core.errors import InputError
 from qsharp_jax.ops import guidance
 
 
-def table(critic: pipeline.Critic) -> dict[str, generate.Guidance]:
-  """Log-weights [B, A] from value logits [B, A, K] and eta [B, 1], by name."""
-  return {
-    "qsharp": _qsharp(critic),
-    "cd": lambda logits, eta: guidance.cd(critic.mean(logits), eta=eta),
-    "vas": lambda logits, eta: guidance.vas(critic.mean(logits), eta=eta),
-  }
+def check(names: Collection[str]) -> None:
+  """Raises an InputError for a name that is not in the table."""
+  for name in names:
+    if name not in _TABLE:
+      raise InputError(
+        f"there is no method {name!r}; choose from {', '.join(_TABLE)}"
+      )
 
 
 def select(
-  critic: pipeline.Critic, names: tuple[str, ...]
+  critic: pipeline.Critic, names: Collection[str]
 ) -> dict[str, generate.Guidance]:
-  """The named rows of the table."""
-  known = table(critic)
-  for name in names:
-    if name not in known:
-      raise InputError(
-        f"there is no method {name!r}; choose from {', '.join(known)}"
-      )
-  return {name: known[name] for name in names}
+  """Log-weights [B, A] from value logits [B, A, K] and eta [B, 1], by name."""
+  check(names)
+  return {name: _TABLE[name](critic) for name in names}
 
 
 def _qsharp(critic: pipeline.Critic) -> generate.Guidance:
@@ -42,4 +39,15 @@ def _qsharp(critic: pipeline.Critic) -> generate.Guidance:
       )
     )
   # Squared error knows the mean only: a law without spread, which is CD's.
+  return _cd(critic)
+
+
+def _cd(critic: pipeline.Critic) -> generate.Guidance:
   return lambda logits, eta: guidance.cd(critic.mean(logits), eta=eta)
+
+
+def _vas(critic: pipeline.Critic) -> generate.Guidance:
+  return lambda logits, eta: guidance.vas(critic.mean(logits), eta=eta)
+
+
+_TABLE = {"qsharp": _qsharp, "cd": _cd, "vas": _vas}

@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import ml_collections
 
-from experiments import methods
+from experiments import checks, methods
 from qsharp_jax import data, generate, models, pipeline, rewards, rollout
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import seeds
@@ -14,44 +14,15 @@ from qsharp_jax.ops import laws
 from qsharp_jax.sharding import mesh as mesh_lib
 
 
-def check(config: ml_collections.ConfigDict) -> None:
-  """Refuses numbers that mean nothing, before any work is done.
-
-  Raises:
-    InputError: says which field, and what it should be.
-  """
-  etas = [config.rounds.eta, *config.evaluation.etas]
-  if not config.evaluation.etas or min(etas) <= 0:
-    raise InputError(
-      f"eta is {min(etas)}; expected > 0 (the KL weight, in reward units) in "
-      "rounds.eta and in every entry of evaluation.etas"
-    )
-  least = {
-    "rounds.num_rounds": 1,
-    "rounds.num_samples": 2,
-    "evaluation.num_samples": 1,
-    "data.num_validation": 1,
-    "sampling.max_new_tokens": 1,
-  }
-  for name, bound in least.items():
-    section, field = name.split(".")
-    value = config[section][field]
-    if value < bound:
-      raise InputError(f"{name} is {value}; expected at least {bound}")
-  if config.sampling.temperature <= 0 or not 0 < config.sampling.top_p <= 1:
-    raise InputError(
-      f"sampling.temperature is {config.sampling.temperature} and top_p "
-      f"{config.sampling.top_p}; expected > 0 and in (0, 1]"
-    )
-
-
 def layout(config: ml_collections.ConfigDict) -> pipeline.Layout:
   """A mesh over all devices; a 0 in the shape stands for all that is left."""
   shape = list(config.mesh)
   if 0 in shape:
     rest = max(1, shape[0] or 1) * max(1, shape[1]) * max(1, shape[2])
     shape[shape.index(0)] = max(1, jax.device_count() // rest)
-  return pipeline.Layout(mesh_lib.make_mesh(tuple(shape)))
+  mesh = mesh_lib.make_mesh(tuple(shape))
+  checks.check_rows(config, mesh.shape["data"] * mesh.shape["fsdp"])
+  return pipeline.Layout(mesh)
 
 
 def words(config: ml_collections.ConfigDict) -> data.WordProblems:
@@ -84,15 +55,22 @@ def questions(
     train, test = read("train"), read("test")
   train, validation = data.splitting.by_question(
     train,
-    validation=min(1.0, own.num_validation / len(train)),
+    validation=min(1.0, own.num_validation / max(1, len(train))),
     seed=config.seed,
   )
   cut = lambda questions, num: questions[:num] if num else questions
-  return {
+  found = {
     "train": cut(train, own.num_train),
     "validation": validation,
     "test": cut(test, own.num_test),
   }
+  if not all(found.values()):
+    counts = ", ".join(f"{len(v)} for {k}" for k, v in found.items())
+    raise InputError(
+      f"there are questions as follows: {counts}; expected some for each, "
+      "validation taken from the training questions: change data.num_*"
+    )
+  return found
 
 
 def task(

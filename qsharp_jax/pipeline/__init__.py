@@ -7,6 +7,7 @@ from qsharp_jax.pipeline import (
   held_out,
   labelled,
   layout,
+  limits,
   pretraining,
   workdir,
 )
@@ -34,6 +35,7 @@ __all__ = [
   "labelled",
   "layout",
   "learn",
+  "limits",
   "pretraining",
   "workdir",
 ]

@@ -16,10 +16,13 @@ class Workdir:
   """The directory of one run, bound to one configuration."""
 
   def __init__(self, path: str | os.PathLike, config: Mapping[str, Any]):
-    """Opens a directory, or begins it.
+    """Opens a directory; the first stage writes the configuration into it.
+
+    Until then, inputs that turn out to be wrong can be repaired and the same
+    directory used again.
 
     Args:
-      path: the directory, made if missing.
+      path: the directory, made when it is needed.
       config: everything that decides the results, as plain data.
 
     Raises:
@@ -27,17 +30,19 @@ class Workdir:
         files of something else.
     """
     self.path = pathlib.Path(path).expanduser().resolve()
-    file = self.path / "config.json"
-    plain = json.loads(json.dumps(config))
-    if file.exists():
-      _check_same(self.path, json.loads(file.read_text()), plain)
-    elif self.path.exists() and any(self.path.iterdir()):
+    self._content = json.dumps(config, indent=2, sort_keys=True) + "\n"
+    if self._file.exists():
+      _check_same(self.path, _read(self._file), json.loads(self._content))
+    elif self._is_foreign():
       raise InputError(
-        f"{self.path} is not empty and holds no run; expected an empty "
-        "directory or one of the same run: choose another --workdir"
+        f"{self.path} is not an empty directory and holds no run; expected an "
+        "empty directory or one of the same run: choose another --workdir"
       )
-    else:
-      files.replace(file, json.dumps(plain, indent=2, sort_keys=True) + "\n")
+
+  @property
+  def compiled(self) -> pathlib.Path:
+    """Folder for compiled programs, which belong to no configuration."""
+    return self.path / "compiled"
 
   @contextlib.contextmanager
   def stage(self, name: str) -> Iterator[bool]:
@@ -51,6 +56,8 @@ class Workdir:
     if file.exists():
       yield False
       return
+    if not self._file.exists():
+      files.replace(self._file, self._content)
     started = time.monotonic()
     yield True
     seconds = time.monotonic() - started
@@ -62,6 +69,27 @@ class Workdir:
       (self.path / "stages").glob("*.json"), key=lambda f: f.stat().st_mtime
     )
     return {f.stem: json.loads(f.read_text())["seconds"] for f in stages}
+
+  @property
+  def _file(self) -> pathlib.Path:
+    return self.path / "config.json"
+
+  def _is_foreign(self) -> bool:
+    """Whether there is something that no run without stages leaves behind."""
+    if not self.path.exists():
+      return False
+    return not self.path.is_dir() or any(
+      found != self.compiled for found in self.path.iterdir()
+    )
+
+
+def _read(file: pathlib.Path) -> Mapping[str, Any]:
+  """A configuration; what is none differs from every other."""
+  try:
+    content = json.loads(file.read_text())
+  except ValueError:
+    content = None
+  return content if isinstance(content, dict) else {}
 
 
 def _check_same(
