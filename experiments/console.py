@@ -4,11 +4,12 @@ A user's mistake is one line on stderr and exit code 2, never a traceback; a
 traceback is a fault of the code, with exit code 1.
 """
 
+import logging as std_logging
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from qsharp_jax.core.errors import InputError
 
@@ -20,6 +21,13 @@ def run(main: Callable[[list[str]], Any]) -> NoReturn:
     main: takes the list of the program's name alone; what it returns becomes
       the exit code, None is success.
   """
+
+  # Libraries tell every detail of their work; ours and warnings are enough.
+  logging.get_absl_handler().addFilter(
+    lambda record: (
+      record.levelno >= std_logging.WARNING or "qsharp_jax" in record.pathname
+    )
+  )
 
   def refusing_main(argv: list[str]) -> Any:
     try:

@@ -88,6 +88,14 @@ def task(
     name: [problem(question) for question in found]
     for name, found in questions(config).items()
   }
+  longest = max(len(p.prompt) for split in splits.values() for p in split)
+  needed = longest + config.sampling.max_new_tokens
+  if needed > config.fit.max_length:
+    raise InputError(
+      f"fit.max_length is {config.fit.max_length}; expected at least {needed}, "
+      f"the longest prompt ({longest} tokens) and sampling.max_new_tokens "
+      f"({config.sampling.max_new_tokens})"
+    )
   return pipeline.Task(**splits, decode=tokenizer.decode, grade=pool.grade)
 
 

@@ -139,7 +139,7 @@ def _local() -> ml_collections.ConfigDict:
 def _tiny() -> ml_collections.ConfigDict:
   config = _local()
   config.data.update(
-    source="words:", num_train=4000, num_validation=256, num_test=256
+    source="words:", num_train=3000, num_validation=256, num_test=256
   )
   config.reward = "strict"
   config.sampling.update(
@@ -152,18 +152,18 @@ def _tiny() -> ml_collections.ConfigDict:
   config.value.update(head="q", q_head="zeros")
   config.rounds.update(num_samples=4, rule="algorithm1")
   config.fit.update(
-    learning_rate=3e-3,
+    learning_rate=2e-3,
     schedule="cosine",
-    warmup_steps=20,
-    batch_size=128,
-    num_epochs=5,
+    warmup_steps=50,
+    batch_size=32,
+    num_epochs=3,
     max_length=64,
     checkpoint_every=100,
   )
   config.pretrain = ml_collections.ConfigDict(
     {
       "num_questions": 60_000,
-      "mistake_rate": 0.08,  # a wrong step now and then: room to improve
+      "mistake_rate": 0.1,  # a wrong step now and then: room to improve
       "num_steps": 3,  # additions and subtractions of a problem
       "max_value": 12,
       "vocab_size": 512,

@@ -1,13 +1,16 @@
 """All methods over the grid of eta, on the same questions, in one report."""
 
 import dataclasses
+import json
+import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from qsharp_jax import generate, rollout
+from qsharp_jax.core import files
 from qsharp_jax.evaluation import plots, report
-from qsharp_jax.pipeline import algorithm1
+from qsharp_jax.pipeline import algorithm1, held_out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,10 +120,34 @@ def _sample(
         plan,
         store,
       )
-  return _samples(list(rollout.store.read(store)))
+      if split == "test":
+        _judge(run, store)
+  scores = store / "values.json"
+  return _samples(
+    list(rollout.store.read(store)),
+    json.loads(scores.read_text()) if scores.exists() else None,
+  )
 
 
-def _samples(rollouts: Sequence[rollout.Rollout]) -> report.Samples:
+def _judge(run: algorithm1.Run, store: pathlib.Path) -> None:
+  """Writes the last round's value of every whole response beside them.
+
+  They serve as a reward model: for best-of-n and the weighted majority.
+  """
+  values = held_out.final_values(
+    run.players.critic,
+    algorithm1.load_values(run, run.rounds.num_rounds),
+    [[*r.prompt, *r.tokens] for r in rollout.store.read(store)],
+    length=run.fit.max_length,
+    batch_size=run.fit.batch_size,
+    layout=run.layout,
+  )
+  files.replace(store / "values.json", json.dumps(values.tolist()))
+
+
+def _samples(
+  rollouts: Sequence[rollout.Rollout], values: list[float] | None
+) -> report.Samples:
   """Rollouts as the columns that the report is made of."""
   column = lambda name: np.array([getattr(r, name) for r in rollouts])
   lengths = np.array([len(r.tokens) for r in rollouts])
@@ -135,4 +162,5 @@ def _samples(rollouts: Sequence[rollout.Rollout]) -> report.Samples:
     length=lengths,
     truncated=~column("ended"),
     seconds=float(lengths.sum() / speed),
+    value=None if values is None else np.array(values),
   )
