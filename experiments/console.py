@@ -21,7 +21,6 @@ def run(main: Callable[[list[str]], Any]) -> NoReturn:
     main: takes the list of the program's name alone; what it returns becomes
       the exit code, None is success.
   """
-
   # Libraries tell every detail of their work; ours and warnings are enough.
   logging.get_absl_handler().addFilter(
     lambda record: (
