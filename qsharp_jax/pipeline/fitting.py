@@ -5,7 +5,6 @@ import pathlib
 from collections.abc import Mapping
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from tensorboardX import SummaryWriter
 
@@ -48,7 +47,8 @@ def fit(
 
   Args:
     objective: see `training.objectives`.
-    params: where training starts, placed for training.
+    params: where training starts, placed for training. Given up: the first
+      step takes their memory.
     rows: packed sequences. Fields [R, T].
     how: hyper-parameters.
     layout: places the batches.
@@ -64,15 +64,15 @@ def fit(
     weight_decay=how.weight_decay,
     clip_norm=how.clip_norm,
   )
-  # A copy: the first step donates its buffers, the caller keeps the originals.
-  state = training.create(jax.tree.map(jnp.copy, params), optimizer)
+  state, done = training.create(params, optimizer), 0
   with train_state.Checkpointer(
     directory / "checkpoints", keep=2, every=how.checkpoint_every
   ) as checkpointer:
     found = checkpointer.restore_latest(jax.tree.map(_abstract, state))
-    done = 0 if found is None else found[2]
+    if found is not None:
+      state, _, done = found
     loop = training.Loop(
-      state if found is None else found[0],
+      state,
       training.make_step(
         objective, optimizer, num_microbatches=how.num_microbatches
       ),
@@ -80,7 +80,10 @@ def fit(
       num_steps=num_steps,
       save=lambda step, state: checkpointer.save(step, state, {"step": step}),
     )
-    with SummaryWriter(str(directory / "events")) as writer:
+    del params, found, state  # whoever keeps a name keeps the memory
+    events = str(directory / "events")
+    # What an interrupted attempt wrote beyond its last checkpoint is hidden.
+    with SummaryWriter(events, purge_step=done + 1, flush_secs=10) as writer:
       bar = progress.bar(
         loop, directory.name, total=num_steps, done=done, unit="step"
       )
