@@ -4,6 +4,7 @@ from qsharp_jax.evaluation import (
   accuracy,
   calibration,
   intervals,
+  markdown,
   plots,
   report,
 )
@@ -15,6 +16,7 @@ __all__ = [
   "accuracy",
   "calibration",
   "intervals",
+  "markdown",
   "plots",
   "report",
 ]

@@ -1,4 +1,4 @@
-"""The table of one evaluation: rows from samples, report.json, report.md."""
+"""The table of one evaluation: rows from samples, written to a workdir."""
 
 import dataclasses
 import importlib.metadata
@@ -14,7 +14,7 @@ import numpy as np
 
 from qsharp_jax.core import files
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.evaluation import accuracy, intervals
+from qsharp_jax.evaluation import accuracy, intervals, markdown
 
 # Votes of maj1@k and draws of pass@k; the k is part of the columns' names.
 _VOTES = 8
@@ -37,39 +37,6 @@ _KEYS = {
   "majority_at_8": "maj1@8",
   "pass_at_8": "pass@8",
 }
-
-_DEFINITIONS = (
-  ("eta", "KL weight in reward units; small is strong guidance."),
-  ("round", "round of training that gave the value model."),
-  ("n", "questions x samples of each."),
-  (
-    "pass@1",
-    "share of right samples, with its 95% bootstrap interval over questions.",
-  ),
-  (
-    "maj1@8",
-    "is the most frequent answer of 8 samples right: mean over disjoint groups "
-    "of 8, empty answers ignored, ties counted fractionally.",
-  ),
-  ("pass@8", "unbiased chance that 8 samples hold a right one."),
-  (
-    "kl / floor",
-    "KL(policy || reference) in nats over the full vocabulary before top-p, "
-    "summed over the response, mean over samples; beside it the least KL that "
-    "any policy of this pass@1 can have, the binary relative entropy "
-    "d(pass@1 || pass@1 of the reference row). The floor is an estimate from "
-    "both rows, and refers to what the reference row sampled: with top-p below "
-    "1 that is the filtered reference.",
-  ),
-  (
-    "kl filtered",
-    "the same KL of the policy after top-p, which is above 0 even without "
-    "guidance.",
-  ),
-  ("length", "mean tokens of a response."),
-  ("truncated", "share of responses that never ended."),
-  ("tokens/s", "response tokens over the seconds spent sampling them."),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -297,7 +264,7 @@ def write(report: Mapping[str, Any], workdir: str | os.PathLike) -> None:
   folder = pathlib.Path(workdir)
   text = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False)
   files.replace(folder / "report.json", f"{text}\n")
-  files.replace(folder / "report.md", _markdown(plain))
+  files.replace(folder / "report.md", markdown.render(plain))
 
 
 def _by_question(question_ids: Sequence[str]) -> np.ndarray:
@@ -366,51 +333,3 @@ def _plain(value: Any) -> Any:
   if isinstance(value, float) and not math.isfinite(value):
     return None
   return value
-
-
-def _markdown(report: Mapping[str, Any]) -> str:
-  rows = [_cells(row) for row in report["rows"]]
-  columns = list(dict.fromkeys(name for row in rows for name in row))
-  table = [columns, ["---"] * len(columns)]
-  table += [[row.get(name, "–") for name in columns] for row in rows]
-  lines = [f"# {report['experiment']} ({report['variant']})", ""]
-  lines += ["| " + " | ".join(cells) + " |" for cells in table]
-  lines += ["", "The eta chosen on validation is in bold.", ""]
-  lines += [f"- **{name}**: {text}" for name, text in _DEFINITIONS]
-  for title in ("seconds", "versions"):
-    pairs = [f"{key} {_text(v)}" for key, v in report[title].items()]
-    lines += ["", f"{title.capitalize()}: {', '.join(pairs)}."]
-  return "\n".join(lines) + "\n"
-
-
-def _cells(row: Mapping[str, Any]) -> dict[str, str]:
-  """Column -> text, several keys of the row sharing a column."""
-  row = dict(row)
-  take = lambda key: row.pop(key, None)
-  eta, selected = take("eta"), take("selected")
-  low, high = take("pass@1_ci95") or (None, None)
-  cells = {
-    "method": _text(take("method")),
-    "eta": f"**{_text(eta)}**" if selected else _text(eta),
-    "round": _text(take("round")),
-    "n": f"{_text(take('num_questions'))} x {_text(take('num_samples'))}",
-    "pass@1": f"{_text(take('pass@1'))} [{_text(low)}, {_text(high)}]",
-    "maj1@8": _text(take("maj1@8")),
-    "pass@8": _text(take("pass@8")),
-    "kl / floor": f"{_text(take('kl'))} / {_text(take('kl_floor'))}",
-    "kl filtered": _text(take("kl_filtered")),
-    "length": _text(take("mean_length")),
-    "truncated": _text(take("truncated_share")),
-    "tokens/s": _text(take("tokens_per_second")),
-  }
-  return cells | {_text(key): _text(value) for key, value in row.items()}
-
-
-def _text(value: Any) -> str:
-  if value is None:
-    return "–"
-  if isinstance(value, float):
-    return f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
-  if not isinstance(value, str):
-    value = json.dumps(value, ensure_ascii=False)
-  return value.replace("|", "\\|").replace("\n", " ")
