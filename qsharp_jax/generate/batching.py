@@ -71,7 +71,8 @@ def generate(
     The completions of the next request.
 
   Raises:
-    InputError: an empty prompt, or one that leaves no room in the context.
+    InputError: an empty prompt, one that leaves no room in the context, or an
+      eta that is not positive.
   """
   _check(policy, requests, sampling)
   for start in range(0, len(requests), sampling.batch_size):
@@ -95,7 +96,9 @@ def right_align(
   Returns:
     Tokens [B, P] and positions [B, P] (-1 for padding), int32.
   """
-  width = -(-max(map(len, prompts)) // bucket) * bucket
+  # At least two: the last token is left to the decode loop, and what is read
+  # before it cannot be empty.
+  width = -(-max(2, *map(len, prompts)) // bucket) * bucket
   tokens = np.zeros((len(prompts), width), np.int32)
   for row, prompt in zip(tokens, prompts, strict=True):
     row[width - len(prompt) :] = prompt
@@ -117,6 +120,11 @@ def _check(
         f"{context - sampling.max_new_tokens}, so that it fits the context of "
         f"{context} with max_new_tokens {sampling.max_new_tokens}; shorten the "
         "prompt or lower max_new_tokens"
+      )
+    if not request.eta > 0:
+      raise InputError(
+        f"eta of prompt {i} is {request.eta}; expected > 0 (the KL weight, in "
+        "reward units; inf for no guidance)"
       )
 
 
@@ -152,24 +160,25 @@ def _controls(
   sampling: Sampling,
 ) -> policy_lib.Controls:
   """Per-row controls; padding rows may write no token."""
-  never = [NEVER] * num_samples
-  padding = num_padding * num_samples
-  rows = len(batch) * num_samples + padding
-  column = lambda values, fill, dtype: np.concatenate(
-    [np.asarray(values).reshape(-1), np.full(padding, fill)]
-  ).astype(dtype)
+  own = lambda value: [value] * num_samples
+  padded = lambda rows, fill, dtype: np.pad(
+    np.array(rows, dtype).reshape(-1),
+    (0, num_padding * num_samples),
+    constant_values=fill,
+  )
+  column = lambda value, fill, dtype: padded(
+    [own(value)] * len(batch), fill, dtype
+  )
   switches = [
-    never if r.guided_steps is None else r.guided_steps for r in batch
+    own(NEVER) if r.guided_steps is None else r.guided_steps for r in batch
   ]
-  etas = np.repeat([r.eta for r in batch], num_samples)
-  limits = np.full(rows - padding, sampling.max_new_tokens)
   return policy_lib.Controls(
-    seeds=column([r.seeds for r in batch], 0, np.uint32),
-    eta=column(etas, np.inf, np.float32),
-    guided_steps=column(switches, 0, np.int32),
-    max_new_tokens=column(limits, 0, np.int32),
-    temperature=np.full(rows, sampling.temperature, np.float32),
-    top_p=np.full(rows, sampling.top_p, np.float32),
+    seeds=padded([r.seeds for r in batch], 0, np.uint32),
+    eta=padded([own(r.eta) for r in batch], np.inf, np.float32),
+    guided_steps=padded(switches, 0, np.int32),
+    max_new_tokens=column(sampling.max_new_tokens, 0, np.int32),
+    temperature=column(sampling.temperature, 1, np.float32),
+    top_p=column(sampling.top_p, 1, np.float32),
   )
 
 

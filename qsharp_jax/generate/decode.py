@@ -4,6 +4,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 from flax import struct
 
 from qsharp_jax.core.arrays import Array, PyTree
@@ -61,25 +62,32 @@ def prefill(
   head, head_positions = prompts[:, :-1], positions[:, :-1]
   rows, num_slots = head.shape
 
-  def read(model, model_params, method):
-    cache = cache_lib.empty(model.config, rows, num_slots)
-    out = model.apply(
-      model_params, head, head_positions, cache=cache, method=method
-    )
-    cache = out[1] if isinstance(out, tuple) else out
-    return cache_lib.extend(
-      cache_lib.repeat(cache, num_samples), num_new_tokens
-    )
-
-  ref_cache = read(policy.reference, params["reference"], "hidden")
+  empty = lambda model: cache_lib.empty(model.config, rows, num_slots)
+  grow = lambda cache: cache_lib.extend(
+    cache_lib.repeat(cache, num_samples), num_new_tokens
+  )
+  _, ref_cache = policy.reference.apply(
+    params["reference"],
+    head,
+    head_positions,
+    cache=empty(policy.reference),
+    method="hidden",
+  )
   value_cache = None
   if policy.value is not None:
-    value_cache = read(policy.value, params["value"], "prefill")
+    value_cache = policy.value.apply(
+      params["value"],
+      head,
+      head_positions,
+      empty(policy.value),
+      method="prefill",
+    )
+    value_cache = grow(value_cache)
   repeat = lambda x: jnp.repeat(x, num_samples)
   batch = rows * num_samples
   per_token = lambda dtype: jnp.zeros((batch, num_new_tokens), dtype)
   return DecodeState(
-    ref_cache=ref_cache,
+    ref_cache=grow(ref_cache),
     value_cache=value_cache,
     step=jnp.zeros((), jnp.int32),
     newest=repeat(prompts[:, -1]),
@@ -153,7 +161,7 @@ def _weigh(
     nothing = jnp.zeros((ref_logits.shape[0], 1))
     return nothing.astype(jnp.int32), nothing, None
   num_candidates = min(policy.num_candidates, ref_logits.shape[-1])
-  _, candidates = jax.lax.top_k(ref_logits, num_candidates)
+  candidates = _most_likely(ref_logits, num_candidates)
   values, value_cache = policy.value.apply(
     params["value"],
     state.newest,
@@ -165,6 +173,19 @@ def _weigh(
   is_guided = state.step < controls.guided_steps
   eta = jnp.where(is_guided, controls.eta, jnp.inf)
   return candidates, policy.guidance(values, eta[:, None]), value_cache
+
+
+def _most_likely(logits: Array, k: int) -> Array:
+  """The k most likely tokens of each row: [B, V] to [B, k], int32.
+
+  Each device looks at its own rows: left to itself, the compiler gathers the
+  logits of all rows on every device, at every step.
+  """
+  find = lambda logits: jax.lax.top_k(logits, k)[1]
+  if jax.sharding.get_abstract_mesh().empty:
+    return find(logits)
+  rows = nn.logical_to_mesh_axes(("batch",))
+  return jax.shard_map(find, in_specs=rows, out_specs=rows)(logits)
 
 
 def _uniforms(controls: policy_lib.Controls, step: Array) -> Array:

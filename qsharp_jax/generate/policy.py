@@ -78,10 +78,14 @@ def next_law(
   reference = jax.nn.log_softmax(
     filtering.apply_temperature(ref_logits, controls.temperature)
   )
-  if is_guidance_tempered:
-    log_weights = log_weights / controls.temperature[:, None]
   weights = guidance.at_tokens(log_weights, candidates, ref_logits.shape[-1])
-  guided = policy_ops.tilted_log_probs(reference, weights)
+  if is_guidance_tempered:
+    # The sum is divided, not the weights: temperature 0 stays the argmax.
+    guided = jax.nn.log_softmax(
+      filtering.apply_temperature(ref_logits + weights, controls.temperature)
+    )
+  else:
+    guided = policy_ops.tilted_log_probs(reference, weights)
   sampled = filtering.top_p(guided, controls.top_p)
   return NextLaw(
     sampled=sampled,

@@ -45,25 +45,29 @@ class Norm(nn.Module):
     return x.astype(dtype)
 
 
-def dense(
-  config: config_lib.DecoderConfig,
-  features: int | tuple[int, ...],
-  axes: tuple[str, ...],
-  *,
-  use_bias: bool,
-  num_inputs: int = 1,
-) -> nn.DenseGeneral:
+class Projection(nn.Module):
   """A linear map whose kernel dimensions carry the logical names `axes`."""
-  named = nn.with_logical_partitioning
-  return nn.DenseGeneral(
-    features=features,
-    axis=tuple(range(-num_inputs, 0)),
-    use_bias=use_bias,
-    dtype=config.dtype,
-    param_dtype=config.param_dtype,
-    kernel_init=named(nn.initializers.normal(0.02), axes),
-    bias_init=named(nn.initializers.zeros, axes[num_inputs:]),
-  )
+
+  config: config_lib.DecoderConfig
+  features: tuple[int, ...]
+  axes: tuple[str, ...]  # of the inputs, then of the features
+  use_bias: bool
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    """Maps the last dimensions of `x` to `features`."""
+    c = self.config
+    num_inputs = len(self.axes) - len(self.features)
+    param = lambda name, init, axes, shape: self.param(
+      name, nn.with_logical_partitioning(init, axes), shape, c.param_dtype
+    ).astype(c.dtype)
+    shape = (*x.shape[-num_inputs:], *self.features)
+    kernel = param("kernel", nn.initializers.normal(0.02), self.axes, shape)
+    y = jnp.tensordot(x, kernel, num_inputs)
+    if self.use_bias:
+      axes = self.axes[num_inputs:]
+      y += param("bias", nn.initializers.zeros, axes, self.features)
+    return y
 
 
 class Attention(nn.Module):
@@ -74,19 +78,15 @@ class Attention(nn.Module):
   def setup(self) -> None:
     """Declares the four projections and the optional query-key norms."""
     c = self.config
-    project = functools.partial(dense, c, use_bias=c.qkv_bias)
-    keyed = ("embed", "kv_heads", "head")
-    self.query = project(
-      (c.num_heads, c.head_width), ("embed", "heads", "head")
+    heads, kv_heads = (
+      (num, c.head_width) for num in (c.num_heads, c.num_kv_heads)
     )
-    self.key = project((c.num_kv_heads, c.head_width), keyed)
-    self.value = project((c.num_kv_heads, c.head_width), keyed)
-    self.output = dense(
-      c,
-      c.width,
-      ("heads", "head", "embed"),
-      use_bias=c.output_bias,
-      num_inputs=2,
+    keyed = ("embed", "kv_heads", "head")
+    self.query = Projection(c, heads, ("embed", "heads", "head"), c.qkv_bias)
+    self.key = Projection(c, kv_heads, keyed, c.qkv_bias)
+    self.value = Projection(c, kv_heads, keyed, c.qkv_bias)
+    self.output = Projection(
+      c, (c.width,), ("heads", "head", "embed"), c.output_bias
     )
     if c.qk_norm:
       self.query_norm, self.key_norm = Norm(c), Norm(c)
@@ -121,13 +121,11 @@ class MLP(nn.Module):
   def setup(self) -> None:
     """Declares the projections."""
     c = self.config
-    inward = functools.partial(
-      dense, c, c.mlp_width, ("embed", "mlp"), use_bias=c.mlp_bias
-    )
-    self.up = inward()
+    inward = (c, (c.mlp_width,), ("embed", "mlp"), c.mlp_bias)
+    self.up = Projection(*inward)
     if c.gated_mlp:
-      self.gate = inward()
-    self.down = dense(c, c.width, ("mlp", "embed"), use_bias=c.mlp_bias)
+      self.gate = Projection(*inward)
+    self.down = Projection(c, (c.width,), ("mlp", "embed"), c.mlp_bias)
 
   def __call__(self, x: Array) -> Array:
     """Maps `x` [..., D] to [..., D]."""

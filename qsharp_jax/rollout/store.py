@@ -1,12 +1,13 @@
 """Rollouts on disk: Parquet shards that any tool reads, written atomically."""
 
 import dataclasses
-import os
+import io
 import pathlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from qsharp_jax.core import files
 from qsharp_jax.core.errors import InputError
 
 
@@ -44,12 +45,10 @@ def write_shard(
   import pyarrow
   from pyarrow import parquet
 
-  path = shard_path(directory, index)
-  path.parent.mkdir(parents=True, exist_ok=True)
   rows = [dataclasses.asdict(rollout) for rollout in rollouts]
-  partial = path.with_suffix(f".tmp-{os.getpid()}")
-  parquet.write_table(pyarrow.Table.from_pylist(rows, _schema()), partial)
-  os.replace(partial, path)
+  content = io.BytesIO()
+  parquet.write_table(pyarrow.Table.from_pylist(rows, _schema()), content)
+  files.replace(shard_path(directory, index), content.getvalue())
 
 
 def read(directory: str | pathlib.Path) -> Iterator[Rollout]:

@@ -24,25 +24,8 @@ def context(mesh: Mesh, rules: Rules) -> Iterator[None]:
   that already lie on the mesh. The rows of a batch must divide by the size of
   (data, fsdp): see `pad_rows`.
   """
-  with (
-    jax.set_mesh(mesh),
-    nn.logical_axis_rules(rules),
-    nn.intercept_methods(_without_rules),
-  ):
+  with jax.set_mesh(mesh), nn.logical_axis_rules(rules):
     yield
-
-
-def _without_rules(next_fun, args, kwargs, call):
-  """Calls a linen method, `nn.DenseGeneral`'s with the rules switched off.
-
-  That module constrains its kernel while it is still a matrix, by names that
-  are those of its final shape, [D, N, H]: an error as soon as rules and a mesh
-  are set. Nothing is lost: placed weights need no constraint.
-  """
-  if not isinstance(call.module, nn.DenseGeneral):
-    return next_fun(*args, **kwargs)
-  with nn.logical_axis_rules(()):
-    return next_fun(*args, **kwargs)
 
 
 def shardings(
