@@ -185,7 +185,9 @@ def _most_likely(logits: Array, k: int) -> Array:
   if jax.sharding.get_abstract_mesh().empty:
     return find(logits)
   rows = nn.logical_to_mesh_axes(("batch",))
-  return jax.shard_map(find, in_specs=rows, out_specs=rows)(logits)
+  return jax.shard_map(
+    find, in_specs=rows, out_specs=rows, axis_names=set(rows[0])
+  )(logits)
 
 
 def _uniforms(controls: policy_lib.Controls, step: Array) -> Array:
