@@ -57,12 +57,14 @@ def read(directory: str | pathlib.Path) -> Iterator[Rollout]:
   Raises:
     InputError: a shard that is not a Parquet file of rollouts.
   """
+  import pyarrow
   from pyarrow import parquet
 
   for path in sorted(pathlib.Path(directory).glob("shard-*.parquet")):
     try:
-      rows = parquet.read_table(path, schema=_schema()).to_pylist()
-    except (OSError, ValueError) as error:
+      # Cast, not read with a schema: that fills a missing column with nulls.
+      rows = parquet.read_table(path).cast(_schema()).to_pylist()
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
       raise InputError(
         f"{path} is no readable shard of rollouts ({error}); delete it and run "
         "the same command again"
@@ -80,7 +82,7 @@ def _schema():
     "question_id": pa.string(),
     "sample": pa.int32(),
     "seed": pa.uint32(),
-    "eta": pa.float32(),
+    "eta": pa.float64(),
     "prompt": ids,
     "tokens": ids,
     "first_label": pa.int32(),
@@ -88,11 +90,11 @@ def _schema():
     "text": pa.string(),
     "extracted": pa.string(),
     "correct": pa.bool_(),
-    "label": pa.float32(),
+    "label": pa.float64(),
     "error": pa.string(),
-    "kl": pa.float32(),
-    "kl_filtered": pa.float32(),
-    "seconds": pa.float32(),
+    "kl": pa.float64(),
+    "kl_filtered": pa.float64(),
+    "seconds": pa.float64(),
   }
   return pa.schema(list(types.items()))
 
