@@ -1,0 +1,162 @@
+"""Requests in batches: what is shared, what is padded, what is refused."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from oracles import players
+
+from qsharp_jax import generate
+from qsharp_jax.core.errors import InputError
+from qsharp_jax.generate import batching, decode
+
+
+def test_right_align_by_hand():
+  tokens, positions = batching.right_align([[7], [1, 2, 3]], bucket=4)
+  np.testing.assert_array_equal(tokens, [[0, 0, 0, 7], [0, 1, 2, 3]])
+  np.testing.assert_array_equal(positions, [[-1, -1, -1, 0], [-1, 0, 1, 2]])
+  assert tokens.dtype == positions.dtype == np.int32
+
+
+@pytest.mark.parametrize(
+  "length, bucket, width", [(4, 4, 4), (5, 4, 8), (1, 64, 64), (1, 1, 2)]
+)
+def test_widths_are_multiples_of_the_bucket(length, bucket, width):
+  assert batching.right_align([[0] * length], bucket=bucket)[0].shape[1] == (
+    width
+  )
+
+
+def assert_same(got, wanted):
+  """Equal tokens; numbers equal up to the order of sums."""
+  assert players.tokens(got) == players.tokens(wanted)
+  for a, b in zip(got, wanted, strict=True):
+    assert a.ended == b.ended
+    for name in ("log_probs", "ref_log_probs", "kl", "kl_filtered"):
+      np.testing.assert_allclose(getattr(a, name), getattr(b, name), atol=1e-4)
+
+
+@pytest.fixture(scope="module", params=["v", "q"])
+def kind(request):
+  return request.param
+
+
+@pytest.fixture(scope="module")
+def together(kind):
+  """Six requests, in one batch with two rows of padding."""
+  wanted = mixed()
+  return players.run(kind, wanted)
+
+
+def mixed():
+  etas = [0.1, 0.5, math.inf, 0.2, 2.0, 0.1]
+  return [
+    dataclasses.replace(request, eta=eta)
+    for request, eta in zip(
+      players.requests((5, 1, 8, 3, 6, 2)), etas, strict=True
+    )
+  ]
+
+
+def test_alone_equals_in_a_batch_and_etas_do_not_mix(kind, together):
+  for i, request in enumerate(mixed()):
+    assert_same(players.run(kind, [request]), together[2 * i : 2 * i + 2])
+
+
+def test_order_does_not_matter(kind, together):
+  backwards = players.run(kind, mixed()[::-1])
+  pairs = [together[i : i + 2] for i in range(0, len(together), 2)]
+  assert_same(backwards, [row for pair in pairs[::-1] for row in pair])
+
+
+def test_full_batches_equal_padded_ones(kind, together):
+  others = players.requests((7, 7), eta=0.3)
+  full = players.run(kind, [*mixed(), *others])
+  assert_same(full[: len(together)], together)
+
+
+def test_several_batches_in_order(kind, together):
+  assert_same(players.run(kind, [*mixed() * 2])[12:], together)
+
+
+def test_sizes_of_batch_and_bucket_do_not_matter():
+  requests = mixed()
+  wanted = players.run("v", requests)
+  assert_same(
+    players.run("v", requests, batch_size=3, prompt_bucket=12), wanted
+  )
+
+
+def test_samples_share_a_prompt_but_no_luck():
+  prompt = players.prompts([5])[0]
+  seeds = list(range(16))
+  many = [
+    generate.Request(prompt, seeds[i : i + 2], 0.3) for i in range(0, 16, 2)
+  ]
+  apart = players.run("v", many)
+  # One request with all samples: one prompt is read instead of eight.
+  (shared,) = generate.generate(
+    players.policy("v"),
+    players.params("v"),
+    [generate.Request(prompt, seeds, 0.3)],
+    players.sampling(batch_size=1),
+  )
+  assert_same(shared, apart)
+  assert len(set(map(tuple, players.tokens(shared)))) > 12
+
+
+def test_one_program_for_all_numbers():
+  players.run("v", players.requests())
+  sizes = decode.decode._cache_size(), decode.prefill._cache_size()
+  for i, (eta, temperature, top_p) in enumerate(
+    [(0.01, 1.3, 0.5), (math.inf, 0.0, 1.0), (3.0, 0.7, 0.9)]
+  ):
+    changed = [
+      dataclasses.replace(r, eta=eta, seeds=[7 + i, 8], guided_steps=[i, 3])
+      for r in players.requests((2, 8, 4)[: i + 1])
+    ]
+    players.run("v", changed, temperature=temperature, top_p=top_p)
+  assert (decode.decode._cache_size(), decode.prefill._cache_size()) == sizes
+
+
+def test_completions_own_their_arrays():
+  first = players.run("v", players.requests())[0]
+  assert first.tokens.base is None and first.tokens.dtype == np.int32
+  lengths = {len(getattr(first, f)) for f in ("tokens", "log_probs", "kl")}
+  assert lengths == {len(first.tokens)}
+  assert type(first.ended) is bool
+
+
+def test_no_requests_no_completions():
+  assert players.run("v", []) == []
+
+
+def test_prompt_may_fill_the_context_and_no_more():
+  room = players.CONFIG.max_length - players.SAMPLING.max_new_tokens
+  policy = players.policy("v")
+  check = lambda lengths, eta=0.1: batching._check(
+    policy, players.requests(lengths, eta=eta), players.SAMPLING
+  )
+  check([room, 1])
+  with pytest.raises(InputError, match=f"prompt 1 has {room + 1} tokens") as e:
+    check([3, room + 1])
+  assert "\n" not in str(e.value) and f"1 to {room}" in str(e.value)
+  with pytest.raises(InputError, match="prompt 0 has 0 tokens"):
+    check([0])
+  for eta in (0.0, -1.0, math.nan):
+    with pytest.raises(InputError, match="eta of prompt 0"):
+      check([3], eta)
+
+
+def test_context_is_the_shorter_of_both_models():
+  policy = players.policy("v")
+  short = dataclasses.replace(players.CONFIG, max_length=15)
+  value = dataclasses.replace(policy.value, config=short)
+  policy = dataclasses.replace(policy, value=value)
+  with pytest.raises(InputError, match="context of 15"):
+    next(
+      generate.generate(
+        policy, players.params("v"), players.requests([6]), players.SAMPLING
+      )
+    )
