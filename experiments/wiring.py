@@ -88,14 +88,6 @@ def task(
     name: [problem(question) for question in found]
     for name, found in questions(config).items()
   }
-  longest = max(len(p.prompt) for split in splits.values() for p in split)
-  needed = longest + config.sampling.max_new_tokens
-  if needed > config.fit.max_length:
-    raise InputError(
-      f"fit.max_length is {config.fit.max_length}; expected at least {needed}, "
-      f"the longest prompt ({longest} tokens) and sampling.max_new_tokens "
-      f"({config.sampling.max_new_tokens})"
-    )
   return pipeline.Task(**splits, decode=tokenizer.decode, grade=pool.grade)
 
 
@@ -166,12 +158,23 @@ def run(
   pool: rewards.GradingPool,
   where: pipeline.Layout,
 ) -> pipeline.Run:
-  """Everything of one run, models loaded."""
+  """Everything of one run, models loaded: last, since that takes longest."""
+  context = min(
+    huggingface.families.from_hf(huggingface.read_config(path)).max_length
+    for path in (config.reference, config.value.start or config.reference)
+  )
   tokenizer = data.tokenizer.load(config.reference)
+  found = task(config, tokenizer, pool)
+  pipeline.limits.check(
+    [*found.train, *found.validation, *found.test],
+    context=context,
+    max_new_tokens=config.sampling.max_new_tokens,
+    row_length=config.fit.max_length,
+  )
   rounds = config.rounds.to_dict()
   rounds.pop("method")
   return pipeline.Run(
-    task=task(config, tokenizer, pool),
+    task=found,
     players=players(config, tokenizer, where),
     rounds=pipeline.Rounds(**rounds, seed=config.seed),
     sampling=sampling(config),

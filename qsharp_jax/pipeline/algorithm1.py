@@ -13,7 +13,7 @@ from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import files
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.pipeline import fitting, held_out, labelled, limits, progress
+from qsharp_jax.pipeline import fitting, held_out, labelled, progress
 from qsharp_jax.pipeline import layout as layout_lib
 from qsharp_jax.pipeline import workdir as workdir_lib
 
@@ -64,14 +64,6 @@ class Run:
   fit: fitting.Fit
   layout: layout_lib.Layout
   workdir: workdir_lib.Workdir
-
-  def __post_init__(self):
-    limits.check(
-      [*self.task.train, *self.task.validation, *self.task.test],
-      self.players.policy,
-      max_new_tokens=self.sampling.max_new_tokens,
-      row_length=self.fit.max_length,
-    )
 
   def directory(self, round_index: int) -> pathlib.Path:
     """Where a round keeps its rollouts and its value model."""

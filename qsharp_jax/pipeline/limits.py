@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 
-from qsharp_jax import generate, rollout
+from qsharp_jax import rollout
 from qsharp_jax.core.errors import InputError
 
 
 def check(
   problems: Iterable[rollout.Problem],
-  policy: generate.Policy,
   *,
+  context: int,
   max_new_tokens: int,
   row_length: int,
 ) -> None:
@@ -17,16 +17,15 @@ def check(
 
   Args:
     problems: all that will be sampled.
-    policy: the models whose contexts they must fit.
+    context: the shortest context of the models, in tokens.
     max_new_tokens: tokens of the longest completion.
     row_length: tokens of a packed row of training.
 
   Raises:
     InputError: names a question, its length and what it exceeds.
   """
-  decoders = [policy.reference] + [policy.value] * (policy.value is not None)
   limits = {
-    "the models' context": min(d.config.max_length for d in decoders),
+    "the models' context": context,
     "the rows of training, fit.max_length,": row_length,
   }
   for problem in problems:

@@ -1,0 +1,216 @@
+"""Wrong inputs: one line that says what to do, exit code 2, no traceback."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+from oracles import model_directories
+
+ROOT = pathlib.Path(__file__).parents[2]
+LOCAL = "--config=experiments/configs/gsm8k.py:local"
+
+
+def environment():
+  own = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+  return own | {
+    "JAX_PLATFORMS": "cpu",
+    "HF_HUB_OFFLINE": "1",
+    "PYTHONPATH": str(ROOT),
+  }
+
+
+def questions(folder, num=40, *, last=None):
+  """train.jsonl and test.jsonl; `last` is put at the end of train."""
+  folder.mkdir()
+  lines = [
+    json.dumps({"question": f"{i} + 1 is what?", "answer": f"#### {i + 1}"})
+    for i in range(num)
+  ]
+  (folder / "test.jsonl").write_text("\n".join(lines))
+  lines += [] if last is None else [last]
+  (folder / "train.jsonl").write_text("\n".join(lines))
+  return folder
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+  """Good inputs and bad ones."""
+  path = tmp_path_factory.mktemp("wrong")
+  good = model_directories.qwen2(path / "good")
+  other = ["Other words give another tokenizer. zzz zzz zzz qqq qqq"]
+  model_directories.qwen2(path / "other", texts=other)
+  for name in ("configless", "foreign", "truncated"):
+    shutil.copytree(good, path / name)
+  (path / "configless" / "config.json").unlink()
+  config = json.loads((good / "config.json").read_text())
+  config |= {"model_type": "mamba", "architectures": ["MambaForCausalLM"]}
+  (path / "foreign" / "config.json").write_text(json.dumps(config))
+  (weights,) = (path / "truncated").glob("*.safetensors")
+  weights.write_bytes(weights.read_bytes()[:-100])
+  questions(path / "questions")
+  questions(path / "broken", last='{"question": "1 + 1')
+  questions(path / "empty", num=0)
+  long = {"question": "many words " * 30, "answer": "#### 1"}
+  questions(path / "long", last=json.dumps(long))
+  (path / "another_run").mkdir()
+  (path / "another_run" / "config.json").write_text('{"data": {}, "seed": 1}')
+  (path / "thesis").mkdir()
+  (path / "thesis" / "thesis.tex").touch()
+  return path
+
+
+@pytest.fixture(scope="module")
+def refuse(world):
+  """A function from flags to (exit code, what was said), fast."""
+  with subprocess.Popen(
+    [sys.executable, pathlib.Path(__file__).with_name("refusals.py")],
+    stdin=subprocess.PIPE,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.DEVNULL,
+    cwd=ROOT,
+    env=environment(),
+    text=True,
+  ) as server:
+
+    def run(flags):
+      print(json.dumps(flags), file=server.stdin, flush=True)
+      answer = json.loads(server.stdout.readline())
+      return answer["code"], answer["said"]
+
+    yield run
+
+
+def flags(world, workdir, **changed):
+  """Flags of a small local run; a name's dots are written __."""
+  chosen = {
+    "reference": world / "good",
+    "data.source": f"jsonl:{world / 'questions'}",
+    "data.num_validation": 10,
+    "sampling.max_new_tokens": 8,
+    "sampling.batch_size": 8,
+    "fit.batch_size": 8,
+    "fit.max_length": 64,
+  }
+  chosen |= {name.replace("__", "."): v for name, v in changed.items()}
+  return [
+    LOCAL,
+    f"--workdir={workdir}",
+    *(f"--config.{name}={value}" for name, value in chosen.items()),
+  ]
+
+
+def check(code, said, pieces):
+  assert code == 2, said
+  lines = said.splitlines()
+  assert len(lines) == 1 and lines[0].startswith("error: "), said
+  for piece in pieces:
+    assert piece in said
+
+
+IN_FIELDS = [
+  ({"reference": "{}/configless"}, ["configless", "config.json"]),
+  ({"reference": "{}/foreign"}, ["mamba", "qwen2"]),
+  ({"reference": "{}/truncated"}, ["truncated", ".safetensors"]),
+  ({"reference": "{}/nowhere"}, ["nowhere"]),
+  ({"reference": ""}, ["config.reference is empty", "--config.reference=DIR"]),
+  ({"value__start": "{}/other"}, ["value", "use models of one family"]),
+  ({"value__start": "{}/configless"}, ["configless", "config.json"]),
+  ({"data__source": "jsonl:{}/broken"}, ["train.jsonl:41", "not JSON"]),
+  ({"data__source": "jsonl:{}/empty"}, ["no question"]),
+  ({"data__source": "jsonl:{}/nowhere"}, ["nowhere", "no such file"]),
+  ({"data__source": "questions.csv"}, ["questions.csv", "jsonl:PATH"]),
+  (
+    {"data__source": "jsonl:{}/long"},
+    ["question train-41 has", "at most 120", "context of 128"],
+  ),
+  ({"sampling__max_new_tokens": 63}, ["fit.max_length"]),
+  ({"data__question_key": "problem"}, ["train.jsonl:1", "'problem'"]),
+  ({"data__num_validation": 40}, ["0 for train"]),
+  ({"rounds__eta": 0.0}, ["eta is 0.0", "> 0"]),
+  ({"rounds__eta": "inf"}, ["eta is inf"]),
+  ({"evaluation__etas": "(0.1,-0.5)"}, ["eta is -0.5", "> 0"]),
+  ({"evaluation__etas": "()"}, ["evaluation.etas"]),
+  ({"evaluation__methods": "('qsharp','fudge')"}, ["'fudge'", "qsharp, cd"]),
+  ({"rounds__method": "magic"}, ["'magic'", "qsharp, cd"]),
+  ({"rounds__rule": "never"}, ["rounds.rule", "'never'", "response"]),
+  ({"rounds__num_samples": 1}, ["rounds.num_samples is 1", "at least 2"]),
+  ({"value__loss": "hinge"}, ["value.loss", "bernoulli"]),
+  ({"value__num_atoms": 5}, ["value.num_atoms", "categorical"]),
+  ({"value__loss": "categorical"}, ["value.num_atoms"]),
+  ({"fit__schedule": "linear"}, ["fit.schedule", "cosine"]),
+  ({"fit__num_microbatches": 3}, ["fit.batch_size is 8", "multiple of 3"]),
+  ({"sampling__top_p": 0.0}, ["top_p 0.0"]),
+  ({"sampling__batch_size": "many"}, ["many"]),
+  ({"data__prompt": "chat"}, ["chat template"]),
+  ({"dtype": "float8"}, ["dtype", "bfloat16"]),
+  ({"mesh": "(2,1,1)"}, ["mesh", "(2, 1, 1)"]),
+  ({"reward": "best"}, ["'best'", "strict"]),
+  ({"reward": "no_such_module:f"}, ["no_such_module"]),
+  ({"reward_workers": 0}, ["num_workers is 0"]),
+  ({"no_such_field": 1}, ["no_such_field"]),
+]
+
+
+@pytest.mark.parametrize(
+  ("changed", "pieces"), IN_FIELDS, ids=lambda x: "-".join(x)
+)
+def test_a_wrong_field_is_one_line(changed, pieces, world, refuse, tmp_path):
+  changed = {k: str(v).format(world) for k, v in changed.items()}
+  workdir = tmp_path / "run"
+  check(*refuse(flags(world, workdir, **changed)), pieces)
+  # The same directory can be used again with the right flag.
+  assert not (workdir / "config.json").exists()
+
+
+def test_a_directory_of_another_run_is_named(world, refuse):
+  says = ["another_run", "data.prompt None there, 'plain' here"]
+  says += ["…", "choose another --workdir"]
+  check(*refuse(flags(world, world / "another_run")), says)
+  assert len(list((world / "another_run").iterdir())) == 1
+
+
+def test_a_directory_of_something_else_is_left_alone(world, refuse):
+  says = ["thesis", "holds no run", "--workdir"]
+  check(*refuse(flags(world, world / "thesis")), says)
+  assert len(list((world / "thesis").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+  ("flag", "pieces"),
+  [
+    ("--config=experiments/configs/gsm8k.py:huge", ["'huge'", "tiny, tiny_v"]),
+    ("--config=no_such_file.py", ["no_such_file.py"]),
+    ("--wrokdir=there", ["wrokdir"]),
+    ("there", ["'there'"]),
+  ],
+)
+def test_a_wrong_command_line_is_one_line(flag, pieces, refuse):
+  check(*refuse([flag]), pieces)
+
+
+@pytest.mark.parametrize(
+  ("changed", "pieces"),
+  [
+    ({"reference": "{}/truncated"}, ["truncated", ".safetensors"]),
+    ({"data__source": "jsonl:{}/broken"}, ["train.jsonl:41"]),
+    ({"evaluation__methods": "('fudge',)"}, ["'fudge'"]),
+  ],
+)
+def test_a_process_of_its_own_says_the_same(changed, pieces, world, tmp_path):
+  changed = {k: str(v).format(world) for k, v in changed.items()}
+  done = subprocess.run(
+    [
+      *(sys.executable, "-m", "experiments.gsm8k"),
+      *flags(world, tmp_path / "run", **changed),
+    ],
+    cwd=ROOT,
+    env=environment(),
+    capture_output=True,
+    text=True,
+  )
+  check(done.returncode, done.stderr, pieces)
+  assert done.stdout == ""
