@@ -46,8 +46,9 @@ def write_shard(
   from pyarrow import parquet
 
   rows = [dataclasses.asdict(rollout) for rollout in rollouts]
+  table = pyarrow.Table.from_pylist(rows, _schema())
   content = io.BytesIO()
-  parquet.write_table(pyarrow.Table.from_pylist(rows, _schema()), content)
+  parquet.write_table(table, content, write_page_checksum=True)
   files.replace(shard_path(directory, index), content.getvalue())
 
 
@@ -63,11 +64,13 @@ def read(directory: str | pathlib.Path) -> Iterator[Rollout]:
   for path in sorted(pathlib.Path(directory).glob("shard-*.parquet")):
     try:
       # Cast, not read with a schema: that fills a missing column with nulls.
-      rows = parquet.read_table(path).cast(_schema()).to_pylist()
+      table = parquet.read_table(path, page_checksum_verification=True)
+      rows = table.cast(_schema()).to_pylist()
     except (OSError, ValueError, pyarrow.ArrowException) as error:
+      reason = " ".join(str(error).split())
       raise InputError(
-        f"{path} is no readable shard of rollouts ({error}); delete it and run "
-        "the same command again"
+        f"{path} is no readable shard of rollouts ({reason}); delete it and "
+        "run the same command again"
       ) from error
     for row in rows:
       yield Rollout(**row)

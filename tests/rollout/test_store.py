@@ -1,0 +1,146 @@
+"""Shards on disk: whole, exact, refused when damaged."""
+
+import dataclasses
+import os
+
+import pyarrow
+import pytest
+from oracles import rollouts as make
+from pyarrow import parquet
+
+from qsharp_jax.core.errors import InputError
+from qsharp_jax.rollout import store
+
+ROLLOUTS = [
+  make.rollout("a", 0, eta=0.1, label=0.3, kl=1.1, seed=2**32 - 1),
+  make.rollout("a", 1, tokens=[], text="", extracted=None, seconds=1 / 3),
+  make.rollout("ünï\n", 0, text="ä\x00\n漢", error="no answer", ended=False),
+]
+
+
+def test_what_is_read_is_what_was_written(tmp_path):
+  store.write_shard(tmp_path / "new" / "folder", 0, ROLLOUTS)
+  assert list(store.read(tmp_path / "new" / "folder")) == ROLLOUTS
+
+
+def test_shards_are_read_in_order(tmp_path):
+  for index in (10, 2, 0):
+    store.write_shard(tmp_path, index, [make.rollout(f"q{index}")])
+  assert [r.question_id for r in store.read(tmp_path)] == ["q0", "q2", "q10"]
+
+
+def test_a_shard_is_plain_parquet(tmp_path):
+  store.write_shard(tmp_path, 3, ROLLOUTS)
+  table = parquet.read_table(tmp_path / "shard-00003.parquet")
+  names = [field.name for field in dataclasses.fields(store.Rollout)]
+  assert table.column_names == names
+  assert table["tokens"].to_pylist() == [r.tokens for r in ROLLOUTS]
+
+
+def test_an_empty_directory_holds_nothing(tmp_path):
+  assert list(store.read(tmp_path)) == []
+  assert list(store.read(tmp_path / "absent")) == []
+
+
+def test_what_a_killed_writer_left_is_ignored(tmp_path, monkeypatch):
+  store.write_shard(tmp_path, 0, ROLLOUTS)
+
+  def killed(*arguments):
+    raise KeyboardInterrupt
+
+  for name in ("fsync", "replace", "rename"):
+    with monkeypatch.context() as patch:
+      patch.setattr(os, name, killed)
+      try:
+        store.write_shard(tmp_path, 1, ROLLOUTS[:1])
+      except KeyboardInterrupt:
+        assert not store.shard_path(tmp_path, 1).exists()
+  (tmp_path / ".shard-00002.parquet.123").write_bytes(b"PAR1 half of it")
+  assert list(store.read(tmp_path))[:3] == ROLLOUTS
+
+
+def test_a_shard_is_replaced_whole(tmp_path):
+  store.write_shard(tmp_path, 0, ROLLOUTS)
+  store.write_shard(tmp_path, 0, ROLLOUTS[:1])
+  assert list(store.read(tmp_path)) == ROLLOUTS[:1]
+  assert [path.name for path in tmp_path.iterdir()] == ["shard-00000.parquet"]
+
+
+def half(path):
+  path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def hole(path):
+  content = bytearray(path.read_bytes())
+  content[4:200] = bytes(196)
+  path.write_bytes(content)
+
+
+def one_bit(path):
+  content = bytearray(path.read_bytes())
+  place = content.index(ROLLOUTS[2].text.encode())
+  content[place + 2] ^= 1
+  path.write_bytes(content)
+
+
+def other_table(path):
+  parquet.write_table(pyarrow.table({"question_id": ["a"]}), path)
+
+
+def other_types(path):
+  table = parquet.read_table(path)
+  column = pyarrow.array(["many"] * len(table))
+  index = table.column_names.index("tokens")
+  parquet.write_table(table.set_column(index, "tokens", column), path)
+
+
+@pytest.mark.parametrize(
+  "damage",
+  [
+    lambda path: path.write_bytes(b""),
+    lambda path: path.write_text("not a table"),
+    half,
+    hole,
+    one_bit,
+    other_table,
+    other_types,
+  ],
+  ids=[
+    "empty",
+    "text",
+    "half",
+    "hole",
+    "one_bit",
+    "other_table",
+    "other_types",
+  ],
+)
+def test_a_damaged_shard_is_named(tmp_path, damage):
+  for index in (0, 1):
+    store.write_shard(tmp_path, index, ROLLOUTS)
+  damage(store.shard_path(tmp_path, 1))
+  with pytest.raises(InputError, match="shard-00001.parquet") as error:
+    list(store.read(tmp_path))
+  assert "delete it" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_mixed_questions_by_hand():
+  labels = {
+    "all right": [1, 1],
+    "all wrong": [0, 0],
+    "one": [1],
+    "mixed": [0, 1],
+  }
+  rollouts = [
+    make.rollout(name, i, label=float(label))
+    for name, found in labels.items()
+    for i, label in enumerate(found)
+  ]
+  # Samples of a question need not stand side by side.
+  assert store.mixed_questions(rollouts[::-1]) == {"mixed"}
+  assert store.mixed_questions([]) == set()
+
+
+def test_labels_that_differ_by_rounding_only_are_one_label():
+  rollouts = [make.rollout(label=x) for x in (0.1 + 0.2, 0.3)]
+  assert store.mixed_questions(rollouts) == set()
