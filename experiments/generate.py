@@ -10,6 +10,7 @@ import dataclasses
 import json
 import pathlib
 
+import jax
 import ml_collections
 import numpy as np
 from absl import flags
@@ -18,7 +19,9 @@ from experiments import console, methods, wiring
 from qsharp_jax import data, generate, pipeline
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import seeds
+from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.sharding import mesh as mesh_lib
 
 _WORKDIR = flags.DEFINE_string(
   "workdir", "runs/gsm8k", "A finished run of an experiment."
@@ -41,15 +44,21 @@ def main(argv: list[str]) -> None:
   del argv
   if _ETA.value <= 0:
     raise InputError(f"eta is {_ETA.value}; expected > 0")
+  methods.check((_METHOD.value,))
   workdir = pathlib.Path(_WORKDIR.value)
   config = _config(workdir)
-  layout = pipeline.Layout(wiring.mesh_lib.make_mesh((1, 1, 1)))
+  jax.config.update("jax_compilation_cache_dir", str(workdir / "compiled"))
+  # One prompt has no rows to share, so all devices share the weights.
+  layout = pipeline.Layout(mesh_lib.make_mesh((1, 1, jax.device_count())))
   with layout.context():
     tokenizer = data.tokenizer.load(config.reference)
     players = wiring.players(config, tokenizer, layout)
     last = _ROUND.value or config.rounds.num_rounds
     values = huggingface.load_value_model(
-      workdir / f"round_{last}" / "value", dtype=config.dtype
+      workdir / f"round_{last}" / "value",
+      dtype=config.dtype,
+      param_dtype=config.dtype,
+      shardings=layout.for_decoding(players.critic.model),
     )[2]
     params = {"reference": players.reference_params, "value": values}
     policy = dataclasses.replace(
@@ -62,7 +71,9 @@ def main(argv: list[str]) -> None:
     for name, eta in (("reference", float("inf")), (_METHOD.value, _ETA.value)):
       request = generate.Request(prompt, _seeds(), eta)
       sampling = dataclasses.replace(wiring.sampling(config), batch_size=1)
-      (answers,) = generate.generate(policy, params, [request], sampling)
+      (answers,) = generate.generate(
+        policy, params, [request], sampling, place=layout.place
+      )
       for answer in answers:
         _print(name, eta, answer, tokenizer)
         if _VALUES.value:
@@ -101,17 +112,18 @@ def _print(
 
 def _print_values(
   critic: pipeline.Critic,
-  params,
+  params: PyTree,
   prompt: list[int],
   answer: generate.Completion,
   tokenizer: data.Tokenizer,
 ) -> None:
   """Expected reward after every token, read in one teacher-forced pass."""
   tokens = np.array([[*prompt, *answer.tokens]], np.int32)
-  positions = np.arange(tokens.shape[1])[None]
-  means = critic.mean(critic.model.apply(params, tokens, positions))[0]
-  for token, mean in zip(answer.tokens, means[len(prompt) :], strict=True):
-    print(f"  {float(mean):6.3f}  {tokenizer.decode([token])!r}")
+  positions = np.arange(tokens.shape[1], dtype=np.int32)[None]
+  logits = jax.jit(critic.model.apply)(params, tokens, positions)
+  means = np.asarray(critic.mean(logits))[0, len(prompt) :]
+  for token, mean in zip(answer.tokens, means, strict=True):
+    print(f"  {mean:6.3f}  {tokenizer.decode([token])!r}")
 
 
 if __name__ == "__main__":
