@@ -1,0 +1,166 @@
+"""Sampling and training on eight devices against one."""
+
+import dataclasses
+import re
+
+import jax
+import numpy as np
+import optax
+import pytest
+from oracles import players
+
+from qsharp_jax import data, generate, models, training
+from qsharp_jax.generate import batching, decode
+from qsharp_jax.pipeline import layout as layout_lib
+from qsharp_jax.sharding import mesh as mesh_lib
+
+pytestmark = pytest.mark.skipif(
+  jax.device_count() != 8,
+  reason=f"needs 8 devices, here are {jax.device_count()}",
+)
+
+# Two key-value heads: cut over `tensor` on (2, 2, 2), whole on (1, 1, 8).
+SHAPES = [(8, 1, 1), (1, 8, 1), (2, 2, 2), (1, 1, 8)]
+# One layer: most of the time here is the compiler's.
+CONFIG = dataclasses.replace(players.CONFIG, num_layers=1)
+
+
+@pytest.fixture(scope="module", params=SHAPES, ids=str)
+def layout(request):
+  return layout_lib.Layout(mesh_lib.make_mesh(request.param))
+
+
+def policy(kind):
+  return dataclasses.replace(
+    players.policy(kind),
+    reference=models.LanguageModel(CONFIG),
+    value=models.ValueModel(CONFIG, models.HeadConfig(kind)),
+  )
+
+
+def params(kind):
+  """Parameters of both models, in the host's memory."""
+  tree = jax.tree.map(lambda x: x, players.params(kind))  # a copy to cut
+  for model in tree.values():
+    del model["params"]["backbone"]["layers_1"]
+  return tree
+
+
+def placed(layout, kind):
+  """Parameters where the pipeline puts those of a sampler."""
+  shardings = {
+    "reference": layout.for_decoding(policy(kind).reference),
+    "value": layout.for_decoding(policy(kind).value),
+  }
+  return jax.device_put(params(kind), shardings)
+
+
+def requests():
+  return [
+    dataclasses.replace(request, guided_steps=[9, 4])
+    for request in players.requests((5, 1, 8, 3, 6, 2, 4, 7))
+  ]
+
+
+def sample(kind, tree, place):
+  groups = generate.generate(
+    policy(kind), tree, requests(), players.SAMPLING, place=place
+  )
+  return [completion for group in groups for completion in group]
+
+
+@pytest.mark.parametrize("kind", ["v", "q"])
+def test_guided_sampling_equals_one_device(layout, kind):
+  wanted = sample(kind, params(kind), jax.device_put)
+  tree = placed(layout, kind)
+  with layout.context():
+    got = sample(kind, tree, layout.place)
+  assert players.tokens(got) == players.tokens(wanted)
+  for a, b in zip(got, wanted, strict=True):
+    np.testing.assert_allclose(a.log_probs, b.log_probs, atol=1e-4)
+    np.testing.assert_allclose(a.kl, b.kl, atol=1e-4)
+
+
+def gathered(layout):
+  """Shapes of all that the decode loop gathers, as compiled."""
+  tokens, positions = batching.right_align(players.prompts([4] * 8), bucket=8)
+  tree = placed(layout, "v")
+  with layout.context():
+    state = decode.prefill(
+      policy("v"),
+      tree,
+      *layout.place((tokens, positions)),
+      num_samples=2,
+      num_new_tokens=4,
+    )
+    controls = batching._controls(
+      players.requests([4] * 8), 2, 0, players.SAMPLING
+    )
+    compiled = decode.decode.lower(
+      policy("v"), tree, state, layout.place(controls)
+    ).compile()
+  cache = state.ref_cache.keys[0]
+  found = re.findall(r"= \w+\[([\d,]*)\]\S* all-gather\(", compiled.as_text())
+  return cache, {tuple(map(int, shape.split(","))) for shape in found}
+
+
+def test_decoding_moves_no_weights_and_no_rows_of_logits():
+  layout = layout_lib.Layout(mesh_lib.make_mesh((2, 2, 2)))
+  cache, shapes = gathered(layout)
+  # 16 rows over data and fsdp, 2 heads over tensor.
+  assert cache.addressable_shards[0].data.shape[:2] == (4, 1)
+  # A device gathers the vocabulary of its own 4 rows, never of all 16.
+  assert (4, players.VOCAB) in shapes
+  assert (16, players.VOCAB) not in shapes
+  widths = {players.CONFIG.width, players.CONFIG.mlp_width}
+  tables = {s for s in shapes if len(s) > 1 and widths & set(s[1:])}
+  assert not tables - {(4, players.VOCAB)}, tables
+
+
+def rows():
+  """Packed labelled sequences, prompts masked. 8 rows."""
+  rng = np.random.default_rng(0)
+  sequences = [
+    data.Sequence(
+      rng.integers(0, players.VOCAB, n).astype(np.int32),
+      np.arange(n) >= n // 2,
+      np.full(n, label, np.float32),
+    )
+    for n, label in zip(rng.integers(3, 9, 60), rng.integers(0, 2, 60))  # noqa: B905
+  ]
+  packed = data.packing.pack(sequences, length=16)
+  return {
+    name: field
+    for name, field in packed._asdict().items()
+    if name != "sequence_ids"
+  }
+
+
+def losses(tree, place):
+  """Losses of three steps on different rows."""
+  optimizer = optax.adamw(3e-2)
+  update = training.make_step(
+    training.objectives.value(policy("v").value, loss="bernoulli"),
+    optimizer,
+  )
+  state = training.create(tree, optimizer)
+  packed, found = rows(), []
+  for start in range(3):
+    batch = {name: x[start : start + 16] for name, x in packed.items()}
+    state, metrics = update(state, place(batch))
+    found.append([float(metrics[name]) for name in ("loss", "grad_norm")])
+  return found
+
+
+@pytest.fixture(scope="module")
+def losses_on_one_device():
+  return losses(jax.device_put(params("v")["value"]), jax.device_put)
+
+
+def test_training_equals_one_device(layout, losses_on_one_device):
+  shardings = layout.for_training(policy("v").value)
+  tree = jax.device_put(params("v")["value"], shardings)
+  with layout.context():
+    got = losses(tree, layout.place)
+  np.testing.assert_allclose(got, losses_on_one_device, atol=1e-5, rtol=1e-5)
+  assert got[2][0] < got[0][0]
