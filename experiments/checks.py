@@ -8,6 +8,8 @@ from experiments import methods
 from qsharp_jax.core.errors import InputError
 
 _AT_LEAST = {
+  "data.num_test": 0,  # 0 is all
+  "data.num_train": 0,
   "data.num_validation": 1,
   "evaluation.num_samples": 1,
   "fit.batch_size": 1,

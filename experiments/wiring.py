@@ -52,7 +52,10 @@ def questions(
       question_key=own.question_key,
       answer_key=own.answer_key,
     )
-    train, test = read("train"), read("test")
+    test = read("test")
+    # A file without splits, too, must not be tested on what it is trained on.
+    tested = {question.question for question in test}
+    train = [q for q in read("train") if q.question not in tested]
   train, validation = data.splitting.by_question(
     train,
     validation=min(1.0, own.num_validation / max(1, len(train))),
@@ -68,7 +71,8 @@ def questions(
     counts = ", ".join(f"{len(v)} for {k}" for k, v in found.items())
     raise InputError(
       f"there are questions as follows: {counts}; expected some for each, "
-      "validation taken from the training questions: change data.num_*"
+      "those of train not being in test, and validation being taken from "
+      "train: change data.source or data.num_*"
     )
   return found
 

@@ -26,13 +26,16 @@ def environment():
 def questions(folder, num=40, *, last=None):
   """train.jsonl and test.jsonl; `last` is put at the end of train."""
   folder.mkdir()
-  lines = [
-    json.dumps({"question": f"{i} + 1 is what?", "answer": f"#### {i + 1}"})
-    for i in range(num)
-  ]
-  (folder / "test.jsonl").write_text("\n".join(lines))
-  lines += [] if last is None else [last]
-  (folder / "train.jsonl").write_text("\n".join(lines))
+  for split, more in (("train", 1), ("test", 2)):
+    lines = [
+      json.dumps(
+        {"question": f"{i} + {more} is what?", "answer": f"#### {i + more}"}
+      )
+      for i in range(num)
+    ]
+    if split == "train" and last is not None:
+      lines.append(last)
+    (folder / f"{split}.jsonl").write_text("\n".join(lines))
   return folder
 
 
@@ -128,8 +131,9 @@ IN_FIELDS = [
     ["question train-41 has", "at most 120", "context of 128"],
   ),
   ({"sampling__max_new_tokens": 63}, ["fit.max_length"]),
-  ({"data__question_key": "problem"}, ["train.jsonl:1", "'problem'"]),
+  ({"data__question_key": "problem"}, ["test.jsonl:1", "'problem'"]),
   ({"data__num_validation": 40}, ["0 for train"]),
+  ({"data__source": "jsonl:{}/questions/test.jsonl"}, ["0 for train", "test"]),
   ({"rounds__eta": 0.0}, ["eta is 0.0", "> 0"]),
   ({"rounds__eta": "inf"}, ["eta is inf"]),
   ({"evaluation__etas": "(0.1,-0.5)"}, ["eta is -0.5", "> 0"]),
