@@ -139,7 +139,7 @@ def _local() -> ml_collections.ConfigDict:
 def _tiny() -> ml_collections.ConfigDict:
   config = _local()
   config.data.update(
-    source="words:", num_train=3000, num_validation=256, num_test=256
+    source="words:", num_train=5000, num_validation=256, num_test=256
   )
   config.reward = "strict"
   config.sampling.update(
@@ -150,7 +150,7 @@ def _tiny() -> ml_collections.ConfigDict:
     prompt_bucket=8,
   )
   config.value.update(head="q", q_head="zeros")
-  config.rounds.update(num_samples=4, rule="algorithm1")
+  config.rounds.update(num_samples=4, rule="algorithm1", is_warm=True)
   config.fit.update(
     learning_rate=2e-3,
     schedule="cosine",

@@ -1,5 +1,6 @@
 """Algorithm 1 of arXiv 2502.20548: collect, aggregate, train, repeat."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -101,7 +102,8 @@ def learn(run: Run) -> None:
 def collect(run: Run, round_index: int) -> None:
   """Rolls in with the latest guided policy and out with the reference."""
   problems = [*run.task.train, *run.task.validation]
-  with run.workdir.stage(f"collect_{round_index}") as is_due:
+  store = run.directory(round_index) / "rollouts"
+  with sampling_stage(run, f"collect_{round_index}", problems, store) as is_due:
     if not is_due:
       return
     plan = rollout.Plan(
@@ -117,8 +119,22 @@ def collect(run: Run, round_index: int) -> None:
         rule=run.rounds.rule,
         horizon=_mean_length(run, round_index - 1),
       )
-    store = run.directory(round_index) / "rollouts"
     sample_all(run, run.sampler(values), problems, plan, store)
+
+
+def sampling_stage(
+  run: Run,
+  name: str,
+  problems: Sequence[rollout.Problem],
+  store: pathlib.Path,
+) -> contextlib.AbstractContextManager[bool]:
+  """A stage that is due again when a shard of its store was deleted."""
+  return run.workdir.stage(
+    name,
+    is_whole=rollout.collect.is_complete(
+      store, len(problems), batch_size=run.sampling.batch_size
+    ),
+  )
 
 
 def sample_all(

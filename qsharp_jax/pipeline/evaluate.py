@@ -106,7 +106,9 @@ def _sample(
 ) -> report.Samples:
   """Samples of one job on the questions of a split, from disk if done."""
   store = run.workdir.path / "evaluation" / split / job.name
-  with run.workdir.stage(f"evaluate_{split}_{job.name}") as is_due:
+  problems = getattr(run.task, split)
+  stage = f"evaluate_{split}_{job.name}"
+  with algorithm1.sampling_stage(run, stage, problems, store) as is_due:
     if is_due:
       values, guidance = None, None
       if job.eta is not None:
@@ -116,7 +118,7 @@ def _sample(
       algorithm1.sample_all(
         run,
         run.sampler(values, guidance),
-        getattr(run.task, split),
+        problems,
         plan,
         store,
       )

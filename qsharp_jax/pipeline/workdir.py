@@ -45,15 +45,20 @@ class Workdir:
     return self.path / "compiled"
 
   @contextlib.contextmanager
-  def stage(self, name: str) -> Iterator[bool]:
+  def stage(self, name: str, *, is_whole: bool = True) -> Iterator[bool]:
     """Times a stage and marks it done when it ends without an error.
+
+    Args:
+      name: of the stage.
+      is_whole: False when some of what the stage made is gone again, so that it
+        is due whatever its mark says.
 
     Yields:
       Whether there is anything to do: False once the stage is done. What is
       inside must itself go on where an interrupted attempt stopped.
     """
     file = self.path / "stages" / f"{name}.json"
-    if file.exists():
+    if file.exists() and is_whole:
       yield False
       return
     if not self._file.exists():

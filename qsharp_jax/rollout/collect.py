@@ -67,6 +67,14 @@ def collect(
     yield start + len(batch)
 
 
+def is_complete(directory, num_problems: int, *, batch_size: int) -> bool:
+  """Whether every shard of so many problems is there."""
+  num_shards = -(-num_problems // batch_size)
+  return all(
+    store.shard_path(directory, index).exists() for index in range(num_shards)
+  )
+
+
 def sample(
   sampler: Sampler, problems: Sequence[Problem], plan: Plan
 ) -> list[store.Rollout]:

@@ -33,6 +33,7 @@ def run(tmp_path):
       family="llama",
     ),
     rounds=pipeline.Rounds(num_rounds=3, num_samples=2, eta=0.3, seed=10),
+    sampling=types.SimpleNamespace(batch_size=8),  # one shard a round
     fit=pipeline.Fit(max_length=8, seed=10),
     layout=None,
     workdir=pipeline.Workdir(tmp_path / "run", {}),
@@ -119,6 +120,14 @@ def test_finished_stages_are_not_repeated(run, calls):
   pipeline.learn(run)
   pipeline.learn(run)
   assert (len(calls.plans), len(calls.fits)) == (3, 3)
+
+
+def test_a_deleted_shard_is_sampled_again_and_nothing_else(run, calls):
+  pipeline.learn(run)
+  store.shard_path(run.directory(2) / "rollouts", 0).unlink()
+  pipeline.learn(run)
+  assert (len(calls.plans), len(calls.fits)) == (4, 3)
+  assert calls.plans[3] == calls.plans[1]
 
 
 def test_refuses_rollouts_without_any_signal(run, calls):

@@ -18,6 +18,8 @@ ETAS = (0.1, 0.5, 0.2)
 def run(tmp_path):
   """Rounds and a directory: no models, since nothing is left to sample."""
   return types.SimpleNamespace(
+    task=types.SimpleNamespace(validation=range(2), test=range(2)),
+    sampling=types.SimpleNamespace(batch_size=2),
     rounds=pipeline.Rounds(num_rounds=2, eta=0.1),
     workdir=pipeline.Workdir(tmp_path / "run", {}),
   )
