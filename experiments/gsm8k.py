@@ -92,6 +92,7 @@ def pretrain(config, workdir: pipeline.Workdir, layout: pipeline.Layout) -> str:
         layout,
         directory,
       )
+  pipeline.fitting.forget(directory)
   return str(directory / "model")
 
 

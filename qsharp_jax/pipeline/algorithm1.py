@@ -97,6 +97,7 @@ def learn(run: Run) -> None:
   for round_index in range(1, run.rounds.num_rounds + 1):
     collect(run, round_index)
     train(run, round_index)
+    fitting.forget(run.directory(round_index))
 
 
 def collect(run: Run, round_index: int) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import shutil
 from collections.abc import Mapping
 
 import jax
@@ -13,6 +14,8 @@ from qsharp_jax.checkpoint import train_state
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.pipeline import layout as layout_lib
 from qsharp_jax.pipeline import progress
+
+_CHECKPOINTS = "checkpoints"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +69,7 @@ def fit(
   )
   state, done = training.create(params, optimizer), 0
   with train_state.Checkpointer(
-    directory / "checkpoints", keep=2, every=how.checkpoint_every
+    directory / _CHECKPOINTS, keep=2, every=how.checkpoint_every
   ) as checkpointer:
     found = checkpointer.restore_latest(jax.tree.map(_abstract, state))
     if found is not None:
@@ -93,6 +96,11 @@ def fit(
           writer.add_scalar(name, number, step)
         bar.set_postfix(loss=f"{record['loss']:.4f}", refresh=False)
   return loop.state.params
+
+
+def forget(directory: pathlib.Path) -> None:
+  """Frees the disk that a finished fit's checkpoints take."""
+  shutil.rmtree(directory / _CHECKPOINTS, ignore_errors=True)
 
 
 def _abstract(x: jax.Array) -> jax.ShapeDtypeStruct:
