@@ -6,7 +6,19 @@ import numpy as np
 from flax import linen as nn
 from oracles import torch_models
 
+from qsharp_jax import models
 from qsharp_jax.checkpoint import families
+
+SMALLEST = models.DecoderConfig(
+  vocab_size=11,
+  width=8,
+  num_layers=1,
+  num_heads=2,
+  num_kv_heads=1,
+  head_width=4,
+  mlp_width=12,
+  max_length=16,
+)
 
 
 def config(variant: str):

@@ -11,16 +11,7 @@ from oracles import losses as losses_oracle
 from qsharp_jax import data, models
 from qsharp_jax.training import objectives
 
-CONFIG = models.DecoderConfig(
-  vocab_size=11,
-  width=8,
-  num_layers=1,
-  num_heads=2,
-  num_kv_heads=1,
-  head_width=4,
-  mlp_width=12,
-  max_length=16,
-)
+CONFIG = decoders.SMALLEST
 ATOMS = jnp.array([0.0, 0.25, 1.0])
 LOSSES = {"bernoulli": 1, "squared_error": 1, "categorical": 3}
 LENGTHS = (5, 2, 7, 3)

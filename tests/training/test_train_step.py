@@ -11,16 +11,7 @@ from oracles import decoders
 from qsharp_jax import data, models, training
 from qsharp_jax.sharding import mesh as mesh_lib
 
-CONFIG = models.DecoderConfig(
-  vocab_size=11,
-  width=8,
-  num_layers=1,
-  num_heads=2,
-  num_kv_heads=1,
-  head_width=4,
-  mlp_width=12,
-  max_length=16,
-)
+CONFIG = decoders.SMALLEST
 
 
 def line(params, batch):
