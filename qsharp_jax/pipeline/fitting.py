@@ -27,6 +27,7 @@ class Fit:
   warmup_steps: int = 0
   weight_decay: float = 0.01
   clip_norm: float = 1.0
+  b2: float = 0.999  # decay of Adam's second moments
   batch_size: int = 32  # packed rows
   num_microbatches: int = 1
   num_epochs: int = 5
@@ -66,6 +67,7 @@ def fit(
     schedule=how.schedule,
     weight_decay=how.weight_decay,
     clip_norm=how.clip_norm,
+    b2=how.b2,
   )
   state, done = training.create(params, optimizer), 0
   with train_state.Checkpointer(

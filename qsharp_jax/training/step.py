@@ -40,6 +40,7 @@ def adamw(
   schedule: str = "constant",
   weight_decay: float = 0.01,
   clip_norm: float = 1.0,
+  b2: float = 0.999,
 ) -> optax.GradientTransformation:
   """AdamW on clipped gradients.
 
@@ -50,6 +51,7 @@ def adamw(
     schedule: `constant`, or `cosine` down to a tenth.
     weight_decay: applied to every parameter, apart from its gradient.
     clip_norm: gradients that are longer, all together, are cut to it.
+    b2: decay of the second moments.
 
   Raises:
     InputError: another schedule.
@@ -70,7 +72,7 @@ def adamw(
     )
   return optax.chain(
     optax.clip_by_global_norm(clip_norm),
-    optax.adamw(rate, b2=0.95, weight_decay=weight_decay),
+    optax.adamw(rate, b2=b2, weight_decay=weight_decay),
   )
 
 
