@@ -1,0 +1,41 @@
+"""What this device can do: bytes a second and multiplications a second.
+
+Both are measured, not read from a data sheet, in the run that uses them.
+"""
+
+import dataclasses
+import time
+
+import jax
+import jax.numpy as jnp
+
+
+@dataclasses.dataclass(frozen=True)
+class Ceilings:
+  """Measured rates of the default device."""
+
+  bytes_per_second: float
+  flops_per_second: float
+
+
+def best_seconds(function, *args, repeats: int = 7) -> float:
+  """Least wall-clock seconds of a call, compilation left out."""
+  jax.block_until_ready(function(*args))
+  seconds = []
+  for _ in range(repeats):
+    started = time.perf_counter()
+    jax.block_until_ready(function(*args))
+    seconds.append(time.perf_counter() - started)
+  return min(seconds)
+
+
+def measure(dtype: str = "float32") -> Ceilings:
+  """Reads 1 GB in a matrix-vector product; multiplies two square matrices."""
+  size = jnp.dtype(dtype).itemsize
+  rows = int(1e9 / size / 8192)
+  matrix, vector = jnp.ones((rows, 8192), dtype), jnp.ones(8192, dtype)
+  read = best_seconds(jax.jit(jnp.dot), matrix, vector)
+  side = 2048 if jax.default_backend() == "cpu" else 8192
+  square = jnp.ones((side, side), dtype)
+  multiply = best_seconds(jax.jit(jnp.matmul), square, square)
+  return Ceilings(rows * 8192 * size / read, 2 * side**3 / multiply)
