@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 
 import jax
-import numpy as np
 from flax import linen as nn
 
 from qsharp_jax.core.arrays import PyTree
@@ -31,8 +30,4 @@ class Layout:
 
   def place(self, batch: PyTree) -> PyTree:
     """Global arrays, cut along their rows, from this process's rows."""
-    sharding = placement.batch_sharding(self.mesh, rules.DECODING)
-    put = lambda x: jax.make_array_from_process_local_data(
-      sharding, np.asarray(x)
-    )
-    return jax.tree.map(put, batch)
+    return placement.place_batch(batch, self.mesh, rules.DECODING)

@@ -120,36 +120,35 @@ def batch_sharding(mesh: Mesh, rules: Rules) -> NamedSharding:
   return NamedSharding(mesh, nn.logical_to_mesh_axes(("batch",), rules))
 
 
-def place_batch(
-  arrays: Mapping[str, np.ndarray], mesh: Mesh, rules: Rules
-) -> dict[str, Array]:
+def place_batch(batch: PyTree, mesh: Mesh, rules: Rules) -> PyTree:
   """Makes global arrays from the rows that this process has loaded.
 
   Args:
-    arrays: this process's part of the batch; all of it where there is one
-      process. Shapes [B / num_processes, ...].
+    batch: this process's part of the batch; all of it where there is one
+      process. Any tree of arrays of shapes [B / num_processes, ...].
     mesh: the mesh.
     rules: logical axis names to mesh axes.
 
   Returns:
-    Global arrays of shape [B, ...], cut along their rows.
+    The tree with global arrays of shape [B, ...], cut along their rows.
 
   Raises:
     InputError: B does not divide by the devices that share the rows.
   """
   sharding = batch_sharding(mesh, rules)
   num_parts = _num_parts(sharding.spec[0], mesh)
-  for name, array in arrays.items():
+
+  def put(path: tuple, array: np.ndarray) -> Array:
     num_rows = len(array) * jax.process_count()
     if num_rows % num_parts:
+      name = jax.tree_util.keystr(path, simple=True)
       raise InputError(
         f"batch field {name!r} has {num_rows} rows, expected a multiple of the "
         f"{num_parts} devices that share them: change the batch size or pad"
       )
-  return {
-    name: jax.make_array_from_process_local_data(sharding, np.asarray(array))
-    for name, array in arrays.items()
-  }
+    return jax.make_array_from_process_local_data(sharding, np.asarray(array))
+
+  return jax.tree_util.tree_map_with_path(put, batch)
 
 
 def pad_rows(
