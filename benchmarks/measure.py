@@ -1,0 +1,58 @@
+"""What all benchmarks share: timing, the machine's description, the report."""
+
+import importlib.metadata
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+
+import jax
+
+
+def median_seconds(
+  run: Callable[[], object], repeats: int
+) -> tuple[float, float]:
+  """Times `run`, which is called once more before, to compile.
+
+  Args:
+    run: the work. JAX arrays that it returns are waited for.
+    repeats: how often it is timed.
+
+  Returns:
+    The median of the wall-clock seconds, and their spread: the longest over
+    the shortest, minus 1.
+  """
+  jax.block_until_ready(run())
+  seconds = []
+  for _ in range(repeats):
+    started = time.perf_counter()
+    jax.block_until_ready(run())
+    seconds.append(time.perf_counter() - started)
+  return statistics.median(seconds), max(seconds) / min(seconds) - 1
+
+
+def describe(*packages: str) -> dict:
+  """The device and the versions of Python, JAX and other `packages`."""
+  device = jax.devices()[0]
+  versions = {"python": platform.python_version()}
+  for name in ("jax", *packages):
+    versions[name] = importlib.metadata.version(name)
+  return {
+    "device": device.device_kind,
+    "platform": device.platform,
+    "versions": versions,
+  }
+
+
+def show(result: dict) -> None:
+  """Prints a table of the entries, and then all of them as one JSON line."""
+  for name, entry in result.items():
+    print(f"{name:40} {_readable(entry)}")
+  print(json.dumps(result), flush=True)
+
+
+def _readable(entry: object) -> str:
+  if isinstance(entry, float):
+    return f"{entry:,.1f}" if abs(entry) >= 100 else f"{entry:.4g}"
+  return str(entry)
