@@ -1,8 +1,8 @@
-"""Guided decoding in PyTorch, the way users have it and as well as it goes.
+"""Guided decoding in PyTorch, the way users have it.
 
-Both versions are transformers' `generate` with a logits processor that adds
-the Q# weight of the k most likely tokens. They differ in how the value model
-reads the candidates.
+transformers' `generate` with a logits processor that adds the Q# weight of the
+k most likely tokens. The two guides differ in how the value model reads the
+candidates. `torch_static` is the same without `generate`.
 """
 
 from collections.abc import Callable
@@ -21,10 +21,8 @@ class _Guide(transformers.LogitsProcessor):
 
   def __call__(self, input_ids, scores):
     candidates = scores.topk(self._k, dim=-1).indices
-    logits = self._logits(input_ids, candidates)
-    softplus = torch.nn.functional.softplus
-    weights = softplus(logits + 1 / self._eta) - softplus(logits)
-    return scores.scatter_add(1, candidates, weights)
+    weights = log_weights(self._logits(input_ids, candidates), self._eta)
+    return scores.scatter_add(1, candidates, weights.to(scores.dtype))
 
 
 class TwoPassGuide(_Guide):
@@ -40,10 +38,11 @@ class TwoPassGuide(_Guide):
 
   def _forward(self, tokens, mask_and_positions):
     mask, positions = mask_and_positions
+    mask = additive(mask, self._value.dtype).to(tokens.device)
     out = self._value.model(
       input_ids=tokens,
       attention_mask=mask.expand(len(tokens), -1, -1, -1),
-      position_ids=positions.expand(len(tokens), -1),
+      position_ids=positions.to(tokens.device).expand(len(tokens), -1),
       past_key_values=self._cache,
       use_cache=True,
     )
@@ -65,10 +64,16 @@ class OnePassGuide(TwoPassGuide):
     return self._value.score(hidden[:, 1:])[..., 0]
 
 
+def log_weights(value_logits: torch.Tensor, eta: float) -> torch.Tensor:
+  """Q# weights ln(1 - p + p exp(1 / eta)) of Bernoulli value logits."""
+  softplus, logits = torch.nn.functional.softplus, value_logits.float()
+  return softplus(logits + 1 / eta) - softplus(logits)
+
+
 def _causal(past: int, new: int):
-  """Additive mask [1, 1, new, past + new] and positions [1, new]."""
+  """What new tokens see [new, past + new], and their positions [1, new]."""
   seen = torch.ones(new, past + new).tril(past).bool()
-  return _additive(seen), torch.arange(past, past + new)[None]
+  return seen, torch.arange(past, past + new)[None]
 
 
 def _leaves(past: int, kept: int, num_leaves: int):
@@ -81,12 +86,14 @@ def _leaves(past: int, kept: int, num_leaves: int):
     seen[0, past + 1 :] = False
   positions = torch.full((1, size), past + kept)
   positions[:, :kept] = past
-  return _additive(seen), positions
+  return seen, positions
 
 
-def _additive(seen: torch.Tensor) -> torch.Tensor:
-  lowest = torch.finfo(torch.float32).min
-  return torch.where(seen, 0.0, lowest)[None, None]
+def additive(seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+  """The mask [1, 1, T, S] that attention adds to its scores."""
+  lowest = torch.finfo(dtype).min
+  mask = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
+  return mask.masked_fill(~seen, lowest)[None, None]
 
 
 @torch.inference_mode()
@@ -96,18 +103,20 @@ def decode(
   *,
   num_new_tokens: int,
   make_guide: Callable[[], _Guide] | None = None,
-) -> None:
+  do_sample: bool = True,
+) -> torch.Tensor:
   """One `generate`, prefill included; never ends before the limit."""
   processors = transformers.LogitsProcessorList()
   if make_guide is not None:
     processors.append(make_guide())
-  reference.generate(
+  tokens = reference.generate(
     prompts,
     attention_mask=torch.ones_like(prompts),
-    do_sample=True,
-    top_k=0,
+    do_sample=do_sample,
+    top_k=0 if do_sample else None,
     max_new_tokens=num_new_tokens,
     min_new_tokens=num_new_tokens,
     logits_processor=processors,
     pad_token_id=0,
   )
+  return tokens[:, prompts.shape[1] :]
