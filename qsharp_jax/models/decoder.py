@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from qsharp_jax.core.arrays import Array
-from qsharp_jax.models import attention, rope
+from qsharp_jax.models import attention, products, rope
 from qsharp_jax.models import cache as cache_lib
 from qsharp_jax.models import config as config_lib
 from qsharp_jax.models import layers as layers_lib
@@ -66,15 +66,14 @@ class Backbone(nn.Module):
       Hidden states after the final norm, [B, T, D], and the updated cache.
     """
     x = self._embed(tokens, positions)
-    theta = (
-      None
-      if self.config.rope_theta is None
-      else rope.angles(self.config, positions)
-    )
     num_kept = tokens.shape[1] - num_leaves
     if cache is not None:
       cache = cache_lib.claim(cache, positions[:, :num_kept])
     keys_at = positions if cache is None else cache.positions
+    turn = None
+    if self.config.rope_theta is not None:
+      # No sequence is longer than its keys; a leaf may be one further.
+      turn = rope.rotations(self.config, positions, keys_at.shape[1] + 1)
     masks = {}
     slots = []
     for i, layer in enumerate(self.layers):
@@ -84,7 +83,7 @@ class Backbone(nn.Module):
       old = (
         None if cache is None else (cache.keys[i], cache.values[i], cache.index)
       )
-      x, new = layer(x, theta, masks[window], old, num_leaves)
+      x, new = layer(x, turn, masks[window], old, num_leaves)
       slots.append(new)
     if cache is not None:
       cache = cache.replace(
@@ -145,9 +144,6 @@ class LanguageModel(nn.Module):
     """Next-token logits [..., V] of hidden states [..., D], float32."""
     tied = self.config.tied_embeddings
     table = self.backbone.embedding if tied else self.unembedding
-    return jnp.einsum(
-      "...d,vd->...v",
-      hidden,
-      table.astype(self.config.dtype),
-      preferred_element_type=jnp.float32,
+    return products.project(
+      hidden, table.astype(self.config.dtype), dtype=jnp.float32
     )

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from qsharp_jax.core.arrays import Array
-from qsharp_jax.models import attention, rope
+from qsharp_jax.models import attention, products, rope
 from qsharp_jax.models import cache as cache_lib
 from qsharp_jax.models import config as config_lib
 
@@ -50,7 +50,7 @@ class Projection(nn.Module):
 
   config: config_lib.DecoderConfig
   features: tuple[int, ...]
-  axes: tuple[str, ...]  # of the inputs, then of the features
+  axes: tuple[str, ...]  # of the features, then of the inputs
   use_bias: bool
 
   @nn.compact
@@ -61,11 +61,11 @@ class Projection(nn.Module):
     param = lambda name, init, axes, shape: self.param(
       name, nn.with_logical_partitioning(init, axes), shape, c.param_dtype
     ).astype(c.dtype)
-    shape = (*x.shape[-num_inputs:], *self.features)
+    shape = (*self.features, *x.shape[-num_inputs:])
     kernel = param("kernel", nn.initializers.normal(0.02), self.axes, shape)
-    y = jnp.tensordot(x, kernel, num_inputs)
+    y = products.project(x, kernel, num_inputs=num_inputs)
     if self.use_bias:
-      axes = self.axes[num_inputs:]
+      axes = self.axes[: len(self.features)]
       y += param("bias", nn.initializers.zeros, axes, self.features)
     return y
 
@@ -81,25 +81,30 @@ class Attention(nn.Module):
     heads, kv_heads = (
       (num, c.head_width) for num in (c.num_heads, c.num_kv_heads)
     )
-    keyed = ("embed", "kv_heads", "head")
-    self.query = Projection(c, heads, ("embed", "heads", "head"), c.qkv_bias)
+    keyed = ("kv_heads", "head", "embed")
+    self.query = Projection(c, heads, ("heads", "head", "embed"), c.qkv_bias)
     self.key = Projection(c, kv_heads, keyed, c.qkv_bias)
     self.value = Projection(c, kv_heads, keyed, c.qkv_bias)
     self.output = Projection(
-      c, (c.width,), ("heads", "head", "embed"), c.output_bias
+      c, (c.width,), ("embed", "heads", "head"), c.output_bias
     )
     if c.qk_norm:
       self.query_norm, self.key_norm = Norm(c), Norm(c)
 
   def __call__(
-    self, x: Array, theta: Array | None, mask: Array, slots: Slots, leaves: int
+    self,
+    x: Array,
+    turn: tuple[Array, Array] | None,
+    mask: Array,
+    slots: Slots,
+    leaves: int,
   ) -> tuple[Array, tuple[Array, Array] | None]:
     """Attends; see `Backbone.__call__` for the meaning of leaves."""
     query, key, value = self.query(x), self.key(x), self.value(x)
     if self.config.qk_norm:
       query, key = self.query_norm(query), self.key_norm(key)
-    if theta is not None:
-      query, key = rope.rotate(query, theta), rope.rotate(key, theta)
+    if turn is not None:
+      query, key = rope.rotate(query, turn), rope.rotate(key, turn)
     key, value = key.swapaxes(1, 2), value.swapaxes(1, 2)  # [B, G, T, H]
     if slots is None:
       return self.output(attention.attend(query, key, value, mask)), None
@@ -121,11 +126,11 @@ class MLP(nn.Module):
   def setup(self) -> None:
     """Declares the projections."""
     c = self.config
-    inward = (c, (c.mlp_width,), ("embed", "mlp"), c.mlp_bias)
+    inward = (c, (c.mlp_width,), ("mlp", "embed"), c.mlp_bias)
     self.up = Projection(*inward)
     if c.gated_mlp:
       self.gate = Projection(*inward)
-    self.down = Projection(c, (c.width,), ("mlp", "embed"), c.mlp_bias)
+    self.down = Projection(c, (c.width,), ("embed", "mlp"), c.mlp_bias)
 
   def __call__(self, x: Array) -> Array:
     """Maps `x` [..., D] to [..., D]."""
@@ -148,11 +153,16 @@ class Layer(nn.Module):
     self.mlp = MLP(c)
 
   def __call__(
-    self, x: Array, theta: Array | None, mask: Array, slots: Slots, leaves: int
+    self,
+    x: Array,
+    turn: tuple[Array, Array] | None,
+    mask: Array,
+    slots: Slots,
+    leaves: int,
   ) -> tuple[Array, tuple[Array, Array] | None]:
     """Maps hidden states [B, T, D] to [B, T, D] and the updated slots."""
     mixed, slots = self.attention(
-      self.attention_norm(x), theta, mask, slots, leaves
+      self.attention_norm(x), turn, mask, slots, leaves
     )
     x = x + mixed
     x = x + self.mlp(self.mlp_norm(x))

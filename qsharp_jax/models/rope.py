@@ -31,19 +31,24 @@ def _llama3_frequencies(
   return freqs * kept + freqs / scaling.factor * (1.0 - kept)
 
 
-def angles(config: config_lib.DecoderConfig, positions: Array) -> Array:
-  """Rotation angles of `positions` [B, T], float32. Shape [B, T, 1, H / 2].
+def rotations(
+  config: config_lib.DecoderConfig, positions: Array, num_positions: int
+) -> tuple[Array, Array]:
+  """Cosines and sines of the angles at `positions` [B, T], each [B, T, 1, H/2].
 
-  Float32 whatever the model's dtype: bfloat16 cannot tell position 257 from
-  258.
+  They are looked up: left to compute them, the compiler does so in every layer
+  and head again. The table is float32 whatever the model's dtype: bfloat16
+  cannot tell position 257 from 258.
   """
-  steps = jnp.asarray(frequencies(config))
-  return positions[..., None, None].astype(jnp.float32) * steps
+  angles = np.arange(num_positions)[:, None] * frequencies(config)
+  table = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+  found = jnp.asarray(table, jnp.float32)[jnp.maximum(positions, 0)]
+  return found[:, :, None, 0], found[:, :, None, 1]
 
 
-def rotate(x: Array, theta: Array) -> Array:
-  """Rotates channel pairs (i, i + H/2) of `x` [B, T, N, H] by `theta`."""
+def rotate(x: Array, turn: tuple[Array, Array]) -> Array:
+  """Rotates channel pairs (i, i + H/2) of `x` [B, T, N, H]; see `rotations`."""
   left, right = jnp.split(x.astype(jnp.float32), 2, axis=-1)
-  cos, sin = jnp.cos(theta), jnp.sin(theta)
+  cos, sin = turn
   turned = [left * cos - right * sin, right * cos + left * sin]
   return jnp.concatenate(turned, axis=-1).astype(x.dtype)

@@ -72,12 +72,17 @@ def top_p(log_probs: Array, top_p: ArrayLike) -> Array:
   chex.assert_rank(log_probs, 2)
   log_probs = log_probs.astype(jnp.float32)
   mass = numerics.per_row(top_p, log_probs.shape[:1])
-  probs = jnp.exp(log_probs)
-  is_kept = probs >= _threshold(probs, mass)[:, None]
   # Not left to the bisection: 150,000 rounded terms may miss a mass of 1, or
   # reach it before the tail.
-  is_whole = mass[:, None] >= 1
-  return jnp.where(is_whole, log_probs, _renormalise(log_probs, is_kept))
+  is_whole = mass >= 1
+
+  def cut(log_probs: Array) -> Array:
+    probs = jnp.exp(log_probs)
+    is_kept = probs >= _threshold(probs, mass)[:, None]
+    kept = _renormalise(log_probs, is_kept)
+    return jnp.where(is_whole[:, None], log_probs, kept)
+
+  return jax.lax.cond(is_whole.all(), lambda x: x, cut, log_probs)
 
 
 def sample(log_probs: Array, uniforms: Array) -> Array:
@@ -103,7 +108,9 @@ def sample(log_probs: Array, uniforms: Array) -> Array:
   # A 64-bit number just below 1 becomes 1 in 32 bits, beyond every token.
   uniforms = jnp.minimum(uniforms.astype(jnp.float32), 1 - 2**-24)
   is_beyond = cumulative > (uniforms * total)[:, None]
-  return jnp.argmax(is_beyond, axis=-1).astype(jnp.int32)
+  tokens = jax.lax.broadcasted_iota(jnp.int32, probs.shape, 1)
+  # The least index, as argmax would find, in a reduction that vectorises.
+  return jnp.min(jnp.where(is_beyond, tokens, probs.shape[-1] - 1), axis=-1)
 
 
 def _threshold(probs: Array, mass: Array) -> Array:

@@ -103,7 +103,7 @@ def test_samples_share_a_prompt_but_no_luck():
     players.sampling(batch_size=1),
   )
   assert_same(shared, apart)
-  assert len(set(map(tuple, players.tokens(shared)))) > 12
+  assert len(set(map(tuple, players.tokens(shared)))) > 4
 
 
 def test_one_program_for_all_numbers():

@@ -5,8 +5,8 @@ from qsharp_jax import models
 
 
 def _rotated(x, position, config):
-  theta = models.rope.angles(config, np.array([[position]], np.int32))
-  return np.asarray(models.rope.rotate(x[None, None, None], theta))[0, 0, 0]
+  turn = models.rope.rotations(config, np.array([[position]], np.int32), 600)
+  return np.asarray(models.rope.rotate(x[None, None, None], turn))[0, 0, 0]
 
 
 def test_products_depend_on_the_distance_alone():

@@ -120,9 +120,9 @@ def test_shardings_follow_the_table():
   decode = placement.shardings(LANGUAGE, mesh, rules.DECODING)["params"]
   up = lambda tree: tree["backbone"]["layers_0"]["mlp"]["up"]["kernel"].spec
   key = lambda tree: tree["backbone"]["layers_0"]["attention"]["key"]["kernel"]
-  assert up(train) == P("fsdp", "tensor")
-  assert up(decode) == P(None, "tensor")
-  assert key(train).spec == P("fsdp", "tensor")
+  assert up(train) == P("tensor", "fsdp")
+  assert up(decode) == P("tensor")
+  assert key(train).spec == P("tensor", None, "fsdp")
   assert train["unembedding"].spec == P("tensor", "fsdp")
 
 
@@ -133,7 +133,7 @@ def test_axis_that_does_not_divide_is_replicated():
   assert attention["key"]["kernel"].spec == P()  # 2 heads
   assert attention["query"]["kernel"].spec == P()  # 4 heads
   mlp = tree["backbone"]["layers_0"]["mlp"]
-  assert mlp["up"]["kernel"].spec == P(None, "tensor")  # 24 channels
+  assert mlp["up"]["kernel"].spec == P("tensor")  # 24 channels
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 2), (1, 1, 8)], ids=str)
