@@ -1,0 +1,202 @@
+"""Memory of guided decoding, predicted before any of it is allocated.
+
+Weights, caches and tables are counted from their shapes, exactly. What a
+program needs besides is an estimate, made for float32 on CPU, and checked
+against the compiler's own figures by the tests. All bytes are those of all
+devices together, each array counted once: what a mesh replicates costs more.
+"""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from qsharp_jax.core.arrays import PyTree
+from qsharp_jax.core.errors import InputError
+from qsharp_jax.generate import policy as policy_lib
+from qsharp_jax.models import cache as cache_lib
+from qsharp_jax.models import config as config_lib
+
+# Arrays of the width of the vocabulary that a step holds at once: while it
+# makes the law and draws from it, and while the value model runs.
+_LAW_TABLES, _LOGITS_TABLES = 8, 3
+# The compiler overlaps the reading of a prompt by both models, more or less.
+_OVERLAP = 0.6
+_GB = 1e9
+
+
+@dataclasses.dataclass(frozen=True)
+class Needed:
+  """Bytes by what they are for."""
+
+  reference: int  # weights
+  value: int  # weights
+  caches: int  # of both models, with room for the completions
+  workspace: int  # per-token tables, activations, logits
+
+  @property
+  def total(self) -> int:
+    """Bytes in all."""
+    return self.reference + self.value + self.caches + self.workspace
+
+
+def needed(
+  policy: policy_lib.Policy,
+  *,
+  batch_size: int,
+  num_samples: int = 1,
+  prompt_length: int,
+  max_new_tokens: int,
+  num_newcomers: int = 0,
+) -> Needed:
+  """Most bytes held at once, in the prefill or in the loop after it.
+
+  Args:
+    policy: the models; nothing of them is allocated.
+    batch_size: prompts decoded together.
+    num_samples: samples of each prompt.
+    prompt_length: of the padded prompts, in tokens.
+    max_new_tokens: room for each completion, in tokens.
+    num_newcomers: prompts read at once, to take the place of finished ones,
+      while the others stay in memory; fewer than the batch that starts.
+
+  Returns:
+    The prediction.
+  """
+  rows, new_rows = batch_size * num_samples, num_newcomers * num_samples
+  # The last prompt token is left to the loop.
+  num_read = prompt_length - 1
+  num_slots = num_read + max_new_tokens
+  configs = [policy.reference.config]
+  if policy.value is not None:
+    configs.append(policy.value.config)
+  held = [(rows, num_slots)] + [(new_rows, num_read)] * (new_rows > 0)
+  # Tokens and four numbers of each.
+  tables = (rows + new_rows) * max_new_tokens * 5 * 4
+  prefill = _prefill_bytes(configs, batch_size, num_read)
+  return Needed(
+    reference=parameter_bytes(policy.reference),
+    value=0 if policy.value is None else parameter_bytes(policy.value),
+    caches=sum(cache_bytes(c, *sizes) for c in configs for sizes in held),
+    workspace=tables + max(prefill, _step_bytes(policy, rows, num_slots)),
+  )
+
+
+def check(
+  predict: Callable[[int], Needed], batch_size: int, available: int
+) -> Needed:
+  """The prediction, refused where it is more than there is.
+
+  Args:
+    predict: from a batch size to what it needs, such as a partial `needed`.
+    batch_size: the one wanted.
+    available: bytes, see `available_bytes`.
+
+  Returns:
+    What is needed.
+
+  Raises:
+    InputError: it does not fit. Names the largest batch that does.
+  """
+  found = predict(batch_size)
+  if found.total <= available:
+    return found
+  most = _most(lambda size: predict(size).total <= available, batch_size)
+  advice = (
+    f"lower sampling.batch_size from {batch_size} to at most {most}"
+    if most
+    else "not even sampling.batch_size 1 fits: lower "
+    "sampling.max_new_tokens or take a smaller model"
+  )
+  raise InputError(
+    f"this needs {_gb(found.total)} GB (reference {_gb(found.reference)}, "
+    f"value {_gb(found.value)}, caches {_gb(found.caches)}, workspace "
+    f"{_gb(found.workspace)}) and the devices have {_gb(available)}: {advice}"
+  )
+
+
+def available_bytes(devices: Sequence[jax.Device]) -> int:
+  """Bytes that the devices have in all, used or not.
+
+  Devices that do not say, such as CPUs, share the host's memory.
+  """
+  stats = [device.memory_stats() or {} for device in devices]
+  limits = [stat["bytes_limit"] for stat in stats if "bytes_limit" in stat]
+  if limits:
+    return sum(limits)
+  return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+@functools.cache
+def parameter_bytes(model: nn.Module) -> int:
+  """Bytes of the weights of a reference or value model."""
+  one = jnp.zeros((1, 1), jnp.int32)
+  init = lambda: model.init(jax.random.key(0), one, one)
+  return _bytes(jax.eval_shape(init))
+
+
+def cache_bytes(
+  config: config_lib.DecoderConfig, rows: int, num_slots: int
+) -> int:
+  """Bytes of the keys, values and positions of `rows` sequences."""
+  return _bytes(
+    jax.eval_shape(lambda: cache_lib.empty(config, rows, num_slots))
+  )
+
+
+def _prefill_bytes(
+  configs: Sequence[config_lib.DecoderConfig], num_prompts: int, num_read: int
+) -> int:
+  """Workspace of reading the prompts, with the reference, then the value."""
+
+  def held(c: config_lib.DecoderConfig) -> int:
+    projected = 3 * c.width * jnp.dtype(c.dtype).itemsize
+    attention = _score_bytes(c, num_read) + projected
+    return num_prompts * num_read * max(attention, _mlp_bytes(c))
+
+  first, *others = map(held, configs)
+  return first + int(_OVERLAP * sum(others))
+
+
+def _step_bytes(policy: policy_lib.Policy, rows: int, num_slots: int) -> int:
+  """Workspace of one decode step: the law, or the value model before it."""
+  table = rows * policy.reference.config.vocab_size * 4
+  law = _LAW_TABLES * table
+  if policy.value is None:
+    return law
+  c = policy.value.config
+  leaves = policy.num_candidates if policy.value.head.kind == "v" else 0
+  values = _score_bytes(c, num_slots) + _mlp_bytes(c)
+  return max(law, _LOGITS_TABLES * table + rows * (1 + leaves) * values)
+
+
+def _score_bytes(config: config_lib.DecoderConfig, num_keys: int) -> int:
+  """Of one token in one layer: float32, before and after the softmax."""
+  return 2 * config.num_heads * num_keys * 4
+
+
+def _mlp_bytes(config: config_lib.DecoderConfig) -> int:
+  """Of one token in one layer: both branches, input and output."""
+  size = jnp.dtype(config.dtype).itemsize
+  return 2 * (config.mlp_width + config.width) * size
+
+
+def _most(fits: Callable[[int], bool], too_many: int) -> int:
+  """Largest number below `too_many` that fits, by bisection; 0 if none."""
+  low, high = 0, too_many
+  while high - low > 1:
+    middle = (low + high) // 2
+    low, high = (middle, high) if fits(middle) else (low, middle)
+  return low
+
+
+def _bytes(tree: PyTree) -> int:
+  return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))
+
+
+def _gb(num_bytes: int) -> str:
+  return f"{num_bytes / _GB:.3g}"
