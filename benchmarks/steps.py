@@ -1,0 +1,108 @@
+"""One decode step of a whole batch, timed over and over without a prefill."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from benchmarks import measure
+from qsharp_jax import generate, models
+from qsharp_jax.core.arrays import PyTree
+from qsharp_jax.generate import decode
+from qsharp_jax.ops import guidance
+
+ETA = 0.1
+_NO_END = 1 << 30  # an end token that never comes
+
+
+def weigh(logits: jax.Array, eta: jax.Array) -> jax.Array:
+  """Q# weights of the only atom."""
+  return guidance.qsharp_bernoulli(logits[..., 0], eta=eta)
+
+
+def make_policy(
+  configs: tuple[models.DecoderConfig, models.DecoderConfig],
+  num_candidates: int,
+) -> generate.Policy:
+  """A reference guided by a V-type value model."""
+  reference, value = configs
+  return generate.Policy(
+    models.LanguageModel(reference),
+    (_NO_END,),
+    models.ValueModel(value, models.HeadConfig("v", 1)),
+    weigh,
+    num_candidates,
+  )
+
+
+def weights(policy: generate.Policy) -> PyTree:
+  """Random weights of both models, made on the device."""
+  one = jnp.zeros((1, 1), jnp.int32)
+  make = lambda model, seed: jax.jit(
+    lambda key: nn.unbox(model.init(key, one, one))
+  )(jax.random.key(seed))
+  return {
+    "reference": make(policy.reference, 0),
+    "value": make(policy.value, 1),
+  }
+
+
+def prompts(batch: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+  """Random tokens and their positions, [B, P] int32."""
+  tokens = np.random.default_rng(0).integers(3, 500, (batch, length))
+  positions = np.broadcast_to(np.arange(length), (batch, length))
+  return tokens.astype(np.int32), positions.astype(np.int32)
+
+
+def controls(etas: Sequence[float], num_steps: int) -> generate.Controls:
+  """Of rows that are guided to their last step, unfiltered."""
+  rows = len(etas)
+  never = np.iinfo(np.int32).max
+  return generate.Controls(
+    seeds=jnp.arange(rows, dtype=jnp.uint32),
+    eta=jnp.asarray(etas, jnp.float32),
+    guided_steps=jnp.full(rows, never, jnp.int32),
+    max_new_tokens=jnp.full(rows, num_steps, jnp.int32),
+    temperature=jnp.ones(rows),
+    top_p=jnp.ones(rows),
+  )
+
+
+def seconds_per_step(
+  run: Callable[[decode.DecodeState], decode.DecodeState],
+  state: decode.DecodeState,
+  num_steps: int,
+  repeats: int,
+) -> tuple[float, float]:
+  """Median and spread of the seconds of one step of `run`.
+
+  Args:
+    run: the loop; it gives up the state, and ends after `num_steps`.
+    state: after a prefill. Given up.
+    num_steps: steps of one run.
+    repeats: timed runs.
+  """
+  states = [state]
+
+  def again() -> decode.DecodeState:
+    # The ring of the cache has no end: the rows only forget that they ended.
+    begun = state.replace(
+      ref_cache=states[0].ref_cache,
+      value_cache=states[0].value_cache,
+      controls=states[0].controls,
+      **{name: jnp.asarray(x) for name, x in fresh.items()},
+    )
+    states[0] = run(begun)
+    return states[0]
+
+  fresh = {
+    name: np.asarray(getattr(state, name))
+    for name in (
+      "newest position finished ended lengths tokens "
+      "log_probs ref_log_probs kl kl_filtered"
+    ).split()
+  }
+  median, spread = measure.median_seconds(again, repeats)
+  return median / num_steps, spread
