@@ -1,5 +1,6 @@
-"""From lists of prompts to device batches, and back to completions."""
+"""Continuous batching: prompts enter rows as completions leave them."""
 
+import collections
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
@@ -12,6 +13,7 @@ from qsharp_jax.generate import decode as decode_lib
 from qsharp_jax.generate import policy as policy_lib
 
 NEVER = np.iinfo(np.int32).max  # a switch that never comes
+_FIRST_ROOM = 64  # new tokens that the first caches have room for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,12 +40,15 @@ class Completion:
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-  """How to sample, and in which sizes; the last three shape the programs."""
+  """How to sample, and in which sizes; the last four shape the programs."""
 
   temperature: float = 1.0
   top_p: float = 1.0
   max_new_tokens: int = 1024
-  batch_size: int = 32  # prompts a batch
+  batch_size: int = 32  # prompts decoded at the same time
+  # Prompts that enter together once as many have left: few keep all rows busy,
+  # many share a reading of the weights; batch_size is batch after batch.
+  prompts_per_refill: int = 1
   prompt_bucket: int = 64  # prompt lengths are rounded up to multiples
 
 
@@ -57,8 +62,8 @@ def generate(
 ) -> Iterator[list[Completion]]:
   """Samples completions, one list per request, in the order of the requests.
 
-  A completion depends on its own prompt, seed and eta alone: the batch is
-  padded with rows that never start, and nothing is shared between rows.
+  A completion depends on its own prompt, seed and eta alone, not on its row or
+  its neighbours: whoever waits takes the rows of completions that have ended.
 
   Args:
     policy: models and guidance.
@@ -75,13 +80,31 @@ def generate(
       eta that is not positive.
   """
   _check(policy, requests, sampling)
-  for start in range(0, len(requests), sampling.batch_size):
-    batch = requests[start : start + sampling.batch_size]
-    state = _run(policy, params, batch, sampling, place)
-    rows = _completions(jax.device_get(state))
-    num_samples = len(batch[0].seeds)
-    for i in range(len(batch)):
-      yield rows[i * num_samples : (i + 1) * num_samples]
+  if not requests:
+    return
+  reader = _Reader(policy, params, requests, sampling, place)
+  waiting = collections.deque(range(len(requests)))
+  entering = _take(waiting, sampling.batch_size)
+  room = min(_FIRST_ROOM, sampling.max_new_tokens)
+  state = reader.read(entering, sampling.batch_size, reader.width - 1 + room)
+  rows = _Rows(sampling.batch_size, reader.num_samples)
+  rows.enter(entering, rows.free())
+  per_refill = sampling.prompts_per_refill * reader.num_samples
+  next_request = 0
+  while next_request < len(requests):
+    wanted = per_refill if waiting else len(rows.owners)
+    state = decode_lib.decode(policy, params, state, np.int32(wanted))
+    if rows.leave(state) < wanted:  # it stopped for want of room
+      room = min(2 * room, sampling.max_new_tokens)
+      state = decode_lib.grow(state, reader.width - 1 + room)
+    while waiting and len(rows.free()) >= per_refill:
+      entering = _take(waiting, sampling.prompts_per_refill)
+      newcomers = reader.read(entering, sampling.prompts_per_refill)
+      where = rows.enter(entering, rows.free()[:per_refill])
+      state = decode_lib.admit(state, newcomers, where)
+    while rows.is_complete(next_request):
+      yield rows.pop(next_request)
+      next_request += 1
 
 
 def right_align(
@@ -96,9 +119,7 @@ def right_align(
   Returns:
     Tokens [B, P] and positions [B, P] (-1 for padding), int32.
   """
-  # At least two: the last token is left to the decode loop, and what is read
-  # before it cannot be empty.
-  width = -(-max(2, *map(len, prompts)) // bucket) * bucket
+  width = _round_up(max(map(len, prompts)), bucket)
   tokens = np.zeros((len(prompts), width), np.int32)
   for row, prompt in zip(tokens, prompts, strict=True):
     row[width - len(prompt) :] = prompt
@@ -128,29 +149,104 @@ def _check(
       )
 
 
-def _run(
-  policy: policy_lib.Policy,
-  params: PyTree,
-  batch: Sequence[Request],
-  sampling: Sampling,
-  place: Callable[[PyTree], PyTree],
-) -> decode_lib.DecodeState:
-  """One device batch, padded to the full batch size."""
-  num_samples = len(batch[0].seeds)
-  num_padding = sampling.batch_size - len(batch)
-  prompts = [r.prompt for r in batch] + [batch[0].prompt] * num_padding
-  tokens, positions = right_align(prompts, bucket=sampling.prompt_bucket)
-  state = decode_lib.prefill(
-    policy,
-    params,
-    *place((tokens, positions)),
-    num_samples=num_samples,
-    num_new_tokens=sampling.max_new_tokens,
-  )
-  controls = _controls(batch, num_samples, num_padding, sampling)
-  state = decode_lib.decode(policy, params, state, place(controls))
-  # The caches stay on the devices, to be freed; the rest is small.
-  return state.replace(ref_cache=None, value_cache=None)
+@dataclasses.dataclass(frozen=True)
+class _Reader:
+  """Turns requests into rows that have read their prompts."""
+
+  policy: policy_lib.Policy
+  params: PyTree
+  requests: Sequence[Request]
+  sampling: Sampling
+  place: Callable[[PyTree], PyTree]
+
+  @property
+  def num_samples(self) -> int:
+    return len(self.requests[0].seeds)
+
+  @property
+  def width(self) -> int:
+    """Tokens of the longest prompt, rounded up to a bucket."""
+    bucket = self.sampling.prompt_bucket
+    return _round_up(max(len(r.prompt) for r in self.requests), bucket)
+
+  def read(
+    self, entering: Sequence[int], num_prompts: int, num_slots: int = 0
+  ) -> decode_lib.DecodeState:
+    """Prefills some requests, and padding up to `num_prompts`."""
+    batch = [self.requests[i] for i in entering]
+    num_padding = num_prompts - len(batch)
+    prompts = [r.prompt for r in batch] + [batch[0].prompt] * num_padding
+    tokens, positions = right_align(prompts, bucket=self.sampling.prompt_bucket)
+    controls = _controls(batch, self.num_samples, num_padding, self.sampling)
+    return decode_lib.prefill(
+      self.policy,
+      self.params,
+      *self.place((tokens, positions, controls)),
+      num_slots=max(num_slots, tokens.shape[1] - 1),
+      num_new_tokens=self.sampling.max_new_tokens,
+    )
+
+
+class _Rows:
+  """Which sample lives in which row, and the samples that have left."""
+
+  def __init__(self, num_prompts: int, num_samples: int):
+    self.owners: list[tuple[int, int] | None]
+    self.owners = [None] * (num_prompts * num_samples)
+    self._num_samples = num_samples
+    self._found = collections.defaultdict(dict)  # request -> sample -> result
+
+  def free(self) -> list[int]:
+    """Rows without an owner."""
+    return [row for row, owner in enumerate(self.owners) if owner is None]
+
+  def enter(self, requests: Sequence[int], rows: Sequence[int]) -> np.ndarray:
+    """Gives rows to all samples of the requests.
+
+    Returns:
+      The rows' numbers; one that does not exist for rows left over, which
+      padding must not take.
+    """
+    samples = [(r, i) for r in requests for i in range(self._num_samples)]
+    nowhere = len(self.owners)
+    where = np.full(len(rows), nowhere, np.int32)
+    where[: len(samples)] = rows[: len(samples)]
+    for row, sample in zip(where, samples, strict=False):
+      self.owners[row] = sample
+    return where
+
+  def leave(self, state: decode_lib.DecodeState) -> int:
+    """Takes the completions of finished rows; returns how many have finished.
+
+    Rows of padding count as finished.
+    """
+    # The caches stay on the devices; the rest is small.
+    state = jax.device_get(state.replace(ref_cache=None, value_cache=None))
+    for row in np.flatnonzero(state.finished):
+      if self.owners[row] is not None:
+        request, sample = self.owners[row]
+        self._found[request][sample] = _completion(state, row)
+        self.owners[row] = None
+    return int(state.finished.sum())
+
+  def is_complete(self, request: int) -> bool:
+    """Whether all samples of a request have left."""
+    return len(self._found[request]) == self._num_samples
+
+  def pop(self, request: int) -> list[Completion]:
+    """The samples of a request, in order."""
+    found = self._found.pop(request)
+    return [found[i] for i in range(self._num_samples)]
+
+
+def _take(waiting: collections.deque[int], most: int) -> list[int]:
+  return [waiting.popleft() for _ in range(min(most, len(waiting)))]
+
+
+def _round_up(length: int, bucket: int) -> int:
+  # At least two: the last token is left to the decode loop, and what is read
+  # before it cannot be empty.
+  return -(-max(2, length) // bucket) * bucket
 
 
 def _controls(
@@ -182,8 +278,9 @@ def _controls(
   )
 
 
-def _completions(state: decode_lib.DecodeState) -> list[Completion]:
-  """Host copies of all rows, each cut to its own length."""
+def _completion(state: decode_lib.DecodeState, row: int) -> Completion:
+  """A copy of a row, cut to its own length."""
+  length = state.lengths[row]
   tables = (
     state.tokens,
     state.log_probs,
@@ -191,7 +288,6 @@ def _completions(state: decode_lib.DecodeState) -> list[Completion]:
     state.kl,
     state.kl_filtered,
   )
-  return [
-    Completion(*(table[i, :n].copy() for table in tables), bool(state.ended[i]))
-    for i, n in enumerate(state.lengths)
-  ]
+  return Completion(
+    *(table[row, :length].copy() for table in tables), bool(state.ended[row])
+  )

@@ -1,4 +1,4 @@
-"""Prefill and the one decode loop of the project."""
+"""Prefill, the one decode loop of the project, and who enters it when."""
 
 import functools
 
@@ -15,11 +15,15 @@ from qsharp_jax.ops import filtering
 
 @struct.dataclass
 class DecodeState:
-  """All that the loop carries; M is the most tokens it can write."""
+  """All that the loop carries; M is the most tokens that a row can write.
 
-  ref_cache: cache_lib.KVCache
+  Rows do not know of each other: each counts its own tokens, and a row that
+  has finished can be given to another prompt.
+  """
+
+  ref_cache: cache_lib.KVCache | None
   value_cache: cache_lib.KVCache | None
-  step: Array  # [] int32
+  controls: policy_lib.Controls
   newest: Array  # [B] int32, last token of each prefix, not yet in the caches
   position: Array  # [B] int32, its position
   finished: Array  # [B] bool
@@ -33,15 +37,16 @@ class DecodeState:
 
 
 @functools.partial(
-  jax.jit, static_argnames=("policy", "num_samples", "num_new_tokens")
+  jax.jit, static_argnames=("policy", "num_slots", "num_new_tokens")
 )
 def prefill(
   policy: policy_lib.Policy,
   params: PyTree,
   prompts: Array,
   positions: Array,
+  controls: policy_lib.Controls,
   *,
-  num_samples: int,
+  num_slots: int,
   num_new_tokens: int,
 ) -> DecodeState:
   """Reads the prompts once; the samples of a prompt share that reading.
@@ -52,19 +57,22 @@ def prefill(
       model.
     prompts: right-aligned prompts. Shape [B, P], int32.
     positions: -1 for padding. Shape [B, P], int32.
-    num_samples: rows made of each prompt, side by side.
+    controls: of every row: a prompt's samples lie side by side. Fields [R],
+      R a multiple of B.
+    num_slots: S, size of the caches, at least P - 1.
     num_new_tokens: M, room for the completion.
 
   Returns:
-    The state before the first step, with B * num_samples rows.
+    The state before the first step, with R rows.
   """
   # The last prompt token is left to the loop: it is the first newest token.
   head, head_positions = prompts[:, :-1], positions[:, :-1]
-  rows, num_slots = head.shape
+  num_rows = len(controls.seeds)
+  num_samples = num_rows // len(prompts)
 
-  empty = lambda model: cache_lib.empty(model.config, rows, num_slots)
-  grow = lambda cache: cache_lib.extend(
-    cache_lib.repeat(cache, num_samples), num_new_tokens
+  empty = lambda model: cache_lib.empty(model.config, *head.shape)
+  grow = lambda cache: cache_lib.grow(
+    cache_lib.repeat(cache, num_samples), num_slots
   )
   _, ref_cache = policy.reference.apply(
     params["reference"],
@@ -84,17 +92,16 @@ def prefill(
     )
     value_cache = grow(value_cache)
   repeat = lambda x: jnp.repeat(x, num_samples)
-  batch = rows * num_samples
-  per_token = lambda dtype: jnp.zeros((batch, num_new_tokens), dtype)
+  per_token = lambda dtype: jnp.zeros((num_rows, num_new_tokens), dtype)
   return DecodeState(
     ref_cache=grow(ref_cache),
     value_cache=value_cache,
-    step=jnp.zeros((), jnp.int32),
+    controls=controls,
     newest=repeat(prompts[:, -1]),
     position=repeat(positions[:, -1]),
-    finished=jnp.zeros(batch, bool),
-    ended=jnp.zeros(batch, bool),
-    lengths=jnp.zeros(batch, jnp.int32),
+    finished=controls.max_new_tokens <= 0,
+    ended=jnp.zeros(num_rows, bool),
+    lengths=jnp.zeros(num_rows, jnp.int32),
     tokens=per_token(jnp.int32),
     log_probs=per_token(jnp.float32),
     ref_log_probs=per_token(jnp.float32),
@@ -103,24 +110,83 @@ def prefill(
   )
 
 
+@functools.partial(jax.jit, donate_argnames="state")
+def admit(
+  state: DecodeState, newcomers: DecodeState, rows: Array
+) -> DecodeState:
+  """Gives rows to other prompts.
+
+  Args:
+    state: B rows, of which those in `rows` have finished. Given up.
+    newcomers: R rows, as `prefill` makes them; their caches may be smaller.
+    rows: where they go; B or more for one that goes nowhere. Shape [R], int32.
+  """
+  put = lambda old, new: old.at[rows].set(new, mode="drop")
+  bare = lambda state: state.replace(ref_cache=None, value_cache=None)
+  value_cache = state.value_cache
+  if value_cache is not None:
+    value_cache = cache_lib.insert(value_cache, newcomers.value_cache, rows)
+  return jax.tree.map(put, bare(state), bare(newcomers)).replace(
+    ref_cache=cache_lib.insert(state.ref_cache, newcomers.ref_cache, rows),
+    value_cache=value_cache,
+  )
+
+
 @functools.partial(jax.jit, static_argnames="policy", donate_argnames="state")
 def decode(
   policy: policy_lib.Policy,
   params: PyTree,
   state: DecodeState,
-  controls: policy_lib.Controls,
+  num_finished: Array,
 ) -> DecodeState:
-  """Samples until every row has ended or reached its limit."""
-  state = state.replace(finished=controls.max_new_tokens <= 0)
-  going = lambda state: ~state.finished.all()
-  step = functools.partial(_step, policy, params, controls)
-  return jax.lax.while_loop(going, step, state)
+  """Samples until so many rows have finished, or one needs a larger cache."""
+  num_slots = state.ref_cache.positions.shape[1]
+
+  def is_going(state: DecodeState) -> Array:
+    has_room = state.finished | (state.position < num_slots)
+    return has_room.all() & (state.finished.sum() < num_finished)
+
+  return jax.lax.while_loop(
+    is_going, functools.partial(_step, policy, params), state
+  )
+
+
+def grow(state: DecodeState, num_slots: int) -> DecodeState:
+  """The same state with caches of `num_slots`. The old one is given up.
+
+  One array after the other, so that only one lies in memory twice.
+  """
+
+  def wider(cache: cache_lib.KVCache) -> cache_lib.KVCache:
+    def leaf(x: Array) -> Array:
+      found = _wider(x, cache.index, num_slots=num_slots)
+      x.delete()
+      return found
+
+    old = cache.positions.shape[1]
+    return cache_lib.KVCache(
+      keys=tuple(map(leaf, cache.keys)),
+      values=tuple(map(leaf, cache.values)),
+      positions=leaf(cache.positions),
+      index=jnp.full_like(cache.index, old % num_slots),
+    )
+
+  is_guided = state.value_cache is not None
+  return state.replace(
+    ref_cache=wider(state.ref_cache),
+    value_cache=wider(state.value_cache) if is_guided else None,
+  )
+
+
+@functools.partial(jax.jit, static_argnames="num_slots")
+def _wider(x: Array, index: Array, *, num_slots: int) -> Array:
+  fill = -1 if x.ndim == 2 else 0  # of positions; of keys and values
+  return cache_lib.unroll(x, index, num_slots=num_slots, fill=fill)
 
 
 def _step(
   policy: policy_lib.Policy,
   params: PyTree,
-  controls: policy_lib.Controls,
   state: DecodeState,
 ) -> DecodeState:
   """Reads the newest token, draws the next one, writes it down."""
@@ -134,25 +200,23 @@ def _step(
   ref_logits = policy.reference.apply(
     params["reference"], hidden[:, 0], method="logits"
   )
-  candidates, weights, value_cache = _weigh(
-    policy, params, controls, state, ref_logits
-  )
+  candidates, weights, value_cache = _weigh(policy, params, state, ref_logits)
   law = policy_lib.next_law(
     ref_logits,
     candidates,
     weights,
-    controls,
+    state.controls,
     is_guidance_tempered=policy.is_guidance_tempered,
   )
-  tokens = filtering.sample(law.sampled, _uniforms(controls, state.step))
+  uniforms = _uniforms(state.controls, state.lengths)
+  tokens = filtering.sample(law.sampled, uniforms)
   state = state.replace(ref_cache=ref_cache, value_cache=value_cache)
-  return _record(policy, controls, state, tokens, law)
+  return _record(policy, state, tokens, law)
 
 
 def _weigh(
   policy: policy_lib.Policy,
   params: PyTree,
-  controls: policy_lib.Controls,
   state: DecodeState,
   ref_logits: Array,
 ) -> tuple[Array, Array, cache_lib.KVCache | None]:
@@ -170,8 +234,8 @@ def _weigh(
     state.value_cache,
     method="candidate_values",
   )
-  is_guided = state.step < controls.guided_steps
-  eta = jnp.where(is_guided, controls.eta, jnp.inf)
+  is_guided = state.lengths < state.controls.guided_steps
+  eta = jnp.where(is_guided, state.controls.eta, jnp.inf)
   return candidates, policy.guidance(values, eta[:, None]), value_cache
 
 
@@ -190,45 +254,44 @@ def _most_likely(logits: Array, k: int) -> Array:
   )(logits)
 
 
-def _uniforms(controls: policy_lib.Controls, step: Array) -> Array:
-  """One number a row, that depends on its seed and step only.
+def _uniforms(controls: policy_lib.Controls, steps: Array) -> Array:
+  """One number a row, that depends on its seed and own step [B] only.
 
   After the switch the stream is another one: a switch chosen by looking at a
   completion must not be followed by the same luck.
   """
 
-  def draw(seed: Array, guided_steps: Array) -> Array:
+  def draw(seed: Array, guided_steps: Array, step: Array) -> Array:
     key = jax.random.fold_in(jax.random.key(seed), step)
     key = jax.random.fold_in(key, step >= guided_steps)
     return jax.random.uniform(key)
 
-  return jax.vmap(draw)(controls.seeds, controls.guided_steps)
+  return jax.vmap(draw)(controls.seeds, controls.guided_steps, steps)
 
 
 def _record(
   policy: policy_lib.Policy,
-  controls: policy_lib.Controls,
   state: DecodeState,
   tokens: Array,
   law: policy_lib.NextLaw,
 ) -> DecodeState:
-  """Writes the tokens and their numbers into column `step` of open rows."""
+  """Writes the tokens and their numbers behind those of open rows."""
   is_open = ~state.finished
-
-  def put(table: Array, column: Array) -> Array:
-    column = jnp.where(is_open, column, 0)[:, None].astype(table.dtype)
-    return jax.lax.dynamic_update_slice(table, column, (0, state.step))
-
+  columns = jnp.arange(state.tokens.shape[1])
+  # A choice, not a scatter: rows are at different columns, and stay where they
+  # lie when the batch is cut over devices.
+  is_next = is_open[:, None] & (columns == state.lengths[:, None])
+  put = lambda table, new: jnp.where(is_next, new[:, None], table)
   at_token = lambda log_probs: jnp.take_along_axis(
     log_probs, tokens[:, None], axis=1
   )[:, 0]
   is_end = jnp.isin(tokens, jnp.array(policy.eos_ids, jnp.int32))
   lengths = state.lengths + is_open
+  is_full = lengths >= state.controls.max_new_tokens
   return state.replace(
-    step=state.step + 1,
     newest=tokens,
-    position=state.position + 1,
-    finished=state.finished | is_end | (lengths >= controls.max_new_tokens),
+    position=state.position + is_open,
+    finished=state.finished | is_end | is_full,
     ended=state.ended | (is_open & is_end),
     lengths=lengths,
     tokens=put(state.tokens, tokens),

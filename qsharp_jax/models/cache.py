@@ -10,7 +10,11 @@ from qsharp_jax.models import config as config_lib
 
 @struct.dataclass
 class KVCache:
-  """Keys and values of a right-aligned batch: one write index for all rows.
+  """Keys and values of a batch in a ring of S slots, one index for all rows.
+
+  All rows write into the same slot, and the ring forgets what was written S
+  tokens ago: S slots serve any number of tokens, as long as no sequence is
+  longer than S. What a slot holds is told by its position, not by its place.
 
   Layers are separate leaves, because slices of one stacked buffer inside a
   while loop are copied on every step.
@@ -19,7 +23,7 @@ class KVCache:
   keys: tuple[Array, ...]  # per layer [B, G, S, H], already rotated
   values: tuple[Array, ...]  # per layer [B, G, S, H]
   positions: Array  # [B, S] int32, -1 = empty slot or padding
-  index: Array  # [] int32, the next free slot
+  index: Array  # [] int32, the next slot, in 0..S-1
 
 
 def empty(
@@ -38,15 +42,27 @@ def empty(
   )
 
 
-def extend(cache: KVCache, num_slots: int) -> KVCache:
-  """Adds `num_slots` empty slots at the end: room for the completion."""
-  grow = lambda x: jnp.pad(x, ((0, 0), (0, 0), (0, num_slots), (0, 0)))
-  return cache.replace(
-    keys=jax.tree.map(grow, cache.keys),
-    values=jax.tree.map(grow, cache.values),
-    positions=jnp.pad(
-      cache.positions, ((0, 0), (0, num_slots)), constant_values=-1
-    ),
+def unroll(slots: Array, index: Array, *, num_slots: int, fill: int) -> Array:
+  """Slots [B, S] or [B, G, S, H], the oldest first, in a ring of `num_slots`.
+
+  The new slots, filled with `fill`, follow the newest: the next index is S.
+  """
+  axis = min(2, slots.ndim - 1)
+  slots = jnp.roll(slots, -index, axis)
+  pad = [(0, 0)] * slots.ndim
+  pad[axis] = (0, num_slots - slots.shape[axis])
+  return jnp.pad(slots, pad, constant_values=fill)
+
+
+def grow(cache: KVCache, num_slots: int) -> KVCache:
+  """The same tokens in a ring of `num_slots`, no fewer than before."""
+  old = cache.positions.shape[1]
+  wider = lambda x, fill: unroll(x, cache.index, num_slots=num_slots, fill=fill)
+  return KVCache(
+    keys=tuple(wider(x, 0) for x in cache.keys),
+    values=tuple(wider(x, 0) for x in cache.values),
+    positions=wider(cache.positions, -1),
+    index=jnp.asarray(old % num_slots, jnp.int32),
   )
 
 
@@ -60,6 +76,33 @@ def repeat(cache: KVCache, num_samples: int) -> KVCache:
   )
 
 
+def insert(cache: KVCache, newcomers: KVCache, rows: Array) -> KVCache:
+  """Puts other sequences into some rows, as if just written.
+
+  Args:
+    cache: a ring of S slots for B rows.
+    newcomers: R rows in a ring of at most S slots.
+    rows: where they go; a row that is not in 0..B-1 goes nowhere. Shape [R].
+
+  Returns:
+    The cache, its index as before: the newest slot of a newcomer lies just
+    before it.
+  """
+  num_slots, num_new = cache.positions.shape[1], newcomers.positions.shape[1]
+
+  def put(old: Array, new: Array, fill: int) -> Array:
+    new = unroll(new, newcomers.index, num_slots=num_slots, fill=fill)
+    new = jnp.roll(new, cache.index - num_new, min(2, new.ndim - 1))
+    return old.at[rows].set(new, mode="drop")
+
+  layers = lambda old, new: tuple(map(lambda a, b: put(a, b, 0), old, new))
+  return cache.replace(
+    keys=layers(cache.keys, newcomers.keys),
+    values=layers(cache.values, newcomers.values),
+    positions=put(cache.positions, newcomers.positions, -1),
+  )
+
+
 def claim(cache: KVCache, positions: Array) -> KVCache:
   """Marks the next slots as holding tokens at `positions` [B, T]."""
   start = (0, cache.index)
@@ -69,7 +112,11 @@ def claim(cache: KVCache, positions: Array) -> KVCache:
 
 
 def write(slots: Array, new: Array, index: Array) -> Array:
-  """Writes `new` [B, G, T, H] into `slots` [B, G, S, H] from slot `index`."""
+  """Writes `new` [B, G, T, H] into `slots` [B, G, S, H] from slot `index`.
+
+  A block must not cross the end of the ring: one token never does, nor does a
+  prompt in an empty one.
+  """
   return jax.lax.dynamic_update_slice(
     slots, new.astype(slots.dtype), (0, 0, index, 0)
   )

@@ -89,7 +89,7 @@ class Backbone(nn.Module):
       cache = cache.replace(
         keys=tuple(k for k, _ in slots),
         values=tuple(v for _, v in slots),
-        index=cache.index + num_kept,
+        index=(cache.index + num_kept) % cache.positions.shape[1],
       )
     return self.final_norm(x), cache
 

@@ -1,6 +1,7 @@
 """Samples of a policy for a list of problems, scored and stored."""
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -13,6 +14,8 @@ from qsharp_jax.generate import batching
 from qsharp_jax.rollout import store, switch
 
 Grade = Callable[[list[str], list[str]], list[rewards.Grade]]
+
+_STRETCH = 8  # batches that the rule `response` samples before it samples again
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,10 +50,19 @@ class Sampler:
   place: Callable[[PyTree], PyTree]
 
 
+@dataclasses.dataclass(frozen=True)
+class _Answer:
+  """All samples of one problem."""
+
+  request: generate.Request
+  completions: list[generate.Completion]
+  first_labels: np.ndarray  # [num_samples]
+
+
 def collect(
   sampler: Sampler, problems: Sequence[Problem], plan: Plan, directory
 ) -> Iterator[int]:
-  """Samples all problems into a store, one shard per batch.
+  """Samples all problems into a store, one shard per batch of problems.
 
   Shards that exist are left alone, so a second call goes on where the first
   one stopped; a sample depends on the plan and its own question only, so the
@@ -60,11 +72,16 @@ def collect(
     The number of problems done.
   """
   size = sampler.sampling.batch_size
-  for index, start in enumerate(range(0, len(problems), size)):
-    batch = problems[start : start + size]
-    if not store.shard_path(directory, index).exists():
-      store.write_shard(directory, index, sample(sampler, batch, plan))
-    yield start + len(batch)
+  batches = [problems[i : i + size] for i in range(0, len(problems), size)]
+  paths = [store.shard_path(directory, i) for i in range(len(batches))]
+  due = [not path.exists() for path in paths]
+  samples = sample(sampler, list(itertools.compress(batches, due)), plan)
+  done = 0
+  for index, batch in enumerate(batches):
+    if due[index]:
+      store.write_shard(directory, index, next(samples))
+    done += len(batch)
+    yield done
 
 
 def is_complete(directory, num_problems: int, *, batch_size: int) -> bool:
@@ -76,37 +93,58 @@ def is_complete(directory, num_problems: int, *, batch_size: int) -> bool:
 
 
 def sample(
-  sampler: Sampler, problems: Sequence[Problem], plan: Plan
+  sampler: Sampler, batches: Sequence[Sequence[Problem]], plan: Plan
+) -> Iterator[list[store.Rollout]]:
+  """Scored samples of each batch of problems, those of a problem side by side.
+
+  All batches go through the decode loop as one stream.
+  """
+  requests = [_request(problem, plan) for batch in batches for problem in batch]
+  answers = _complete(sampler, requests, plan)
+  for batch in batches:
+    started = time.monotonic()
+    found = list(itertools.islice(answers, len(batch)))
+    seconds = (time.monotonic() - started) / (len(batch) * plan.num_samples)
+    yield _graded(sampler, batch, plan, found, seconds)
+
+
+def _graded(
+  sampler: Sampler,
+  problems: Sequence[Problem],
+  plan: Plan,
+  answers: Sequence[_Answer],
+  seconds: float,
 ) -> list[store.Rollout]:
-  """Scored samples of the problems, side by side."""
-  started = time.monotonic()
-  requests = [_request(problem, plan) for problem in problems]
-  completions, first_labels = _complete(sampler, requests, plan)
-  seconds = (time.monotonic() - started) / max(1, len(completions))
-  texts = [sampler.decode(c.tokens.tolist()) for c in completions]
-  owners = [problem for problem in problems for _ in range(plan.num_samples)]
-  grades = sampler.grade(texts, [problem.answer for problem in owners])
+  """Rows of the store; `seconds` went into each of them."""
+  rows = [
+    (problem, answer, i)
+    for problem, answer in zip(problems, answers, strict=True)
+    for i in range(plan.num_samples)
+  ]
+  tokens = [answer.completions[i].tokens.tolist() for _, answer, i in rows]
+  texts = [sampler.decode(ids) for ids in tokens]
+  grades = sampler.grade(texts, [problem.answer for problem, _, _ in rows])
   return [
     store.Rollout(
-      question_id=owner.id,
-      sample=i % plan.num_samples,
-      seed=requests[i // plan.num_samples].seeds[i % plan.num_samples],
+      question_id=problem.id,
+      sample=i,
+      seed=answer.request.seeds[i],
       eta=plan.eta,
-      prompt=owner.prompt,
-      tokens=completion.tokens.tolist(),
-      first_label=int(first_labels[i]),
-      ended=completion.ended,
-      text=texts[i],
-      extracted=grades[i].extracted,
-      correct=grades[i].correct,
-      label=grades[i].reward,
-      error=grades[i].error,
-      kl=float(completion.kl.sum()),
-      kl_filtered=float(completion.kl_filtered.sum()),
+      prompt=problem.prompt,
+      tokens=ids,
+      first_label=int(answer.first_labels[i]),
+      ended=answer.completions[i].ended,
+      text=text,
+      extracted=grade.extracted,
+      correct=grade.correct,
+      label=grade.reward,
+      error=grade.error,
+      kl=float(answer.completions[i].kl.sum()),
+      kl_filtered=float(answer.completions[i].kl_filtered.sum()),
       seconds=seconds,
     )
-    for i, (owner, completion) in enumerate(
-      zip(owners, completions, strict=True)
+    for (problem, answer, i), ids, text, grade in zip(
+      rows, tokens, texts, grades, strict=True
     )
   ]
 
@@ -125,38 +163,43 @@ def _request(problem: Problem, plan: Plan) -> generate.Request:
 
 
 def _complete(
-  sampler: Sampler, requests: list[generate.Request], plan: Plan
-) -> tuple[list[generate.Completion], np.ndarray]:
-  """Completions of all samples, and the first labelled token of each."""
-  run = lambda requests: [
-    completion
-    for group in batching.generate(
-      sampler.policy,
-      sampler.params,
-      requests,
-      sampler.sampling,
-      place=sampler.place,
-    )
-    for completion in group
-  ]
-  if plan.rule is None:
-    return run(requests), np.zeros(len(requests) * plan.num_samples, int)
+  sampler: Sampler, requests: Sequence[generate.Request], plan: Plan
+) -> Iterator[_Answer]:
+  """Completions of all requests, in their order."""
+  run = lambda requests: batching.generate(
+    sampler.policy,
+    sampler.params,
+    requests,
+    sampler.sampling,
+    place=sampler.place,
+  )
   if plan.rule == "response":
     # The same seeds give the same guided response again, up to the switch.
-    lengths = [len(completion.tokens) for completion in run(requests)]
-    requests = _cut_within(requests, lengths)
-  steps = np.concatenate([request.guided_steps for request in requests])
-  return run(requests), switch.first_label(steps, plan.rule)
+    # Stretch by stretch, so that a stop loses no more than one of them.
+    size = _STRETCH * sampler.sampling.batch_size
+    for start in range(0, len(requests), size):
+      part = requests[start : start + size]
+      lengths = [[len(c.tokens) for c in group] for group in run(part)]
+      part = [_cut(r, own) for r, own in zip(part, lengths, strict=True)]
+      yield from _labelled(part, run(part), plan.rule)
+  else:
+    yield from _labelled(requests, run(requests), plan.rule)
 
 
-def _cut_within(
-  requests: list[generate.Request], lengths: list[int]
-) -> list[generate.Request]:
-  """The same requests with a switch inside each guided response."""
-  remaining = iter(lengths)
-  cut = []
-  for request in requests:
-    own = [next(remaining) for _ in request.seeds]
-    steps = switch.draw_within(request.seeds, own).tolist()
-    cut.append(dataclasses.replace(request, guided_steps=steps))
-  return cut
+def _labelled(
+  requests: Sequence[generate.Request],
+  groups: Iterator[list[generate.Completion]],
+  rule: switch.Rule | None,
+) -> Iterator[_Answer]:
+  """Pairs requests with their completions, and says where labels begin."""
+  for request, group in zip(requests, groups, strict=True):
+    first = np.zeros(len(group), int)
+    if rule is not None:
+      first = switch.first_label(request.guided_steps, rule)
+    yield _Answer(request, group, first)
+
+
+def _cut(request: generate.Request, lengths: Sequence[int]) -> generate.Request:
+  """The same request with a switch inside each guided response."""
+  steps = switch.draw_within(request.seeds, lengths).tolist()
+  return dataclasses.replace(request, guided_steps=steps)

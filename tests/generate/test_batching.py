@@ -88,6 +88,26 @@ def test_sizes_of_batch_and_bucket_do_not_matter():
   )
 
 
+@pytest.mark.parametrize("per_refill", [1, 2, 3])
+def test_rows_that_are_taken_over_do_not_matter(kind, per_refill):
+  # Every third token ends a row, so rows end at many different steps.
+  reader = dataclasses.replace(
+    players.policy(kind), eos_ids=tuple(range(0, players.VOCAB, 3))
+  )
+  wanted = players.requests((7, 2, 5, 4, 1, 8, 3, 6, 2, 5), eta=0.3)
+  run = lambda **sizes: [
+    completion
+    for group in generate.generate(
+      reader, players.params(kind), wanted, players.sampling(**sizes)
+    )
+    for completion in group
+  ]
+  # 10 requests of 2 samples through 3 places for requests.
+  refilled = run(batch_size=3, prompts_per_refill=per_refill)
+  assert len({len(c.tokens) for c in refilled}) > 3
+  assert_same(refilled, run(batch_size=16))
+
+
 def test_samples_share_a_prompt_but_no_luck():
   prompt = players.prompts([5])[0]
   seeds = list(range(16))

@@ -28,7 +28,7 @@ def test_prefill_and_steps_equal_a_full_forward(variant):
   # Room grows after the prefill, and holds one slot that stays empty.
   cache = models.cache.empty(config, 3, PROMPT)
   logits, cache = apply(params, tokens, positions, cache)
-  cache = models.cache.extend(cache, NEW + 1)
+  cache = models.cache.grow(cache, PROMPT + NEW + 1)
   seen = [logits]
   for t in range(NEW):
     at = (positions[:, -1:] + 1 + t).astype(np.int32)
@@ -56,7 +56,7 @@ def test_repeated_rows_decode_like_their_source():
   cache = models.cache.empty(config, 2, 5)
   apply = jax.jit(lambda p, t, at, c: model.apply(p, t, at, cache=c))
   _, cache = apply(params, tokens, positions, cache)
-  cache = models.cache.repeat(models.cache.extend(cache, 1), 3)
+  cache = models.cache.repeat(models.cache.grow(cache, 6), 3)
   newest = np.arange(6, dtype=np.int32)[:, None]
   at = np.repeat(positions[:, -1:] + 1, 3, axis=0)
   got, _ = apply(params, newest, at, cache)

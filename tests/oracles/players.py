@@ -64,9 +64,9 @@ def policy(kind: str | None, num_atoms: int = 1) -> generate.Policy:
 def params(kind: str | None, num_atoms: int = 1):
   """Parameters for logits of order 3 in both models."""
   players = policy(kind, num_atoms)
-  trees = {"reference": decoders.params(players.reference, 1)}
+  trees = {"reference": decoders.params(players.reference, 2)}
   if players.value is not None:
-    trees["value"] = decoders.params(players.value, 2)
+    trees["value"] = decoders.params(players.value, 3)
 
   def louder(path, x):
     return (4 if path[-1].key in ("unembedding", "head") else 1) * x

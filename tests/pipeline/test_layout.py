@@ -86,19 +86,17 @@ def gathered(layout):
   tokens, positions = batching.right_align(players.prompts([4] * 8), bucket=8)
   tree = placed(layout, "v")
   with layout.context():
-    state = decode.prefill(
-      policy("v"),
-      tree,
-      *layout.place((tokens, positions)),
-      num_samples=2,
-      num_new_tokens=4,
-    )
     controls = batching._controls(
       players.requests([4] * 8), 2, 0, players.SAMPLING
     )
-    compiled = decode.decode.lower(
-      policy("v"), tree, state, layout.place(controls)
-    ).compile()
+    state = decode.prefill(
+      policy("v"),
+      tree,
+      *layout.place((tokens, positions, controls)),
+      num_slots=7 + 4,
+      num_new_tokens=4,
+    )
+    compiled = decode.decode.lower(policy("v"), tree, state, 16).compile()
   cache = state.ref_cache.keys[0]
   found = re.findall(r"= \w+\[([\d,]*)\]\S* all-gather\(", compiled.as_text())
   return cache, {tuple(map(int, shape.split(","))) for shape in found}

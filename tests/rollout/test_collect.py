@@ -47,15 +47,20 @@ def content(rollouts):
   return [dataclasses.replace(r, seconds=0.0) for r in rollouts]
 
 
+def samples(sampler, problems, plan):
+  (rollouts,) = collect.sample(sampler, [problems], plan)
+  return rollouts
+
+
 @pytest.fixture(scope="module")
 def guided():
-  return list(collect.sample(sampler(), PROBLEMS, GUIDED))
+  return samples(sampler(), PROBLEMS, GUIDED)
 
 
 @pytest.fixture(scope="module")
 def response():
   plan = dataclasses.replace(GUIDED, rule="response")
-  return list(collect.sample(sampler(), PROBLEMS, plan))
+  return samples(sampler(), PROBLEMS, plan)
 
 
 def test_samples_stand_side_by_side(guided):
@@ -100,7 +105,7 @@ def test_grades_are_kept_and_errors_are_marked(guided):
 
 
 def test_without_a_value_model_it_is_the_reference():
-  rollouts = collect.sample(sampler(None), PROBLEMS[:3], UNGUIDED)
+  rollouts = samples(sampler(None), PROBLEMS[:3], UNGUIDED)
   assert {r.eta for r in rollouts} == {None}
   np.testing.assert_allclose([r.kl for r in rollouts], 0, atol=1e-5)
   assert max(r.kl_filtered for r in rollouts) > 0.01
@@ -138,7 +143,7 @@ def test_response_rule_ends_with_the_reference(response):
 
 def test_algorithm1_rule_labels_the_first_reference_token(guided):
   plan = dataclasses.replace(GUIDED, rule="algorithm1", horizon=4)
-  rollouts = collect.sample(sampler(), PROBLEMS, plan)
+  rollouts = samples(sampler(), PROBLEMS, plan)
   for whole, cut in zip(guided, rollouts, strict=True):
     assert 0 <= cut.first_label < 4
     assert cut.tokens[: cut.first_label] == whole.tokens[: cut.first_label]
@@ -149,9 +154,19 @@ def test_algorithm1_rule_labels_the_first_reference_token(guided):
   assert sum(changed) > len(guided) / 2
 
 
+def test_batches_go_through_the_loop_as_one(response):
+  plan = dataclasses.replace(GUIDED, rule="response")
+  few = dataclasses.replace(sampler(), sampling=players.sampling(batch_size=3))
+  batches = [PROBLEMS[:4], PROBLEMS[4:5], PROBLEMS[5:]]
+  found = list(collect.sample(few, batches, plan))
+  assert [len(batch) for batch in found] == [8, 2, 10]
+  exact = lambda rollouts: [(r.question_id, r.tokens) for r in rollouts]
+  assert exact(r for batch in found for r in batch) == exact(response)
+
+
 def test_a_sample_does_not_depend_on_its_neighbours(response):
   plan = dataclasses.replace(GUIDED, rule="response")
-  last = collect.sample(sampler(), PROBLEMS[-2:], plan)
+  last = samples(sampler(), PROBLEMS[-2:], plan)
   exact = lambda rollouts: [(r.tokens, r.first_label) for r in rollouts]
   assert exact(last) == exact(response[-4:])
 
