@@ -3,8 +3,7 @@ r"""What do more candidates cost, and what does a sweep of eta cost?
   python -m benchmarks.search --pair=129m_40m --batch=8
 
 1. Tokens per second of guided decoding against the number of candidates, beside
-   the floor: weights read once, every token of a step multiplied, at rates
-   measured in the same run.
+   the floor (benchmarks/floors.py) at rates measured in the same run.
 2. A grid of 8 etas in one batch, against one eta at the same total batch, and
    against 8 runs, one for each eta, of an eighth of the batch. The programs
    compiled for the first two are counted: one serves every eta.
@@ -15,7 +14,7 @@ Decode steps only, without the prefill. Prints a table and one line of JSON.
 import numpy as np
 from absl import app, flags
 
-from benchmarks import ceilings, measure, pairs, steps
+from benchmarks import ceilings, floors, measure, pairs, steps
 from qsharp_jax.generate import decode
 
 _PAIR = flags.DEFINE_enum("pair", "tiny", list(pairs.PAIRS), "Model pair.")
@@ -57,7 +56,13 @@ def main(argv: list[str]) -> None:
   for num in map(int, _CANDIDATES.value):
     policy = steps.make_policy(configs, num)
     seconds, spread = _step_seconds(policy, params, [steps.ETA] * _BATCH.value)
-    floor = _floor_seconds(configs, num, rates)
+    floor = floors.step_seconds(
+      configs,
+      rates,
+      rows=_BATCH.value,
+      num_candidates=num,
+      context=_PROMPT.value + _STEPS.value / 2,
+    )["guided"]
     result |= {
       f"tokens_per_second_{num}": _BATCH.value / seconds,
       f"spread_{num}": spread,
@@ -100,22 +105,6 @@ def _step_seconds(policy, params, etas) -> tuple[float, float]:
   )
   run = lambda state: decode.decode(policy, params, state, np.int32(len(etas)))
   return steps.seconds_per_step(run, state, _STEPS.value, _REPEATS.value)
-
-
-def _floor_seconds(configs, num_candidates: int, rates) -> float:
-  """Least seconds of a step: both models, one after the other."""
-  reference, value = configs
-  size = np.dtype(np.float32 if _DTYPE.value == "float32" else np.float16)
-  least = lambda num_params, tokens: max(
-    num_params * size.itemsize / rates.bytes_per_second,
-    2 * num_params * tokens / rates.flops_per_second,
-  )
-  return least(
-    pairs.num_parameters(reference, with_output=True), _BATCH.value
-  ) + least(
-    pairs.num_parameters(value, with_output=False),
-    _BATCH.value * (1 + num_candidates),
-  )
 
 
 if __name__ == "__main__":
