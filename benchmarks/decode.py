@@ -3,30 +3,20 @@ r"""How fast is decoding, guided and not, beside its floor and beside PyTorch?
   python -m benchmarks.decode --pair=129m_40m --batch=8
 
 Prompt 64 tokens, 128 new tokens, 20 candidates, random weights, the same in
-both frameworks. The floor of a step is, for each of the two models, the longer
-of reading its weights once and of multiplying its tokens, at rates measured in
-the same run. Prints a table and one line of JSON.
+both frameworks; every time is that of the whole call, prefill included. The
+floor (benchmarks/floors.py) is that of the new tokens alone. Prints a table and
+one line of JSON.
 """
 
 import functools
-import json
-import platform
-import statistics
 import tempfile
-import time
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from absl import app, flags
-from flax import linen as nn
 
-from benchmarks import ceilings as ceilings_lib
-from benchmarks import pairs
-from qsharp_jax import generate, models
+from benchmarks import ceilings, floors, measure, pairs, steps
+from qsharp_jax import generate
 from qsharp_jax.checkpoint import huggingface
-from qsharp_jax.generate import batching
-from qsharp_jax.ops import guidance
 
 _PAIR = flags.DEFINE_enum("pair", "tiny", list(pairs.PAIRS), "Model pair.")
 _BATCH = flags.DEFINE_integer("batch", 8, "Prompts decoded together.")
@@ -38,166 +28,182 @@ _TORCH = flags.DEFINE_bool("torch", True, "Also run the PyTorch versions.")
 _DTYPE = flags.DEFINE_enum(
   "dtype", "float32", ["float32", "bfloat16"], "Of weights and activations."
 )
-_ETA = 0.1
-_NO_END = 1 << 30  # an end token that never comes: all rows run to the limit
+# Eager first; the processes that compile for PyTorch would slow the others.
+_STATIC = {
+  "torch_static_unguided": False,
+  "torch_static_one_pass": True,
+}
 
 
 def main(argv: list[str]) -> None:
   """Measures and prints."""
   del argv
-  reference, value = _models()
-  params = {
-    "reference": _weights(reference, 0),
-    "value": _weights(value, 1),
-  }
-  rates = ceilings_lib.measure(_DTYPE.value)
-  result = {
-    "device": jax.devices()[0].device_kind,
-    "versions": {"jax": jax.__version__, "python": platform.python_version()},
+  configs = tuple(
+    pairs.with_dtype(c, _DTYPE.value) for c in pairs.PAIRS[_PAIR.value]
+  )
+  rates = ceilings.measure(_DTYPE.value)
+  policy = steps.make_policy(configs, _CANDIDATES.value)
+  params = steps.weights(policy)
+  result = measure.describe("flax") | {
     "pair": _PAIR.value,
     "batch": _BATCH.value,
+    "prompt": _PROMPT.value,
+    "new": _NEW.value,
+    "candidates": _CANDIDATES.value,
     "dtype": _DTYPE.value,
+    "repeats": _REPEATS.value,
+    "bytes_per_second": rates.bytes_per_second,
+    "flops_per_second": rates.flops_per_second,
   }
-  result |= _ours(reference, value, params)
+  result |= _ours(policy, params)
+  result |= _beside_floors(configs, rates, result)
   if _TORCH.value:
-    result |= _peers(reference, value, params, result)
-  result |= _floors(reference.config, value.config, rates, result)
-  for name, number in result.items():
-    print(f"{name:40} {number}")
-  print(json.dumps(result))
+    result |= _peers(policy, params, result)
+  measure.show(result)
 
 
-def _models() -> tuple[models.LanguageModel, models.ValueModel]:
-  reference, value = pairs.PAIRS[_PAIR.value]
-  cast = lambda c: pairs.with_dtype(c, _DTYPE.value)
-  return models.LanguageModel(cast(reference)), models.ValueModel(
-    cast(value), models.HeadConfig("v", 1)
-  )
-
-
-def _weights(model: nn.Module, seed: int):
-  """Random weights, made on the device."""
-  one = jnp.zeros((1, 1), jnp.int32)
-  init = lambda key: nn.unbox(model.init(key, one, one))
-  return jax.jit(init)(jax.random.key(seed))
-
-
-def _prompts() -> np.ndarray:
-  shape = (_BATCH.value, _PROMPT.value)
-  return np.random.default_rng(0).integers(3, 500, shape)
-
-
-def _ours(reference, value, params) -> dict:
+def _ours(policy: generate.Policy, params) -> dict:
   """Tokens a second of this project."""
-  weigh = lambda logits, eta: guidance.qsharp_bernoulli(logits[..., 0], eta=eta)
-  plain = generate.Policy(reference, (_NO_END,))
-  guided = generate.Policy(
-    reference, (_NO_END,), value, weigh, _CANDIDATES.value
-  )
+  plain = generate.Policy(policy.reference, policy.eos_ids)
   found = {}
-  for name, policy in (("unguided", plain), ("guided", guided)):
-    speeds = _speeds(functools.partial(_decode, policy, params))
-    found[f"{name}_tokens_per_second"] = statistics.median(speeds)
-    found[f"{name}_spread"] = max(speeds) / min(speeds) - 1
+  for name, who in (("unguided", plain), ("guided", policy)):
+    found |= _speed(name, functools.partial(_decode, who, params))
   return found
 
 
 def _decode(policy: generate.Policy, params) -> None:
+  tokens, _ = steps.prompts(_BATCH.value, _PROMPT.value)
   requests = [
-    generate.Request(prompt.tolist(), [i], _ETA)
-    for i, prompt in enumerate(_prompts())
+    generate.Request(prompt.tolist(), [i], steps.ETA)
+    for i, prompt in enumerate(tokens)
   ]
   sampling = generate.Sampling(
     max_new_tokens=_NEW.value, batch_size=_BATCH.value, prompt_bucket=64
   )
-  list(batching.generate(policy, params, requests, sampling))
+  list(generate.generate(policy, params, requests, sampling))
 
 
-def _speeds(run) -> list[float]:
-  """New tokens a second of `run`, after one run to compile."""
-  run()
-  speeds = []
-  for _ in range(_REPEATS.value):
-    started = time.perf_counter()
-    run()
-    seconds = time.perf_counter() - started
-    speeds.append(_BATCH.value * _NEW.value / seconds)
-  return speeds
+def _speed(name: str, run) -> dict:
+  """New tokens a second of `run`, and their spread."""
+  seconds, spread = measure.median_seconds(run, _REPEATS.value)
+  return {
+    f"{name}_tokens_per_second": _BATCH.value * _NEW.value / seconds,
+    f"{name}_spread": spread,
+  }
 
 
-def _peers(reference, value, params, ours: dict) -> dict:
+def _beside_floors(configs, rates: ceilings.Ceilings, ours: dict) -> dict:
+  """Time over floor, and what guidance costs over what it must cost."""
+  least = floors.step_seconds(
+    configs,
+    rates,
+    rows=_BATCH.value,
+    num_candidates=_CANDIDATES.value,
+    context=_PROMPT.value + _NEW.value / 2,
+  )
+  over = {
+    name: _BATCH.value / ours[f"{name}_tokens_per_second"] / least[name]
+    for name in ("unguided", "guided")
+  }
+  return {
+    "unguided_floor_tokens_per_second": _BATCH.value / least["unguided"],
+    "guided_floor_tokens_per_second": _BATCH.value / least["guided"],
+    "unguided_over_floor": over["unguided"],
+    "guided_over_floor": over["guided"],
+    "cost_of_guidance_over_floors": over["guided"] / over["unguided"],
+  }
+
+
+def _peers(policy: generate.Policy, params, ours: dict) -> dict:
   """The same in PyTorch, with the same weights and prompts."""
   import torch
-  import transformers
 
   from benchmarks.peers import torch_guided
 
-  with tempfile.TemporaryDirectory() as folder:
-    huggingface.save_language_model(
-      f"{folder}/r", reference.config, params["reference"], "llama"
-    )
-    huggingface.save_value_model(
-      f"{folder}/v", value.config, value.head, params["value"], "llama"
-    )
-    dtype = getattr(torch, _DTYPE.value)
-    load = lambda kind, name: kind.from_pretrained(
-      f"{folder}/{name}", dtype=dtype
-    ).eval()
-    torch_reference = load(transformers.AutoModelForCausalLM, "r")
-    torch_value = load(transformers.AutoModelForSequenceClassification, "v")
+  reference, value = _torch_models(policy, params)
+  tokens, _ = steps.prompts(_BATCH.value, _PROMPT.value)
+  prompts = torch.tensor(tokens, dtype=torch.long, device=reference.device)
   guides = {
-    "unguided": None,
-    "two_pass": torch_guided.TwoPassGuide,
-    "one_pass": torch_guided.OnePassGuide,
+    "torch_unguided": None,
+    "torch_two_pass": torch_guided.TwoPassGuide,
+    "torch_one_pass": torch_guided.OnePassGuide,
   }
   found = {}
   for name, guide in guides.items():
     make = guide and functools.partial(
-      guide, torch_value, eta=_ETA, num_candidates=_CANDIDATES.value
+      guide, value, eta=steps.ETA, num_candidates=_CANDIDATES.value
     )
     run = functools.partial(
       torch_guided.decode,
-      torch_reference,
-      torch.tensor(_prompts()),
+      reference,
+      prompts,
       num_new_tokens=_NEW.value,
       make_guide=make,
     )
-    found[f"torch_{name}"] = statistics.median(_speeds(run))
-  best = max(found["torch_two_pass"], found["torch_one_pass"])
+    found |= _speed(name, run)
+  found |= _static_peers(reference, value, prompts)
+  speed = lambda name: found[f"{name}_tokens_per_second"]
   guided = ours["guided_tokens_per_second"]
+  public = max(speed("torch_one_pass"), speed("torch_two_pass"))
+  best = max(public, speed("torch_static_one_pass"))
   return found | {
-    "guided_over_torch_two_pass": guided / found["torch_two_pass"],
+    "guided_over_torch_two_pass": guided / speed("torch_two_pass"),
+    "guided_over_torch_generate": guided / public,
     "guided_over_torch_best": guided / best,
+    "unguided_over_torch": ours["unguided_tokens_per_second"]
+    / max(speed("torch_unguided"), speed("torch_static_unguided")),
   }
 
 
-def _floors(reference, value, rates: ceilings_lib.Ceilings, ours: dict) -> dict:
-  """Least seconds of the new tokens, and how near we come."""
-  rows = _BATCH.value
-  base = _seconds(
-    pairs.num_parameters(reference, with_output=True), rows, rates
-  )
-  extra = _seconds(
-    pairs.num_parameters(value, with_output=False),
-    rows * (1 + _CANDIDATES.value),
-    rates,
-  )
-  guided, unguided = rows / (base + extra), rows / base
-  return {
-    "bytes_per_second": rates.bytes_per_second,
-    "flops_per_second": rates.flops_per_second,
-    "unguided_over_floor": unguided / ours["unguided_tokens_per_second"],
-    "guided_over_floor": guided / ours["guided_tokens_per_second"],
-  }
+def _static_peers(reference, value, prompts) -> dict:
+  """Static caches and a compiled step."""
+  from benchmarks.peers import torch_static
+
+  on_gpu = reference.device.type == "cuda"
+  found = {}
+  for name, is_guided in _STATIC.items():
+    decoder = torch_static.StaticDecoder(
+      reference,
+      value if is_guided else None,
+      batch=_BATCH.value,
+      max_length=_PROMPT.value + _NEW.value,
+      eta=steps.ETA,
+      num_candidates=_CANDIDATES.value,
+      compile_mode="reduce-overhead" if on_gpu else "default",
+    )
+    run = functools.partial(decoder, prompts, num_new_tokens=_NEW.value)
+    found |= _speed(name, run)
+  return found
 
 
-def _seconds(num_params: int, tokens: int, rates) -> float:
-  """Floor of one forward pass: weights read once, every token multiplied."""
-  size = jnp.dtype(_DTYPE.value).itemsize
-  return max(
-    num_params * size / rates.bytes_per_second,
-    2 * num_params * tokens / rates.flops_per_second,
-  )
+def _torch_models(policy: generate.Policy, params):
+  """The same two models as transformers loads them."""
+  import torch
+  import transformers
+
+  device = "cuda" if jax.default_backend() == "gpu" else "cpu"
+  with tempfile.TemporaryDirectory() as folder:
+    huggingface.save_language_model(
+      f"{folder}/r", policy.reference.config, params["reference"], "llama"
+    )
+    huggingface.save_value_model(
+      f"{folder}/v",
+      policy.value.config,
+      policy.value.head,
+      params["value"],
+      "llama",
+    )
+    load = lambda kind, name: (
+      kind.from_pretrained(
+        f"{folder}/{name}", dtype=getattr(torch, _DTYPE.value)
+      )
+      .to(device)
+      .eval()
+    )
+    return (
+      load(transformers.AutoModelForCausalLM, "r"),
+      load(transformers.AutoModelForSequenceClassification, "v"),
+    )
 
 
 if __name__ == "__main__":

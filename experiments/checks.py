@@ -22,6 +22,7 @@ _AT_LEAST = {
   "sampling.max_new_tokens": 1,
   "sampling.num_candidates": 1,
   "sampling.prompt_bucket": 1,
+  "sampling.prompts_per_refill": 1,
   "value.num_atoms": 1,
 }
 _CHOICES = {
@@ -57,6 +58,11 @@ def check(config: ml_collections.ConfigDict) -> None:
       f"sampling.temperature is {config.sampling.temperature} and top_p "
       f"{config.sampling.top_p}; expected > 0 and in (0, 1]"
     )
+  if config.sampling.prompts_per_refill > config.sampling.batch_size:
+    raise InputError(
+      f"sampling.prompts_per_refill is {config.sampling.prompts_per_refill}; "
+      f"expected at most sampling.batch_size, {config.sampling.batch_size}"
+    )
   if (config.value.num_atoms > 1) != (config.value.loss == "categorical"):
     raise InputError(
       f"value.num_atoms is {config.value.num_atoms} with the loss "
@@ -77,6 +83,7 @@ def check_rows(config: ml_collections.ConfigDict, num_parts: int) -> None:
   """
   cuts = {
     "sampling.batch_size": 1,
+    "sampling.prompts_per_refill": 1,
     "fit.batch_size": config.fit.num_microbatches,
   }
   if not config.reference and "pretrain" in config:

@@ -70,7 +70,9 @@ def main(argv: list[str]) -> None:
     )
     for name, eta in (("reference", float("inf")), (_METHOD.value, _ETA.value)):
       request = generate.Request(prompt, _seeds(), eta)
-      sampling = dataclasses.replace(wiring.sampling(config), batch_size=1)
+      sampling = dataclasses.replace(
+        wiring.sampling(config), batch_size=1, prompts_per_refill=1
+      )
       (answers,) = generate.generate(
         policy, params, [request], sampling, place=layout.place
       )

@@ -12,6 +12,7 @@ workdir. The same command again goes on where the last one stopped.
 """
 
 import os
+import sys
 
 import jax
 from absl import flags
@@ -47,6 +48,7 @@ def main(argv: list[str]) -> None:
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
   layout = wiring.layout(config)
   with (
+    pipeline.compiling.Clock() as clock,
     layout.context(),
     rewards.GradingPool(config.reward, config.reward_workers) as pool,
   ):
@@ -59,6 +61,7 @@ def main(argv: list[str]) -> None:
       run, what, experiment="gsm8k", variant=config.variant
     )
   print((workdir.path / "report.md").read_text())
+  print(f"seconds spent compiling: {clock.seconds:.1f}", file=sys.stderr)
 
 
 def pretrain(config, workdir: pipeline.Workdir, layout: pipeline.Layout) -> str:

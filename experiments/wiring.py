@@ -152,6 +152,7 @@ def sampling(config: ml_collections.ConfigDict) -> generate.Sampling:
     top_p=own.top_p,
     max_new_tokens=own.max_new_tokens,
     batch_size=own.batch_size,
+    prompts_per_refill=own.prompts_per_refill,
     prompt_bucket=own.prompt_bucket,
   )
 

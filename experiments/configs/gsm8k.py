@@ -77,7 +77,8 @@ def _base() -> ml_collections.ConfigDict:
         "temperature": 0.8,
         "top_p": 0.9,
         "max_new_tokens": 1024,
-        "batch_size": 16,  # prompts
+        "batch_size": 16,  # prompts decoded at the same time
+        "prompts_per_refill": 1,  # that enter once as many have left
         "prompt_bucket": 128,
         "num_candidates": 20,
         # True divides the guidance by the temperature, too.
@@ -148,6 +149,7 @@ def _tiny() -> ml_collections.ConfigDict:
     top_p=1.0,
     max_new_tokens=24,
     batch_size=64,
+    prompts_per_refill=16,
     prompt_bucket=8,
   )
   config.value.update(head="q", q_head="zeros")

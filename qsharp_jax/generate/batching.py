@@ -24,6 +24,7 @@ class Request:
   seeds: Sequence[int]  # one per sample, 32 bits each
   eta: float = float("inf")
   guided_steps: Sequence[int] | None = None  # one per sample; None: all steps
+  max_new_tokens: int | None = None  # None, or fewer than those of `Sampling`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,8 +77,8 @@ def generate(
     The completions of the next request.
 
   Raises:
-    InputError: an empty prompt, one that leaves no room in the context, or an
-      eta that is not positive.
+    InputError: an empty prompt, one that leaves no room in the context, an eta
+      that is not positive, or more prompts a refill than in the batch.
   """
   _check(policy, requests, sampling)
   if not requests:
@@ -131,6 +132,11 @@ def right_align(
 def _check(
   policy: policy_lib.Policy, requests: Sequence[Request], sampling: Sampling
 ) -> None:
+  if not 0 < sampling.prompts_per_refill <= sampling.batch_size:
+    raise InputError(
+      f"prompts_per_refill is {sampling.prompts_per_refill}; expected 1 to the "
+      f"batch size, {sampling.batch_size}"
+    )
   decoders = [policy.reference] + [policy.value] * (policy.value is not None)
   context = min(model.config.max_length for model in decoders)
   for i, request in enumerate(requests):
@@ -268,11 +274,13 @@ def _controls(
   switches = [
     own(NEVER) if r.guided_steps is None else r.guided_steps for r in batch
   ]
+  most = sampling.max_new_tokens
+  limits = [own(min(most, r.max_new_tokens or most)) for r in batch]
   return policy_lib.Controls(
     seeds=padded([r.seeds for r in batch], 0, np.uint32),
     eta=padded([own(r.eta) for r in batch], np.inf, np.float32),
     guided_steps=padded(switches, 0, np.int32),
-    max_new_tokens=column(sampling.max_new_tokens, 0, np.int32),
+    max_new_tokens=padded(limits, 0, np.int32),
     temperature=column(sampling.temperature, 1, np.float32),
     top_p=column(sampling.top_p, 1, np.float32),
   )

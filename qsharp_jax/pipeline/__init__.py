@@ -2,6 +2,7 @@
 
 from qsharp_jax.pipeline import (
   algorithm1,
+  compiling,
   evaluate,
   fitting,
   held_out,
@@ -29,6 +30,7 @@ __all__ = [
   "Task",
   "Workdir",
   "algorithm1",
+  "compiling",
   "evaluate",
   "fitting",
   "held_out",

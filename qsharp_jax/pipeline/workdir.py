@@ -41,8 +41,8 @@ class Workdir:
 
   @property
   def compiled(self) -> pathlib.Path:
-    """Folder for compiled programs, which belong to no configuration."""
-    return self.path / "compiled"
+    """Folder for compiled programs, shared with the runs beside this one."""
+    return self.path.parent / "compiled"
 
   @contextlib.contextmanager
   def stage(self, name: str, *, is_whole: bool = True) -> Iterator[bool]:
@@ -80,12 +80,10 @@ class Workdir:
     return self.path / "config.json"
 
   def _is_foreign(self) -> bool:
-    """Whether there is something that no run without stages leaves behind."""
+    """Whether there is something that no run left behind."""
     if not self.path.exists():
       return False
-    return not self.path.is_dir() or any(
-      found != self.compiled for found in self.path.iterdir()
-    )
+    return not self.path.is_dir() or any(self.path.iterdir())
 
 
 def _read(file: pathlib.Path) -> Mapping[str, Any]:

@@ -108,6 +108,17 @@ def test_rows_that_are_taken_over_do_not_matter(kind, per_refill):
   assert_same(refilled, run(batch_size=16))
 
 
+def test_a_request_may_want_fewer_tokens():
+  whole = players.run("v", players.requests((5, 8)))
+  few = [
+    dataclasses.replace(request, max_new_tokens=limit)
+    for request, limit in zip(players.requests((5, 8)), (2, 99), strict=True)
+  ]
+  got = players.tokens(players.run("v", few))
+  wanted = players.tokens(whole)
+  assert got == [wanted[0][:2], wanted[1][:2], *wanted[2:]]
+
+
 def test_samples_share_a_prompt_but_no_luck():
   prompt = players.prompts([5])[0]
   seeds = list(range(16))
@@ -164,6 +175,8 @@ def test_prompt_may_fill_the_context_and_no_more():
   assert "\n" not in str(e.value) and f"1 to {room}" in str(e.value)
   with pytest.raises(InputError, match="prompt 0 has 0 tokens"):
     check([0])
+  with pytest.raises(InputError, match="prompts_per_refill is 9"):
+    players.run("v", players.requests(), prompts_per_refill=9)
   for eta in (0.0, -1.0, math.nan):
     with pytest.raises(InputError, match="eta of prompt 0"):
       check([3], eta)

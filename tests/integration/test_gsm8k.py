@@ -35,6 +35,7 @@ FLAGS = {
   "data.num_validation": 8,
   "data.num_test": 8,
   "sampling.batch_size": 4,
+  "sampling.prompts_per_refill": 2,
   "sampling.max_new_tokens": 16,
   "sampling.prompt_bucket": 112,
   "rounds.num_rounds": 2,
@@ -107,7 +108,7 @@ def snapshot(workdir):
   return {
     path.relative_to(workdir): path.read_bytes()
     for path in workdir.rglob("*")
-    if path.is_file() and "compiled" not in path.parts
+    if path.is_file()
   }
 
 
@@ -188,8 +189,7 @@ def test_killed_at_any_stage_it_ends_with_the_same_report(
   undisturbed, tmp_path
 ):
   workdir = tmp_path / "run"
-  # Compiled programs alone are no run; they save time here.
-  shutil.copytree(undisturbed / "compiled", workdir / "compiled")
+  shutil.copytree(undisturbed.parent / "compiled", tmp_path / "compiled")
   is_done = lambda stage: (workdir / "stages" / f"{stage}.json").exists()
   shard = workdir / "round_1" / "rollouts" / "shard-00000.parquet"
 

@@ -95,6 +95,7 @@ def flags(world, workdir, **changed):
     "data.num_validation": 10,
     "sampling.max_new_tokens": 8,
     "sampling.batch_size": 8,
+    "sampling.prompts_per_refill": 1,
     "fit.batch_size": 8,
     "fit.max_length": 64,
   }
@@ -148,6 +149,7 @@ IN_FIELDS = [
   ({"fit__schedule": "linear"}, ["fit.schedule", "cosine"]),
   ({"fit__num_microbatches": 3}, ["fit.batch_size is 8", "multiple of 3"]),
   ({"sampling__top_p": 0.0}, ["top_p 0.0"]),
+  ({"sampling__prompts_per_refill": 9}, ["prompts_per_refill is 9", "8"]),
   ({"sampling__batch_size": "many"}, ["many"]),
   ({"data__prompt": "chat"}, ["chat template"]),
   ({"dtype": "float8"}, ["dtype", "bfloat16"]),

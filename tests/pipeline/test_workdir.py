@@ -74,11 +74,10 @@ def test_nothing_is_written_before_the_first_stage(tmp_path):
   assert json.loads((tmp_path / "run" / "config.json").read_text()) == other
 
 
-def test_compiled_programs_alone_do_not_bind_a_directory(tmp_path):
-  workdir = Workdir(tmp_path, CONFIG)
-  workdir.compiled.mkdir()
-  (workdir.compiled / "jit_step").touch()
-  begun(tmp_path, {"seed": 1})
+def test_runs_side_by_side_share_compiled_programs(tmp_path):
+  first, second = Workdir(tmp_path / "a", CONFIG), Workdir(tmp_path / "b", {})
+  assert first.compiled == second.compiled
+  assert tmp_path / "a" not in first.compiled.parents
 
 
 def test_a_stage_is_done_once(tmp_path):
