@@ -120,28 +120,55 @@ def players(
   if start != config.reference:
     data.tokenizer.check_same(tokenizer, data.tokenizer.load(start))
   found, family = critic(config, start)
-  hf_config = huggingface.read_config(config.reference)
-  decoder = huggingface.families.from_hf(hf_config, dtype=config.dtype)
-  reference = models.LanguageModel(decoder)
+  policy = _policy(config, tokenizer, found)
   _, params = huggingface.load_language_model(
     config.reference,
     dtype=config.dtype,
     param_dtype=config.dtype,
-    shardings=where.for_decoding(reference),
-  )
-  policy = generate.Policy(
-    reference=reference,
-    eos_ids=tokenizer.eos_ids,
-    value=found.model,
-    guidance=methods.select(found, (config.rounds.method,))[
-      config.rounds.method
-    ],
-    num_candidates=config.sampling.num_candidates,
-    is_guidance_tempered=config.sampling.is_guidance_tempered,
+    shardings=where.for_decoding(policy.reference),
   )
   return pipeline.Players(
     policy, params, found, start, family, config.value.q_head
   )
+
+
+def _policy(
+  config: ml_collections.ConfigDict,
+  tokenizer: data.Tokenizer,
+  found: pipeline.Critic,
+) -> generate.Policy:
+  """The policy that collects; no weights are read yet."""
+  hf_config = huggingface.read_config(config.reference)
+  decoder = huggingface.families.from_hf(hf_config, dtype=config.dtype)
+  method = config.rounds.method
+  return generate.Policy(
+    reference=models.LanguageModel(decoder),
+    eos_ids=tokenizer.eos_ids,
+    value=found.model,
+    guidance=methods.select(found, (method,))[method],
+    num_candidates=config.sampling.num_candidates,
+    is_guidance_tempered=config.sampling.is_guidance_tempered,
+  )
+
+
+def _check_memory(
+  config: ml_collections.ConfigDict,
+  policy: generate.Policy,
+  where: pipeline.Layout,
+  prompt_length: int,
+) -> None:
+  """Refuses a batch that would not fit, before anything is loaded."""
+  own = config.sampling
+  predict = lambda batch_size: generate.memory.needed(
+    policy,
+    batch_size=batch_size,
+    num_samples=max(config.rounds.num_samples, config.evaluation.num_samples),
+    prompt_length=prompt_length,
+    max_new_tokens=own.max_new_tokens,
+    num_newcomers=min(own.prompts_per_refill, batch_size),
+  )
+  available = generate.memory.available_bytes(list(where.mesh.devices.flat))
+  generate.memory.check(predict, own.batch_size, available)
 
 
 def sampling(config: ml_collections.ConfigDict) -> generate.Sampling:
@@ -170,12 +197,16 @@ def run(
   )
   tokenizer = data.tokenizer.load(config.reference)
   found = task(config, tokenizer, pool)
+  problems = [*found.train, *found.validation, *found.test]
   pipeline.limits.check(
-    [*found.train, *found.validation, *found.test],
+    problems,
     context=context,
     max_new_tokens=config.sampling.max_new_tokens,
     row_length=config.fit.max_length,
   )
+  own, _ = critic(config, config.value.start or config.reference)
+  longest = max(len(problem.prompt) for problem in problems)
+  _check_memory(config, _policy(config, tokenizer, own), where, longest)
   rounds = config.rounds.to_dict()
   rounds.pop("method")
   return pipeline.Run(

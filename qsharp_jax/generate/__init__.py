@@ -1,6 +1,6 @@
 """Guided decoding: prefill, one while loop, and a pure guidance function."""
 
-from qsharp_jax.generate import batching, decode, policy
+from qsharp_jax.generate import batching, decode, memory, policy
 from qsharp_jax.generate.batching import (
   Completion,
   Request,
@@ -19,5 +19,6 @@ __all__ = [
   "batching",
   "decode",
   "generate",
+  "memory",
   "policy",
 ]

@@ -149,6 +149,10 @@ IN_FIELDS = [
   ({"fit__schedule": "linear"}, ["fit.schedule", "cosine"]),
   ({"fit__num_microbatches": 3}, ["fit.batch_size is 8", "multiple of 3"]),
   ({"sampling__top_p": 0.0}, ["top_p 0.0"]),
+  (
+    {"sampling__batch_size": 2**27, "rounds__num_samples": 64},
+    ["this needs", "GB", "lower sampling.batch_size"],
+  ),
   ({"sampling__prompts_per_refill": 9}, ["prompts_per_refill is 9", "8"]),
   ({"sampling__batch_size": "many"}, ["many"]),
   ({"data__prompt": "chat"}, ["chat template"]),
