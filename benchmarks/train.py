@@ -19,9 +19,9 @@ Two questions, a V-type value model and its Bernoulli loss in both:
    longest sequence's length. Their own lengths with QSHARP_DATA_DIR, else a law
    fitted to them.
 
-Weights are float32; --dtype is that of activations and products. On Linux with
-GLIBC_TUNABLES=glibc.malloc.hugetlb=1 both frameworks spend less on fresh memory;
-the setting is shown. Prints a table and one line of JSON.
+Weights are float32; --dtype is that of activations and products. On Linux,
+GLIBC_TUNABLES=glibc.malloc.hugetlb=1 makes fresh memory cheaper for both
+frameworks; the setting is shown. Prints a table and one line of JSON.
 """
 
 import dataclasses
