@@ -20,7 +20,7 @@ Two questions, a V-type value model and its Bernoulli loss in both:
    fitted to them.
 
 Weights are float32; --dtype is that of activations and products. On Linux,
-GLIBC_TUNABLES=glibc.malloc.hugetlb=1 makes fresh memory cheaper for both
+GLIBC_TUNABLES=glibc.malloc.hugetlb=1 both frameworks spend less on new memory;
 frameworks; the setting is shown. Prints a table and one line of JSON.
 """
 
