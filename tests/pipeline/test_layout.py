@@ -58,23 +58,28 @@ def placed(layout, kind):
 def requests():
   return [
     dataclasses.replace(request, guided_steps=[9, 4])
-    for request in players.requests((5, 1, 8, 3, 6, 2, 4, 7))
+    for request in players.requests((5, 1, 8, 3, 6, 2, 4, 7, 5, 8, 1, 6))
   ]
 
 
-def sample(kind, tree, place):
+def sample(kind, tree, place, per_refill):
   groups = generate.generate(
-    policy(kind), tree, requests(), players.SAMPLING, place=place
+    policy(kind),
+    tree,
+    requests(),
+    players.sampling(prompts_per_refill=per_refill),
+    place=place,
   )
   return [completion for group in groups for completion in group]
 
 
 @pytest.mark.parametrize("kind", ["v", "q"])
 def test_guided_sampling_equals_one_device(layout, kind):
-  wanted = sample(kind, params(kind), jax.device_put)
+  wanted = sample(kind, params(kind), jax.device_put, 1)
   tree = placed(layout, kind)
   with layout.context():
-    got = sample(kind, tree, layout.place)
+    # As many newcomers as devices that share the rows.
+    got = sample(kind, tree, layout.place, 8)
   assert players.tokens(got) == players.tokens(wanted)
   for a, b in zip(got, wanted, strict=True):
     np.testing.assert_allclose(a.log_probs, b.log_probs, atol=1e-4)
