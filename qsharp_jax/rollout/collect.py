@@ -15,7 +15,7 @@ from qsharp_jax.rollout import store, switch
 
 Grade = Callable[[list[str], list[str]], list[rewards.Grade]]
 
-_STRETCH = 8  # batches that the rule `response` samples before it samples again
+_STRETCH = 8  # batches that refill one another's rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,8 +65,9 @@ def collect(
   """Samples all problems into a store, one shard per batch of problems.
 
   Shards that exist are left alone, so a second call goes on where the first
-  one stopped; a sample depends on the plan and its own question only, so the
-  result is the same.
+  one stopped. Batches go through the decode loop in stretches; one that was
+  interrupted is sampled again as a whole, so that the numbers of its missing
+  shards are, to the last bit, those of a run never stopped.
 
   Yields:
     The number of problems done.
@@ -74,14 +75,17 @@ def collect(
   size = sampler.sampling.batch_size
   batches = [problems[i : i + size] for i in range(0, len(problems), size)]
   paths = [store.shard_path(directory, i) for i in range(len(batches))]
-  due = [not path.exists() for path in paths]
-  samples = sample(sampler, list(itertools.compress(batches, due)), plan)
   done = 0
-  for index, batch in enumerate(batches):
-    if due[index]:
-      store.write_shard(directory, index, next(samples))
-    done += len(batch)
-    yield done
+  for start in range(0, len(batches), _STRETCH):
+    stretch = range(start, min(start + _STRETCH, len(batches)))
+    is_due = not all(paths[index].exists() for index in stretch)
+    samples = sample(sampler, [batches[i] for i in stretch], plan)
+    for index in stretch:
+      rollouts = next(samples) if is_due else None
+      if not paths[index].exists():
+        store.write_shard(directory, index, rollouts)
+      done += len(batches[index])
+      yield done
 
 
 def is_complete(directory, num_problems: int, *, batch_size: int) -> bool:
@@ -175,15 +179,9 @@ def _complete(
   )
   if plan.rule == "response":
     # The same seeds give the same guided response again, up to the switch.
-    # Stretch by stretch, so that a stop loses no more than one of them.
-    size = _STRETCH * sampler.sampling.batch_size
-    for start in range(0, len(requests), size):
-      part = requests[start : start + size]
-      lengths = [[len(c.tokens) for c in group] for group in run(part)]
-      part = [_cut(r, own) for r, own in zip(part, lengths, strict=True)]
-      yield from _labelled(part, run(part), plan.rule)
-  else:
-    yield from _labelled(requests, run(requests), plan.rule)
+    lengths = [[len(c.tokens) for c in group] for group in run(requests)]
+    requests = [_cut(r, own) for r, own in zip(requests, lengths, strict=True)]
+  yield from _labelled(requests, run(requests), plan.rule)
 
 
 def _labelled(
