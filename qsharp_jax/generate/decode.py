@@ -157,20 +157,12 @@ def grow(state: DecodeState, num_slots: int) -> DecodeState:
   One array after the other, so that only one lies in memory twice.
   """
 
-  def wider(cache: cache_lib.KVCache) -> cache_lib.KVCache:
-    def leaf(x: Array) -> Array:
-      found = _wider(x, cache.index, num_slots=num_slots)
-      x.delete()
-      return found
+  def unroll(slots: Array, index: Array, **sizes: int) -> Array:
+    wider = _unroll(slots, index, **sizes)
+    slots.delete()
+    return wider
 
-    old = cache.positions.shape[1]
-    return cache_lib.KVCache(
-      keys=tuple(map(leaf, cache.keys)),
-      values=tuple(map(leaf, cache.values)),
-      positions=leaf(cache.positions),
-      index=jnp.full_like(cache.index, old % num_slots),
-    )
-
+  wider = lambda cache: cache_lib.grow(cache, num_slots, unroll=unroll)
   is_guided = state.value_cache is not None
   return state.replace(
     ref_cache=wider(state.ref_cache),
@@ -178,10 +170,7 @@ def grow(state: DecodeState, num_slots: int) -> DecodeState:
   )
 
 
-@functools.partial(jax.jit, static_argnames="num_slots")
-def _wider(x: Array, index: Array, *, num_slots: int) -> Array:
-  fill = -1 if x.ndim == 2 else 0  # of positions; of keys and values
-  return cache_lib.unroll(x, index, num_slots=num_slots, fill=fill)
+_unroll = jax.jit(cache_lib.unroll, static_argnames=("num_slots", "fill"))
 
 
 def _step(

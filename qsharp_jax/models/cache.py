@@ -1,5 +1,7 @@
 """Key-value cache as a plain struct: an argument and a result, never state."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -54,15 +56,20 @@ def unroll(slots: Array, index: Array, *, num_slots: int, fill: int) -> Array:
   return jnp.pad(slots, pad, constant_values=fill)
 
 
-def grow(cache: KVCache, num_slots: int) -> KVCache:
-  """The same tokens in a ring of `num_slots`, no fewer than before."""
+def grow(
+  cache: KVCache, num_slots: int, *, unroll: Callable[..., Array] = unroll
+) -> KVCache:
+  """The same tokens in a ring of `num_slots`, no fewer than before.
+
+  `unroll` does it for one array after the other.
+  """
   old = cache.positions.shape[1]
   wider = lambda x, fill: unroll(x, cache.index, num_slots=num_slots, fill=fill)
   return KVCache(
     keys=tuple(wider(x, 0) for x in cache.keys),
     values=tuple(wider(x, 0) for x in cache.values),
     positions=wider(cache.positions, -1),
-    index=jnp.asarray(old % num_slots, jnp.int32),
+    index=jnp.full_like(cache.index, old % num_slots),
   )
 
 
