@@ -4,10 +4,12 @@ Both are measured, not read from a data sheet, in the run that uses them.
 """
 
 import dataclasses
-import time
+import functools
 
 import jax
 import jax.numpy as jnp
+
+from benchmarks import measure as measure_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,13 +22,9 @@ class Ceilings:
 
 def best_seconds(function, *args, repeats: int = 7) -> float:
   """Least wall-clock seconds of a call, compilation left out."""
-  jax.block_until_ready(function(*args))
-  seconds = []
-  for _ in range(repeats):
-    started = time.perf_counter()
-    jax.block_until_ready(function(*args))
-    seconds.append(time.perf_counter() - started)
-  return min(seconds)
+  run = functools.partial(function, *args)
+  jax.block_until_ready(run())
+  return min(measure_lib.timed(run, repeats))
 
 
 def measure(dtype: str = "float32") -> Ceilings:

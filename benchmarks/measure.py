@@ -24,12 +24,18 @@ def median_seconds(
     the shortest, minus 1.
   """
   jax.block_until_ready(run())
+  seconds = timed(run, repeats)
+  return statistics.median(seconds), max(seconds) / min(seconds) - 1
+
+
+def timed(run: Callable[[], object], repeats: int) -> list[float]:
+  """Wall-clock seconds of each call of `run`, its arrays waited for."""
   seconds = []
   for _ in range(repeats):
     started = time.perf_counter()
     jax.block_until_ready(run())
     seconds.append(time.perf_counter() - started)
-  return statistics.median(seconds), max(seconds) / min(seconds) - 1
+  return seconds
 
 
 def describe(*packages: str) -> dict:

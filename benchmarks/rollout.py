@@ -10,7 +10,6 @@ line of JSON.
 """
 
 import statistics
-import time
 import unittest.mock
 
 import numpy as np
@@ -116,11 +115,7 @@ def _measure(run) -> tuple[list, dict]:
   meter = _Meter()
   with unittest.mock.patch.object(decode, "decode", meter):
     answers = run()
-  seconds = []
-  for _ in range(_REPEATS.value):
-    started = time.perf_counter()
-    run()
-    seconds.append(time.perf_counter() - started)
+  seconds = measure.timed(run, _REPEATS.value)
   return answers, {
     "answers_per_second": _PROMPTS.value / statistics.median(seconds),
     "spread": max(seconds) / min(seconds) - 1,
