@@ -24,7 +24,7 @@ numbers are the paper's.
 
 import ml_collections
 
-from qsharp_jax.core.errors import InputError
+from experiments.configs import base
 
 
 def get_config(variant: str = "tiny") -> ml_collections.ConfigDict:
@@ -44,92 +44,17 @@ def get_config(variant: str = "tiny") -> ml_collections.ConfigDict:
       "Qwen/Qwen2.5-7B-Instruct", "Qwen/Qwen2.5-1.5B-Instruct"
     ),
   }
-  if variant not in variants:
-    raise InputError(
-      f"there is no variant {variant!r}; choose one of {', '.join(variants)}"
-    )
-  config = variants[variant]()
-  config.variant = variant
-  return config
-
-
-def _base() -> ml_collections.ConfigDict:
-  """The paper's settings, models left open."""
-  return ml_collections.ConfigDict(
-    {
-      "variant": "",
-      "seed": 0,
-      "reference": "",  # model directory or hub id; "" trains one (`pretrain`)
-      "dtype": "bfloat16",  # float32 on CPU, which emulates bfloat16
-      "mesh": (0, 1, 1),  # data, fsdp, tensor; 0 is all that is left
-      "data": {
-        "source": "hub:openai/gsm8k:main",  # or jsonl:DIR, tfds:DIR, words:
-        "question_key": "question",
-        "answer_key": "answer",
-        "prompt": "chat",  # or plain
-        "num_train": 0,  # 0 is all
-        "num_validation": 500,  # about; taken from the training questions
-        "num_test": 0,
-      },
-      "reward": "boxed",  # strict, flexible, boxed or package.module:function
-      "reward_workers": 4,
-      "sampling": {
-        "temperature": 0.8,
-        "top_p": 0.9,
-        "max_new_tokens": 1024,
-        "batch_size": 16,  # prompts decoded at the same time
-        "prompts_per_refill": 1,  # that enter once as many have left
-        "prompt_bucket": 128,
-        "num_candidates": 20,
-        # True divides the guidance by the temperature, too.
-        "is_guidance_tempered": False,
-      },
-      "value": {
-        "start": "",  # model directory or hub id; "" is the reference
-        "head": "v",
-        "q_head": "lm_head",  # where a Q-type head starts: lm_head or zeros
-        "loss": "bernoulli",  # or categorical, squared_error
-        "num_atoms": 1,
-        "v_min": 0.0,  # support of a categorical law, in reward units
-        "v_max": 1.0,
-      },
-      "rounds": {
-        "num_rounds": 2,
-        "num_samples": 16,
-        "method": "qsharp",  # guides the roll-in
-        "eta": 0.1,  # KL weight in reward units: small is strong
-        "rule": "response",  # or algorithm1
-        "is_warm": False,
-      },
-      "fit": {
-        "learning_rate": 2e-5,
-        "schedule": "constant",
-        "warmup_steps": 0,
-        "weight_decay": 0.01,
-        "b2": 0.999,
-        "batch_size": 32,
-        "num_microbatches": 1,
-        "num_epochs": 5,
-        "max_length": 2048,
-        "checkpoint_every": 500,
-      },
-      "evaluation": {
-        "methods": ("qsharp", "cd"),
-        "etas": (0.05, 0.1, 0.2, 0.5),
-        "num_samples": 8,
-      },
-    }
-  )
+  return base.choose(variants, variant)
 
 
 def _paper(reference: str, guide: str) -> ml_collections.ConfigDict:
-  config = _base()
+  config = base.paper()
   config.reference, config.value.start = reference, guide
   return config
 
 
 def _local() -> ml_collections.ConfigDict:
-  config = _base()
+  config = base.paper()
   config.dtype = "float32"
   config.data.source = "jsonl:"
   config.data.prompt = "plain"
