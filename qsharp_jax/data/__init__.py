@@ -9,12 +9,14 @@ from qsharp_jax.data import (
   prompts,
   sources,
   splitting,
+  star_graphs,
   tokenizer,
   word_problems,
 )
 from qsharp_jax.data.loader import Loader
 from qsharp_jax.data.packing import Packed, Sequence
 from qsharp_jax.data.sources import Question
+from qsharp_jax.data.star_graphs import StarGraph
 from qsharp_jax.data.tokenizer import Tokenizer
 from qsharp_jax.data.word_problems import WordProblems
 
@@ -23,6 +25,7 @@ __all__ = [
   "Packed",
   "Question",
   "Sequence",
+  "StarGraph",
   "Tokenizer",
   "WordProblems",
   "loader",
@@ -30,6 +33,7 @@ __all__ = [
   "prompts",
   "sources",
   "splitting",
+  "star_graphs",
   "tokenizer",
   "word_problems",
 ]

@@ -2,7 +2,8 @@ r"""From a question to the prompt's token ids, and the completion's.
 
 Convention: prompt and completion are tokenised apart and concatenated, in
 training as in sampling, so no token ever straddles the border. A plain prompt
-ends with "Answer:\n" and the completion is the bare answer.
+ends with "Answer:\n", a raw one with the question itself, and the completion is
+the bare answer.
 """
 
 from typing import Literal
@@ -10,7 +11,7 @@ from typing import Literal
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data.tokenizer import Tokenizer
 
-Style = Literal["plain", "chat"]
+Style = Literal["plain", "chat", "raw"]
 INSTRUCTION = "Reason step by step, and put the final answer inside \\boxed{}."
 
 
@@ -21,9 +22,9 @@ def render(question: str, tokenizer: Tokenizer, *, style: Style) -> list[int]:
     question: the problem's text.
     tokenizer: the reference model's.
     style: "plain", for models trained on "Question: …\nAnswer:\n" (the
-      tokenizer's start token, if it has one, comes first), or "chat", one user
-      turn through the tokenizer's own template, zero-shot, asking for
-      `\boxed{}`.
+      tokenizer's start token, if it has one, comes first), "raw", the question
+      as it is (after the start token), or "chat", one user turn through the
+      tokenizer's own template, zero-shot, asking for `\boxed{}`.
 
   Returns:
     The prompt; the completion starts right after it.
@@ -31,11 +32,14 @@ def render(question: str, tokenizer: Tokenizer, *, style: Style) -> list[int]:
   Raises:
     InputError: another style, or a tokenizer without a chat template.
   """
-  if style == "plain":
-    text = f"Question: {question}\nAnswer:\n"
+  if style in ("plain", "raw"):
+    plain = f"Question: {question}\nAnswer:\n"
+    text = question if style == "raw" else plain
     return [*tokenizer.bos_ids, *tokenizer.encode(text)]
   if style != "chat":
-    raise InputError(f"prompt style is {style!r}, expected 'plain' or 'chat'")
+    raise InputError(
+      f"prompt style is {style!r}, expected 'plain', 'raw' or 'chat'"
+    )
   if not tokenizer.hf.chat_template:
     raise InputError(
       "the tokenizer has no chat template, which the prompt style 'chat' "

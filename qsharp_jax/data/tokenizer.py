@@ -14,7 +14,7 @@ _PIECES = (
   r"[^\r\n\p{L}\p{N}]?\p{L}+| ?\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
   r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-_PAD, _END = "<|pad|>", "<|end|>"
+_PAD, _END, _UNKNOWN = "<|pad|>", "<|end|>", "<|unknown|>"
 _PROBES = (
   "Ann has 7 pens. She buys 12 and loses 300.",
   "12 + 5 = 17\n#### 17",
@@ -183,11 +183,52 @@ def train_byte_level_bpe(
     show_progress=False,
   )
   model.train_from_iterator(texts, trainer)
+  return _written(model, directory)
+
+
+def word_level(
+  words: Iterable[str], *, directory: str | pathlib.Path
+) -> Tokenizer:
+  """Writes a tokenizer of whole words: a number is one token.
+
+  Text is cut at spaces and commas, which vanish, and around every other
+  character that is neither letter nor digit. What is not among the words
+  becomes one unknown token. Decoded words are joined by single spaces.
+
+  Args:
+    words: the vocabulary, without repeats.
+    directory: where the Hugging Face tokenizer folder is written.
+
+  Returns:
+    The tokenizer, as `load` reads it back. Id 0 pads, id 1 ends a text, id 2 is
+    unknown; the words follow in order.
+  """
+  import tokenizers
+
+  splits = tokenizers.pre_tokenizers
+  specials = [_PAD, _END, _UNKNOWN]
+  vocabulary = {word: i for i, word in enumerate([*specials, *words])}
+  model = tokenizers.Tokenizer(
+    tokenizers.models.WordLevel(vocabulary, unk_token=_UNKNOWN)
+  )
+  model.pre_tokenizer = splits.Sequence(
+    [
+      splits.Split(tokenizers.Regex(r"[,\s]+"), behavior="removed"),
+      splits.Split(tokenizers.Regex(r"[^\p{L}\p{N}]"), behavior="isolated"),
+    ]
+  )
+  return _written(model, directory, unk_token=_UNKNOWN)
+
+
+def _written(
+  model: Any, directory: str | pathlib.Path, **special_tokens: str
+) -> Tokenizer:
+  """Saves a tokenizer as a Hugging Face folder, and reads it back."""
   _auto_tokenizer()
   import transformers
 
   hf = transformers.PreTrainedTokenizerFast(
-    tokenizer_object=model, eos_token=_END, pad_token=_PAD
+    tokenizer_object=model, eos_token=_END, pad_token=_PAD, **special_tokens
   )
   hf.save_pretrained(str(directory))
   return load(directory)

@@ -5,6 +5,7 @@ from qsharp_jax.evaluation import (
   calibration,
   intervals,
   markdown,
+  paths,
   plots,
   report,
 )
@@ -17,6 +18,7 @@ __all__ = [
   "calibration",
   "intervals",
   "markdown",
+  "paths",
   "plots",
   "report",
 ]

@@ -1,8 +1,9 @@
-r"""Cutting the answer out of a completion: three rules, each with its name.
+r"""Cutting the answer out of a completion: rules, each with its name.
 
 strict    the number of the last `#### N`, the form of GSM8K's own solutions
 flexible  the last number of the text, whatever stands around it
 boxed     the content of the last `\boxed{}`, the form asked for in prompts
+path      the whole text, numbers of the nodes of a graph
 
 Numbers come back in one plain form: ASCII digits, at most one leading minus,
 no `$`, no thousands commas, no percent sign, no trailing dot (`-1234.50`,
@@ -134,6 +135,20 @@ def boxed(text: str) -> str | None:
   rest = text[box.end() :].lstrip()
   content = _braced(rest) if rest.startswith("{") else _bare(rest)
   return tidy(content) or None
+
+
+def path(text: str) -> str | None:
+  """The node numbers that make up a text, joined by commas.
+
+  Args:
+    text: numbers between commas or spaces, such as `3 14 5`.
+
+  Returns:
+    The numbers as `3,14,5`; None where there is anything else, or nothing.
+  """
+  words = text.replace(",", " ").split()
+  is_path = words and all(word.isascii() and word.isdigit() for word in words)
+  return ",".join(words) if is_path else None
 
 
 def tidy(content: str) -> str:

@@ -1,4 +1,4 @@
-r"""The three named graders: (prediction, answer) -> Grade, pure functions.
+r"""The named graders: (prediction, answer) -> Grade, pure functions.
 
 Each is named after the rule that cuts the answer out of the prediction; report
 which one was used, scores differ between them. The gold answer may be bare
@@ -60,6 +60,18 @@ def boxed(prediction: str, answer: str) -> Grade:
     return Grade(False, None, 0.0)
   correct = extracted == gold or equivalence.same_expression(gold, extracted)
   return Grade(correct, extracted, float(correct))
+
+
+def path(prediction: str, answer: str) -> Grade:
+  """Grades a path through a graph: right as a whole, or not at all.
+
+  Both are node numbers between commas or spaces; `extracted` has commas.
+  """
+  gold = extraction.path(answer)
+  extracted = extraction.path(prediction)
+  if gold is None:
+    return failed(f"no gold path in {answer[-80:]!r}", extracted)
+  return Grade(extracted == gold, extracted, float(extracted == gold))
 
 
 def as_grade(value: object) -> Grade:

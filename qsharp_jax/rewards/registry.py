@@ -13,6 +13,7 @@ RewardFn = Callable[[str, str], float | Grade]
 NAMED: dict[str, RewardFn] = {
   "boxed": graders.boxed,
   "flexible": graders.flexible,
+  "path": graders.path,
   "strict": graders.strict,
 }
 
@@ -21,8 +22,8 @@ def resolve(name: str) -> RewardFn:
   """The reward function of a name.
 
   Args:
-    name: strict, flexible, boxed, or `package.module:function` for a function
-      of the user's own, (prediction, answer) -> float or Grade.
+    name: one of `NAMED`, or `package.module:function` for a function of the
+      user's own, (prediction, answer) -> float or Grade.
 
   Returns:
     The function.

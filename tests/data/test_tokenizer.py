@@ -174,3 +174,33 @@ def test_prompt_errors(own):
     prompts.render("x", own, style="chat")
   with pytest.raises(InputError, match="prompt style"):
     prompts.render("x", own, style="fancy")
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("nodes")
+  words = ["|", "/", "=", *map(str, range(20))]
+  tokenizer.word_level(words, directory=folder)
+  return tokenizer.load(folder)
+
+
+def test_a_graph_is_a_token_a_node(nodes):
+  graph, path = "4,17|5,4|5,19/5,17=", "5,4,17"
+  prompt = prompts.render(graph, nodes, style="raw")
+  answer = prompts.completion(path, nodes)
+  node = lambda number: 6 + number
+  bar, slash, equals = 3, 4, 5
+  assert prompt == [
+    *(node(4), node(17), bar, node(5), node(4), bar, node(5), node(19)),
+    *(slash, node(5), node(17), equals),
+  ]
+  assert answer == [node(5), node(4), node(17), 1]
+  assert prompt + answer[:-1] == nodes.encode(graph + path)
+  assert nodes.decode(answer) == "5 4 17"
+  assert nodes.decode(np.array([bar, node(3)])) == "| 3"
+
+
+def test_words_out_of_the_vocabulary_are_one_unknown_token(nodes):
+  assert nodes.encode("5,20") == [11, 2]
+  assert (nodes.pad_id, nodes.eos_ids, nodes.bos_ids) == (0, (1,), ())
+  assert nodes.vocab_size == 26

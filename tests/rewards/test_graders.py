@@ -37,6 +37,14 @@ TABLE = [
   (graders.boxed, r"\boxed{(1,2)}", "[1, 2)", False, "(1,2)"),
   (graders.boxed, "#### 42", GSM8K, False, None),
   (graders.boxed, r"\boxed{\frac{1}{2", MATH, False, None),
+  (graders.path, "5 4 17", "5,4,17", True, "5,4,17"),
+  (graders.path, "5,4, 17", "5,4,17", True, "5,4,17"),
+  (graders.path, "5 4 1", "5,4,17", False, "5,4,1"),
+  (graders.path, "5 4 17 3", "5,4,17", False, "5,4,17,3"),
+  (graders.path, "5 4", "5,4,17", False, "5,4"),
+  (graders.path, "5 | 17", "5,4,17", False, None),
+  (graders.path, "5 ² 17", "5,4,17", False, None),
+  (graders.path, "", "5,4,17", False, None),
 ]
 
 BAD_GOLDS = [
@@ -46,6 +54,7 @@ BAD_GOLDS = [
   (graders.flexible, ""),
   (graders.boxed, r"so \boxed{\frac{1}{2"),
   (graders.boxed, " "),
+  (graders.path, "from 5 to 17"),
 ]
 
 

@@ -17,6 +17,7 @@ def test_names():
   assert registry.resolve("strict") is graders.strict
   assert registry.resolve("flexible") is graders.flexible
   assert registry.resolve("boxed") is graders.boxed
+  assert registry.resolve("path") is graders.path
 
 
 def test_dotted_path(user_module):
@@ -26,7 +27,7 @@ def test_dotted_path(user_module):
 @pytest.mark.parametrize(
   "name, says",
   [
-    ("exact", "boxed, flexible, strict"),
+    ("exact", "one of boxed, flexible, "),
     ("registry_user.length", "package.module:function"),
     ("registry_user:", "package.module:function"),
     (":length", "package.module:function"),
