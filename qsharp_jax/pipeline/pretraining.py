@@ -20,24 +20,29 @@ def pretrain(
   how: fitting.Fit,
   layout: layout_lib.Layout,
   directory: pathlib.Path,
+  *,
+  family: str = "llama",
+  style: data.prompts.Style = "plain",
 ) -> None:
-  """Trains a Llama from scratch on answers, into `directory` / "model".
+  """Trains a model from scratch on answers, into `directory` / "model".
 
   The loss is on the answers alone: the questions are given, not to be learnt.
 
   Args:
-    config: sizes; of the Llama family.
+    config: sizes.
     questions: the corpus.
     tokenizer: its files are saved beside the weights.
     how: hyper-parameters.
     layout: where parameters and batches lie.
     directory: for the model, checkpoints and TensorBoard events.
+    family: that `config` belongs to, for export.
+    style: of the prompts.
   """
   model = models.LanguageModel(config)
   params = placement.init(
     model, jax.random.key(how.seed), layout.for_training(model)
   )
-  sequences = [_sequence(question, tokenizer) for question in questions]
+  sequences = [_sequence(question, tokenizer, style) for question in questions]
   params = fitting.fit(
     training.objectives.language_model(model),
     params,
@@ -51,16 +56,18 @@ def pretrain(
     directory / "model",
     config,
     jax.device_get(params),
-    "llama",
+    family,
     token_ids={"eos_token_id": end, "pad_token_id": tokenizer.pad_id},
   )
   tokenizer.hf.save_pretrained(directory / "model")
 
 
 def _sequence(
-  question: data.Question, tokenizer: data.Tokenizer
+  question: data.Question,
+  tokenizer: data.Tokenizer,
+  style: data.prompts.Style,
 ) -> data.Sequence:
-  prompt = data.prompts.render(question.question, tokenizer, style="plain")
+  prompt = data.prompts.render(question.question, tokenizer, style=style)
   answer = data.prompts.completion(question.answer, tokenizer)
   tokens = np.array([*prompt, *answer], np.int32)
   mask = np.arange(len(tokens)) >= len(prompt)
