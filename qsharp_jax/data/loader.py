@@ -61,7 +61,7 @@ class Loader:
       step: counted from 0, through all epochs.
 
     Returns:
-      The fields of `Packed`, each [B / process_count, T].
+      The fields of `Packed`, each [B / process_count, T, ...].
     """
     epoch, index = divmod(step, self.steps_per_epoch)
     first = index * self._batch_size
@@ -72,7 +72,7 @@ class Loader:
     for name, field, filler in zip(
       Packed._fields, self._rows, PADDING, strict=True
     ):
-      tail = np.full((missing, field.shape[1]), filler, field.dtype)
+      tail = np.full((missing, *field.shape[1:]), filler, field.dtype)
       fields[name] = np.concatenate([field[chosen], tail])
     return fields
 

@@ -18,7 +18,8 @@ class Sequence(NamedTuple):
   Attributes:
     tokens: prompt and completion, int32. Shape [n].
     mask: which tokens carry loss, bool. Shape [n].
-    labels: what each token is labelled with, float32. Shape [n].
+    labels: what each token is labelled with, one number or a row of F, float32.
+      Shape [n] or [n, F].
     group: index of the sequence's question.
   """
 
@@ -26,6 +27,15 @@ class Sequence(NamedTuple):
   mask: np.ndarray
   labels: np.ndarray
   group: int = 0
+
+
+class Pair(NamedTuple):
+  """Two sequences that answer one prompt, the first preferred."""
+
+  chosen: Sequence
+  rejected: Sequence
+  chosen_reward: float
+  rejected_reward: float
 
 
 class Packed(NamedTuple):
@@ -36,7 +46,7 @@ class Packed(NamedTuple):
     positions: int32, from 0 in every sequence; -1 in the padding.
     segments: int32, 1, 2, ... along a row; 0 in the padding.
     mask: bool; False in the padding.
-    labels: float32; 0 in the padding.
+    labels: float32; 0 in the padding. Shape [R, T, F] if sequences have [n, F].
     sequence_ids: int32, index of the source sequence; -1 in the padding.
   """
 
@@ -58,6 +68,13 @@ PADDING = Packed(
 )
 
 
+def padding(num_rows: int, length: int, width: tuple[int, ...] = ()) -> Packed:
+  """Rows of nothing but padding; `width` is (F,) for labels [R, T, F]."""
+  fields = [np.full((num_rows, length), p, p.dtype) for p in PADDING]
+  rows = Packed(*fields)
+  return rows._replace(labels=np.zeros((num_rows, length, *width), np.float32))
+
+
 def pack(sequences: AnySequence[Sequence], *, length: int) -> Packed:
   """Packs sequences into as few rows as best-fit-decreasing finds.
 
@@ -71,11 +88,23 @@ def pack(sequences: AnySequence[Sequence], *, length: int) -> Packed:
     The rows, in the order in which the algorithm opens them.
 
   Raises:
-    InputError: an empty sequence, one longer than `length`, or one whose fields
-      differ in length.
+    InputError: an empty sequence, one longer than `length`, one whose fields
+      differ in length, or labels of different widths.
   """
   sizes = _sizes(sequences, length)
   return _fill(sequences, *_best_fit(sizes, length), length)
+
+
+def most_rows(num_sequences: int, *, longest: int, length: int) -> int:
+  """Rows that `pack` never exceeds, however long each sequence is.
+
+  Args:
+    num_sequences: number of sequences.
+    longest: the most tokens that one of them can have, 1..length.
+    length: T, the rows' length.
+  """
+  # A row with fewer sequences than always fit together still takes the next.
+  return -(-num_sequences // (length // longest))
 
 
 def pad(sequences: AnySequence[Sequence], *, length: int) -> Packed:
@@ -96,6 +125,48 @@ def pad(sequences: AnySequence[Sequence], *, length: int) -> Packed:
   return _fill(sequences, rows, starts, length)
 
 
+def pack_pairs(pairs: AnySequence[Pair], *, length: int) -> Packed:
+  """Puts every pair in a row of its own, in the given order.
+
+  The chosen sequence is segment 1, the rejected one segment 2: attention keeps
+  them apart, and a loss on both needs no second batch.
+
+  Args:
+    pairs: any number.
+    length: T, the rows' length.
+
+  Returns:
+    As many rows as pairs; `sequence_ids` are 2 i and 2 i + 1 in row i.
+
+  Raises:
+    InputError: a pair longer than a row, one whose chosen reward is not above
+      the rejected one, or a sequence that `pack` would refuse.
+  """
+  for index, pair in enumerate(pairs):
+    _check_pair(index, pair, length)
+  sequences = [s for p in pairs for s in (p.chosen, p.rejected)]
+  sizes = _sizes(sequences, length)
+  rows = np.repeat(np.arange(len(pairs)), 2)
+  starts = np.where(np.arange(len(sizes)) % 2, np.roll(sizes, 1), 0)
+  return _fill(sequences, rows, starts, length)
+
+
+def _check_pair(index: int, pair: Pair, length: int) -> None:
+  chosen, rejected = len(pair.chosen.tokens), len(pair.rejected.tokens)
+  if chosen + rejected > length:
+    raise InputError(
+      f"preference pair {index} has {chosen} + {rejected} tokens, expected at "
+      f"most {length} together; drop or shorten it, or pack with a larger "
+      "length"
+    )
+  if not pair.chosen_reward > pair.rejected_reward:
+    raise InputError(
+      f"preference pair {index} has rewards {pair.chosen_reward} (chosen) and "
+      f"{pair.rejected_reward} (rejected), expected the first to be higher; "
+      "drop the pair"
+    )
+
+
 def _sizes(sequences: AnySequence[Sequence], length: int) -> np.ndarray:
   for index, sequence in enumerate(sequences):
     size = len(sequence.tokens)
@@ -108,6 +179,12 @@ def _sizes(sequences: AnySequence[Sequence], length: int) -> np.ndarray:
       raise InputError(
         f"sequence {index} has {size} tokens, {len(sequence.mask)} mask "
         f"entries and {len(sequence.labels)} labels, expected equal lengths"
+      )
+    width, first = (np.shape(s.labels)[1:] for s in (sequence, sequences[0]))
+    if width != first:
+      raise InputError(
+        f"sequence {index} has labels of shape {np.shape(sequence.labels)}, "
+        f"expected {(size, *first)}, like those of sequence 0"
       )
   return np.array([len(s.tokens) for s in sequences], np.int64)
 
@@ -143,7 +220,8 @@ def _fill(
   length: int,
 ) -> Packed:
   num_rows = int(rows.max(initial=-1)) + 1
-  packed = Packed(*(np.full((num_rows, length), p, p.dtype) for p in PADDING))
+  width = np.shape(sequences[0].labels)[1:] if len(sequences) else ()
+  packed = padding(num_rows, length, width)
   count = np.arange(length, dtype=np.int32)
   segments_so_far = [0] * num_rows
   # Left to right, so that segments rise along a row.

@@ -91,3 +91,11 @@ def test_errors():
     Loader(rows(4), batch_size=4, seed=0, process_count=3)
   with pytest.raises(InputError, match="process_index"):
     Loader(rows(4), batch_size=4, seed=0, process_index=2, process_count=2)
+
+
+def test_labels_with_columns_are_padded_too():
+  data = rows(3)
+  data = data._replace(labels=np.stack([data.labels] * 2, axis=-1))
+  last = Loader(data, batch_size=2, seed=0).batch(1)
+  assert last["labels"].shape == (2, 5, 2)
+  assert not last["labels"][1].any()

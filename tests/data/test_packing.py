@@ -111,3 +111,65 @@ def test_errors_name_the_sequence():
   broken = make(3)._replace(labels=np.zeros(1, np.float32))
   with pytest.raises(InputError, match="equal lengths"):
     packing.pack([broken], length=8)
+
+
+def pair(chosen, rejected, rewards=(1.0, 0.0)):
+  return packing.Pair(make(chosen, 1), make(rejected, 2), *rewards)
+
+
+def test_labels_may_have_columns():
+  sequences = [make(3), make(5), make(2)]
+  wide = [
+    s._replace(labels=np.stack([s.labels, 2 * s.labels], axis=-1))
+    for s in sequences
+  ]
+  one, two = (packing.pack(x, length=6) for x in (sequences, wide))
+  np.testing.assert_array_equal(two.labels[..., 0], one.labels)
+  np.testing.assert_array_equal(two.labels[..., 1], 2 * one.labels)
+  for name in set(packing.Packed._fields) - {"labels"}:
+    np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+
+
+def test_labels_must_have_as_many_columns_as_each_other():
+  wide = make(4)._replace(labels=np.zeros((4, 2), np.float32))
+  with pytest.raises(InputError, match=r"sequence 1 .*\(4, 2\).*\(4,\)"):
+    packing.pack([make(3), wide], length=8)
+
+
+def test_a_pair_has_a_row_with_two_segments():
+  packed = packing.pack_pairs([pair(2, 3), pair(4, 1)], length=6)
+  assert packed.segments.tolist() == [[1, 1, 2, 2, 2, 0], [1, 1, 1, 1, 2, 0]]
+  assert packed.positions.tolist() == [
+    [0, 1, 0, 1, 2, -1],
+    [0, 1, 2, 3, 0, -1],
+  ]
+  assert packed.sequence_ids.tolist() == [
+    [0, 0, 1, 1, 1, -1],
+    [2, 2, 2, 2, 3, -1],
+  ]
+  assert packed.tokens[0, 2:5].tolist() == pair(2, 3).rejected.tokens.tolist()
+
+
+@pytest.mark.parametrize("rewards", [(1.0, 1.0), (0.0, 1.0), (np.nan, 0.0)])
+def test_refuses_a_pair_without_a_preference(rewards):
+  with pytest.raises(InputError, match="pair 1 .*rewards.*first to be higher"):
+    packing.pack_pairs([pair(2, 3), pair(2, 3, rewards)], length=8)
+
+
+def test_refuses_a_pair_longer_than_a_row():
+  with pytest.raises(InputError, match=r"pair 0 has 4 \+ 5 tokens.* most 8"):
+    packing.pack_pairs([pair(4, 5)], length=8)
+
+
+@pytest.mark.parametrize("length", [10, 15, 29, 31])
+def test_never_needs_more_rows_than_foretold(length):
+  rng = np.random.default_rng(length)
+  for num in (1, 7, 40):
+    for low in (1, 8, 10):
+      found = packing.pack(
+        [make(int(n)) for n in rng.integers(low, 11, num)], length=length
+      )
+      most = packing.most_rows(num, longest=10, length=length)
+      assert len(found.tokens) <= most
+  full = packing.pack([make(10)] * 40, length=length)
+  assert len(full.tokens) == packing.most_rows(40, longest=10, length=length)
