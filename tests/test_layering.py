@@ -15,6 +15,7 @@ RANKS = {
   "data": 1,
   "checkpoint": 2,
   "generate": 2,
+  "tabular": 2,
   "rollout": 3,
   "training": 3,
   "evaluation": 3,

@@ -1,0 +1,185 @@
+"""Algorithm 1 and its learners on MDPs whose optimum is known."""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from qsharp_jax.tabular import learn, learners, solve
+from qsharp_jax.tabular import mdp as mdp_lib
+
+TREE = mdp_lib.tree()
+EXACT = solve.exact_laws(TREE)
+SHAPE = EXACT.log_probs.shape
+
+
+def win_probs(*probs):
+  """The laws of trees that differ in the chance of a win. [N, S, A, K]."""
+  return np.stack(
+    [
+      solve.exact_laws(mdp_lib.tree(win_prob=p), EXACT.atoms).log_probs
+      for p in probs
+    ]
+  )
+
+
+def one(state, action, label, mask=True):
+  return learners.Labelled(
+    *(jnp.array([x]) for x in (state, action, label, mask))
+  )
+
+
+def trajectories(log_probs, num=4000):
+  keys = jax.random.split(jax.random.key(1), num)
+  return jax.device_get(
+    jax.jit(
+      jax.vmap(
+        lambda key: learn.roll_out(TREE, jnp.array(EXACT.atoms), log_probs, key)
+      )
+    )(keys)
+  )
+
+
+def test_labels_are_rewards_to_go_under_the_reference():
+  # A policy that always goes right and then loses.
+  with np.errstate(divide="ignore"):
+    policy = jnp.log(jnp.array([[0.0, 1.0], [1.0, 0.0], [0.5, 0.5]]))
+  got = trajectories(policy)
+  is_first_labelled = got.mask[:, 0]
+  assert is_first_labelled.mean() == pytest.approx(0.5, abs=0.03)
+  # Switched at once: the reference's root. Switched later: the policy's.
+  actions = got.actions[:, 0]
+  assert actions[is_first_labelled].mean() == pytest.approx(0.5, abs=0.04)
+  assert (actions[~is_first_labelled] == 1).all()
+  # The second choice is always the reference's, and wins with 0.05.
+  is_right = got.actions[:, 0] == 1
+  wins = got.actions[is_right, 1] == 1
+  assert wins.mean() == pytest.approx(0.05, abs=0.015)
+  rewards = EXACT.atoms[got.labels]
+  np.testing.assert_array_equal(rewards[is_right, 1], wins)
+  np.testing.assert_array_equal(rewards[is_right, 0], wins)
+  assert (rewards[~is_right, 0] == 0.1).all()
+  # Left ends at once: what follows is no label.
+  assert not got.mask[~is_right, 1].any() and got.mask[is_right, 1].all()
+
+
+def test_counts_by_hand():
+  learner = learners.counts((2, 1, 3))
+  state = learner.init()
+  for label, mask in [(0, True), (2, True), (2, True), (1, False)]:
+    state = learner.update(state, one(0, 0, label, mask))
+  probs = jnp.exp(learner.log_laws(state))
+  np.testing.assert_allclose(probs[0, 0], [1 / 3, 0, 2 / 3], rtol=1e-6)
+  np.testing.assert_allclose(probs[1, 0], [1 / 3] * 3, rtol=1e-6)
+
+
+def test_vovk_by_hand():
+  # Two coins, 1/2 and 1/4; one head: weights 2/3 and 1/3.
+  coins = np.log([[[[0.5, 0.5]]], [[[0.75, 0.25]]]])
+  learner = learners.vovk(coins)
+  state = learner.init()
+  before = jnp.exp(learner.log_laws(state))[0, 0]
+  np.testing.assert_allclose(before, [0.625, 0.375], rtol=1e-6)
+  after = jnp.exp(learner.log_laws(learner.update(state, one(0, 0, 1))))[0, 0]
+  np.testing.assert_allclose(after, [7 / 12, 5 / 12], rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_regret_of_vovk_is_at_most_the_log_of_the_class(seed):
+  rng = np.random.default_rng(seed)
+  hypotheses = np.log(rng.dirichlet(np.ones(3), (7, 2, 2)))
+  learner = learners.vovk(hypotheses)
+  # Any labels whatever, adversarial ones too: not drawn from a hypothesis.
+  state, loss, losses = learner.init(), 0.0, np.zeros(7)
+  update, predict = jax.jit(learner.update), jax.jit(learner.log_laws)
+  for s, a, z in rng.integers(0, (2, 2, 3), (60, 3)):
+    loss -= float(predict(state)[s, a, z])
+    losses -= hypotheses[:, s, a, z]
+    state = update(state, one(s, a, z))
+    assert loss <= losses.min() + math.log(7) + 1e-3
+  # The mixture's loss has a closed form, so that the bound is no accident.
+  closed = losses.min() - np.log(np.mean(np.exp(losses.min() - losses)))
+  assert loss == pytest.approx(closed, abs=1e-3)
+
+
+def test_a_refuted_hypothesis_is_dropped():
+  with np.errstate(divide="ignore"):
+    hypotheses = np.log([[[[1.0, 0.0]]], [[[0.5, 0.5]]]])
+  learner = learners.vovk(hypotheses)
+  state = learner.update(learner.init(), one(0, 0, 1))
+  np.testing.assert_allclose(
+    jnp.exp(learner.log_laws(state))[0, 0], [0.5, 0.5], rtol=1e-6
+  )
+
+
+def test_gradient_finds_relative_frequencies():
+  learner = learners.gradient((2, 1, 3), optax.adam(0.1), num_steps=100)
+  state = learner.init()
+  np.testing.assert_allclose(jnp.exp(learner.log_laws(state)), 1 / 3, rtol=1e-6)
+  for label in (0, 2, 2, 1):
+    state = learner.update(state, one(0, 0, label))
+  probs = jnp.exp(learner.log_laws(state))
+  np.testing.assert_allclose(probs[0, 0], [0.25, 0.25, 0.5], atol=2e-3)
+  np.testing.assert_allclose(probs[1, 0], [1 / 3] * 3, rtol=1e-6)
+
+
+LEARNERS = {
+  "counts": learners.counts(SHAPE),
+  "vovk": learners.vovk(win_probs(0.05, 0.001, 0.01, 0.2, 0.5)),
+  "gradient": learners.gradient(SHAPE, optax.adam(0.05), num_steps=4),
+}
+
+
+def run(mdp, exact, learner, num_rounds, **how):
+  keys = jax.random.split(jax.random.key(0), 4)
+  trace = jax.jit(
+    jax.vmap(
+      lambda key: learn.learn(
+        mdp, exact.atoms, learner, key, eta=0.1, num_rounds=num_rounds, **how
+      )
+    )
+  )(keys)
+  return jax.device_get(trace)
+
+
+@pytest.mark.parametrize("learner", LEARNERS.values(), ids=LEARNERS.keys())
+def test_learning_finds_the_optimal_policy_of_the_tree(learner):
+  trace = run(TREE, EXACT, learner, 1500)
+  assert trace.sub_optimality[:, -1].max() < 1e-3
+  # And the laws that it came from.
+  errors = np.exp(trace.log_laws[:, 0]) - np.exp(EXACT.log_probs[0])
+  assert abs(errors).max() < 0.05
+
+
+def test_the_first_policy_is_the_reference():
+  trace = run(TREE, EXACT, learners.counts(SHAPE), 1)
+  ref = jnp.asarray(TREE.ref_log_probs)
+  gap = solve.sub_optimality(TREE, ref, eta=0.1)
+  np.testing.assert_allclose(trace.sub_optimality[:, 0], gap, rtol=1e-5)
+
+
+def test_cd_keeps_its_gap_however_well_it_is_trained():
+  trace = run(TREE, EXACT, learners.counts(SHAPE), 1500, policy_fn=solve.cd)
+  floor = solve.sub_optimality(TREE, solve.cd(TREE, EXACT, eta=0.1), eta=0.1)
+  assert floor > 0.3
+  np.testing.assert_allclose(trace.sub_optimality[:, -1], floor, rtol=0.1)
+
+
+def test_without_variance_learning_stops_costing_anything():
+  values = (0.4, 0.5, 0.6)
+  sums = {}
+  for spread in (0, 0.3):
+    mdp = mdp_lib.arms(values, spread=spread, eta=0.1)
+    exact = solve.exact_laws(mdp)
+    each = [
+      solve.exact_laws(mdp_lib.arms(p, spread=spread, eta=0.1), exact.atoms)
+      for p in itertools.permutations(values)
+    ]
+    learner = learners.vovk(np.stack([laws.log_probs for laws in each]))
+    sums[spread] = run(mdp, exact, learner, 400).sub_optimality.cumsum(-1)
+  assert (sums[0][:, -1] == sums[0][:, 100]).all()
+  assert sums[0].max() < 1 < sums[0.3][:, -1].mean()
