@@ -89,8 +89,7 @@ def seconds_per_step(
   def again() -> decode.DecodeState:
     # The ring of the cache has no end: the rows only forget that they ended.
     begun = state.replace(
-      ref_cache=states[0].ref_cache,
-      value_cache=states[0].value_cache,
+      caches=states[0].caches,
       controls=states[0].controls,
       **{name: jnp.asarray(x) for name, x in fresh.items()},
     )

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 import jax
@@ -37,6 +38,9 @@ class Completion:
   kl: np.ndarray  # nats a token, before top-p
   kl_filtered: np.ndarray  # nats a token, after top-p
   ended: bool  # by an end token, not by the limit
+  # Passes of any model over one row: over its prompt, or over one new token
+  # together with its candidates.
+  num_forwards: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +72,7 @@ def generate(
 
   Args:
     policy: models and guidance.
-    params: {"reference": …, "value": …}.
+    params: see `Policy`.
     requests: all with the same number of samples.
     sampling: temperature, top-p, limits and batch sizes.
     place: puts arrays with a leading batch dimension on the devices.
@@ -88,7 +92,8 @@ def generate(
   entering = _take(waiting, sampling.batch_size)
   room = min(_FIRST_ROOM, sampling.max_new_tokens)
   state = reader.read(entering, sampling.batch_size, reader.width - 1 + room)
-  rows = _Rows(sampling.batch_size, reader.num_samples)
+  num_models = sum(map(len, policy.decoders.values()))
+  rows = _Rows(sampling.batch_size, reader.num_samples, num_models)
   rows.enter(entering, rows.free())
   per_refill = sampling.prompts_per_refill * reader.num_samples
   next_request = 0
@@ -137,8 +142,8 @@ def _check(
       f"prompts_per_refill is {sampling.prompts_per_refill}; expected 1 to the "
       f"batch size, {sampling.batch_size}"
     )
-  decoders = [policy.reference] + [policy.value] * (policy.value is not None)
-  context = min(model.config.max_length for model in decoders)
+  decoders = itertools.chain(*policy.decoders.values())
+  context = min(config.max_length for config in decoders)
   for i, request in enumerate(requests):
     length = len(request.prompt)
     if not length or length + sampling.max_new_tokens > context:
@@ -196,10 +201,11 @@ class _Reader:
 class _Rows:
   """Which sample lives in which row, and the samples that have left."""
 
-  def __init__(self, num_prompts: int, num_samples: int):
+  def __init__(self, num_prompts: int, num_samples: int, num_models: int):
     self.owners: list[tuple[int, int] | None]
     self.owners = [None] * (num_prompts * num_samples)
     self._num_samples = num_samples
+    self._num_models = num_models
     self._found = collections.defaultdict(dict)  # request -> sample -> result
 
   def free(self) -> list[int]:
@@ -227,11 +233,11 @@ class _Rows:
     Rows of padding count as finished.
     """
     # The caches stay on the devices; the rest is small.
-    state = jax.device_get(state.replace(ref_cache=None, value_cache=None))
+    state = jax.device_get(state.replace(caches=None))
     for row in np.flatnonzero(state.finished):
       if self.owners[row] is not None:
         request, sample = self.owners[row]
-        self._found[request][sample] = _completion(state, row)
+        self._found[request][sample] = completion(state, row, self._num_models)
         self.owners[row] = None
     return int(state.finished.sum())
 
@@ -286,7 +292,9 @@ def _controls(
   )
 
 
-def _completion(state: decode_lib.DecodeState, row: int) -> Completion:
+def completion(
+  state: decode_lib.DecodeState, row: int, num_models: int
+) -> Completion:
   """A copy of a row, cut to its own length."""
   length = state.lengths[row]
   tables = (
@@ -297,5 +305,7 @@ def _completion(state: decode_lib.DecodeState, row: int) -> Completion:
     state.kl_filtered,
   )
   return Completion(
-    *(table[row, :length].copy() for table in tables), bool(state.ended[row])
+    *(table[row, :length].copy() for table in tables),
+    bool(state.ended[row]),
+    num_models * (1 + int(length)),
   )

@@ -21,8 +21,7 @@ class DecodeState:
   has finished can be given to another prompt.
   """
 
-  ref_cache: cache_lib.KVCache | None
-  value_cache: cache_lib.KVCache | None
+  caches: PyTree  # of `KVCache`s, by the name of the model; None: left out
   controls: policy_lib.Controls
   newest: Array  # [B] int32, last token of each prefix, not yet in the caches
   position: Array  # [B] int32, its position
@@ -53,8 +52,7 @@ def prefill(
 
   Args:
     policy: the models.
-    params: {"reference": …, "value": …}, the latter where there is a value
-      model.
+    params: see `Policy`.
     prompts: right-aligned prompts. Shape [B, P], int32.
     positions: -1 for padding. Shape [B, P], int32.
     controls: of every row: a prompt's samples lie side by side. Fields [R],
@@ -65,37 +63,22 @@ def prefill(
   Returns:
     The state before the first step, with R rows.
   """
-  # The last prompt token is left to the loop: it is the first newest token.
-  head, head_positions = prompts[:, :-1], positions[:, :-1]
   num_rows = len(controls.seeds)
   num_samples = num_rows // len(prompts)
-
-  empty = lambda model: cache_lib.empty(model.config, *head.shape)
+  # The last prompt token is left to the loop: it is the first newest token.
+  caches = {
+    name: getattr(policy, name).apply(
+      params[name], prompts[:, :-1], positions[:, :-1], method="prefill"
+    )
+    for name in policy.decoders
+  }
   grow = lambda cache: cache_lib.grow(
     cache_lib.repeat(cache, num_samples), num_slots
   )
-  _, ref_cache = policy.reference.apply(
-    params["reference"],
-    head,
-    head_positions,
-    cache=empty(policy.reference),
-    method="hidden",
-  )
-  value_cache = None
-  if policy.value is not None:
-    value_cache = policy.value.apply(
-      params["value"],
-      head,
-      head_positions,
-      empty(policy.value),
-      method="prefill",
-    )
-    value_cache = grow(value_cache)
   repeat = lambda x: jnp.repeat(x, num_samples)
   per_token = lambda dtype: jnp.zeros((num_rows, num_new_tokens), dtype)
   return DecodeState(
-    ref_cache=grow(ref_cache),
-    value_cache=value_cache,
+    caches=cache_lib.each(grow, caches),
     controls=controls,
     newest=repeat(prompts[:, -1]),
     position=repeat(positions[:, -1]),
@@ -122,13 +105,10 @@ def admit(
     rows: where they go; B or more for one that goes nowhere. Shape [R], int32.
   """
   put = lambda old, new: old.at[rows].set(new, mode="drop")
-  bare = lambda state: state.replace(ref_cache=None, value_cache=None)
-  value_cache = state.value_cache
-  if value_cache is not None:
-    value_cache = cache_lib.insert(value_cache, newcomers.value_cache, rows)
+  insert = lambda old, new: cache_lib.insert(old, new, rows)
+  bare = lambda state: state.replace(caches=None)
   return jax.tree.map(put, bare(state), bare(newcomers)).replace(
-    ref_cache=cache_lib.insert(state.ref_cache, newcomers.ref_cache, rows),
-    value_cache=value_cache,
+    caches=cache_lib.each(insert, state.caches, newcomers.caches)
   )
 
 
@@ -140,7 +120,7 @@ def decode(
   num_finished: Array,
 ) -> DecodeState:
   """Samples until so many rows have finished, or one needs a larger cache."""
-  num_slots = state.ref_cache.positions.shape[1]
+  num_slots = state.caches["reference"].positions.shape[1]
 
   def is_going(state: DecodeState) -> Array:
     has_room = state.finished | (state.position < num_slots)
@@ -163,11 +143,7 @@ def grow(state: DecodeState, num_slots: int) -> DecodeState:
     return wider
 
   wider = lambda cache: cache_lib.grow(cache, num_slots, unroll=unroll)
-  is_guided = state.value_cache is not None
-  return state.replace(
-    ref_cache=wider(state.ref_cache),
-    value_cache=wider(state.value_cache) if is_guided else None,
-  )
+  return state.replace(caches=cache_lib.each(wider, state.caches))
 
 
 _unroll = jax.jit(cache_lib.unroll, static_argnames=("num_slots", "fill"))
@@ -179,56 +155,76 @@ def _step(
   state: DecodeState,
 ) -> DecodeState:
   """Reads the newest token, draws the next one, writes it down."""
-  hidden, ref_cache = policy.reference.apply(
-    params["reference"],
-    state.newest[:, None],
-    state.position[:, None],
-    cache=state.ref_cache,
-    method="hidden",
-  )
-  ref_logits = policy.reference.apply(
-    params["reference"], hidden[:, 0], method="logits"
-  )
-  candidates, weights, value_cache = _weigh(policy, params, state, ref_logits)
+  logits, state = read(policy, params, state)
+  # Beyond the switch, and for the reference's own rows, eta is infinite.
+  is_guided = state.lengths < state.controls.guided_steps
+  eta = jnp.where(is_guided, state.controls.eta, jnp.inf)
+  other = jnp.where(jnp.isfinite(eta) & policy.is_truncated, -jnp.inf, 0.0)
+  proposed = logits.get("actor", logits["reference"])
+  candidates, weights, state = _weigh(policy, params, state, proposed, eta)
   law = policy_lib.next_law(
-    ref_logits,
+    logits["reference"],
     candidates,
     weights,
     state.controls,
+    actor_logits=logits.get("actor"),
+    other_weight=other,
     is_guidance_tempered=policy.is_guidance_tempered,
   )
+  return write(policy, state, law)
+
+
+def read(
+  policy: policy_lib.Policy, params: PyTree, state: DecodeState
+) -> tuple[dict[str, Array], DecodeState]:
+  """Logits [B, V] of the reference and the actor after the newest token."""
+  logits, caches = {}, dict(state.caches)
+  for name in ("reference", "actor"):
+    if name in caches:
+      logits[name], caches[name] = getattr(policy, name).apply(
+        params[name],
+        state.newest,
+        state.position,
+        caches[name],
+        method="next_logits",
+      )
+  return logits, state.replace(caches=caches)
+
+
+def write(
+  policy: policy_lib.Policy, state: DecodeState, law: policy_lib.NextLaw
+) -> DecodeState:
+  """Draws the next tokens and writes them down."""
   uniforms = _uniforms(state.controls, state.lengths)
-  tokens = filtering.sample(law.sampled, uniforms)
-  state = state.replace(ref_cache=ref_cache, value_cache=value_cache)
-  return _record(policy, state, tokens, law)
+  return _record(policy, state, filtering.sample(law.sampled, uniforms), law)
 
 
 def _weigh(
   policy: policy_lib.Policy,
   params: PyTree,
   state: DecodeState,
-  ref_logits: Array,
-) -> tuple[Array, Array, cache_lib.KVCache | None]:
-  """Candidates [B, A], their log-weights [B, A], and the value cache."""
+  logits: Array,
+  eta: Array,
+) -> tuple[Array, Array, DecodeState]:
+  """Candidates [B, A], their log-weights [B, A], and the next value cache."""
   if policy.value is None:
-    nothing = jnp.zeros((ref_logits.shape[0], 1))
-    return nothing.astype(jnp.int32), nothing, None
-  num_candidates = min(policy.num_candidates, ref_logits.shape[-1])
-  candidates = _most_likely(ref_logits, num_candidates)
-  values, value_cache = policy.value.apply(
+    nothing = jnp.zeros((logits.shape[0], 1))
+    return nothing.astype(jnp.int32), nothing, state
+  num_candidates = min(policy.num_candidates, logits.shape[-1])
+  candidates = most_likely(logits, num_candidates)
+  values, cache = policy.value.apply(
     params["value"],
     state.newest,
     state.position,
     candidates,
-    state.value_cache,
+    state.caches["value"],
     method="candidate_values",
   )
-  is_guided = state.lengths < state.controls.guided_steps
-  eta = jnp.where(is_guided, state.controls.eta, jnp.inf)
-  return candidates, policy.guidance(values, eta[:, None]), value_cache
+  state = state.replace(caches=state.caches | {"value": cache})
+  return candidates, policy.guidance(values, eta[:, None]), state
 
 
-def _most_likely(logits: Array, k: int) -> Array:
+def most_likely(logits: Array, k: int) -> Array:
   """The k most likely tokens of each row: [B, V] to [B, k], int32.
 
   Each device looks at its own rows: left to itself, the compiler gathers the

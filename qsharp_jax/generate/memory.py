@@ -8,6 +8,7 @@ devices together, each array counted once: what a mesh replicates costs more.
 
 import dataclasses
 import functools
+import itertools
 import os
 from collections.abc import Callable, Sequence
 
@@ -15,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from qsharp_jax import models
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.generate import policy as policy_lib
@@ -33,9 +35,9 @@ _GB = 1e9
 class Needed:
   """Bytes by what they are for."""
 
-  reference: int  # weights
+  reference: int  # weights, an actor's included
   value: int  # weights
-  caches: int  # of both models, with room for the completions
+  caches: int  # of all models, with room for the completions
   workspace: int  # per-token tables, activations, logits
 
   @property
@@ -71,16 +73,14 @@ def needed(
   # The last prompt token is left to the loop.
   num_read = prompt_length - 1
   num_slots = num_read + max_new_tokens
-  configs = [policy.reference.config]
-  if policy.value is not None:
-    configs.append(policy.value.config)
+  configs = list(itertools.chain(*policy.decoders.values()))
   held = [(rows, num_slots)] + [(new_rows, num_read)] * (new_rows > 0)
   # Tokens and four numbers of each.
   tables = (rows + new_rows) * max_new_tokens * 5 * 4
   prefill = _prefill_bytes(configs, batch_size, num_read)
   return Needed(
-    reference=parameter_bytes(policy.reference),
-    value=0 if policy.value is None else parameter_bytes(policy.value),
+    reference=_weights(policy, "reference") + _weights(policy, "actor"),
+    value=_weights(policy, "value"),
     caches=sum(cache_bytes(c, *sizes) for c in configs for sizes in held),
     workspace=tables + max(prefill, _step_bytes(policy, rows, num_slots)),
   )
@@ -131,11 +131,16 @@ def available_bytes(devices: Sequence[jax.Device]) -> int:
   return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def _weights(policy: policy_lib.Policy, name: str) -> int:
+  model = getattr(policy, name)
+  return 0 if model is None else parameter_bytes(model)
+
+
 @functools.cache
 def parameter_bytes(model: nn.Module) -> int:
-  """Bytes of the weights of a reference or value model."""
+  """Bytes of the weights of a language or value model."""
   one = jnp.zeros((1, 1), jnp.int32)
-  init = lambda: model.init(jax.random.key(0), one, one)
+  init = lambda: model.init(jax.random.key(0), one, one, method="prefill")
   return _bytes(jax.eval_shape(init))
 
 
@@ -168,9 +173,13 @@ def _step_bytes(policy: policy_lib.Policy, rows: int, num_slots: int) -> int:
   law = _LAW_TABLES * table
   if policy.value is None:
     return law
-  c = policy.value.config
-  leaves = policy.num_candidates if policy.value.head.kind == "v" else 0
-  values = _score_bytes(c, num_slots) + _mlp_bytes(c)
+  is_v_type = isinstance(policy.value, models.ValueModel) and (
+    policy.value.head.kind == "v"
+  )
+  leaves = policy.num_candidates if is_v_type else 0
+  values = max(
+    _score_bytes(c, num_slots) + _mlp_bytes(c) for c in policy.value.decoders
+  )
   return max(law, _LOGITS_TABLES * table + rows * (1 + leaves) * values)
 
 

@@ -7,7 +7,7 @@ import jax
 from flax import struct
 
 from qsharp_jax import models
-from qsharp_jax.core.arrays import Array
+from qsharp_jax.core.arrays import Array, ArrayLike
 from qsharp_jax.ops import filtering, guidance
 from qsharp_jax.ops import policy as policy_ops
 
@@ -16,19 +16,42 @@ from qsharp_jax.ops import policy as policy_ops
 Guidance = Callable[[Array, Array], Array]
 
 
+# What gives values to candidates.
+Scorer = models.ValueModel | models.LogRatio | models.Several
+
+
 @dataclasses.dataclass(frozen=True)
 class Policy:
-  """A frozen reference model and what guides it. Static: it shapes programs."""
+  """A frozen reference model and what guides it. Static: it shapes programs.
+
+  Parameters come as {"reference": …, "actor": …, "value": …}, the latter two
+  where there is such a model.
+  """
 
   reference: models.LanguageModel
   eos_ids: tuple[int, ...]
-  value: models.ValueModel | None = None
+  value: Scorer | None = None
   guidance: Guidance | None = None
   num_candidates: int = 20  # A: the reference's most likely tokens get values
   # False: guidance tilts the reference at its sampling temperature, the law
   # that the values were learnt for. True: guidance is added to raw logits and
   # divided by the temperature with them, as the paper's public release does.
   is_guidance_tempered: bool = False
+  # Samples, guided or not, in the place of the reference, by which only the KL
+  # is then measured: a fine-tuned model, or an aligned baseline.
+  actor: models.LanguageModel | None = None
+  # True: where guidance acts, only candidates can be sampled.
+  is_truncated: bool = False
+
+  @property
+  def decoders(self) -> dict[str, tuple[models.DecoderConfig, ...]]:
+    """Sizes of all decoders, by the name of their parameters."""
+    found = {"reference": (self.reference.config,)}
+    if self.actor is not None:
+      found["actor"] = (self.actor.config,)
+    if self.value is not None:
+      found["value"] = self.value.decoders
+    return found
 
 
 @struct.dataclass
@@ -59,6 +82,8 @@ def next_law(
   log_weights: Array,
   controls: Controls,
   *,
+  actor_logits: Array | None = None,
+  other_weight: ArrayLike = 0.0,
   is_guidance_tempered: bool = False,
 ) -> NextLaw:
   """Temperature, then guidance, then top-p.
@@ -68,6 +93,9 @@ def next_law(
     candidates: tokens that have a value. Shape [B, A], int32.
     log_weights: their log-weights. Shape [B, A].
     controls: per-row temperature and top-p.
+    actor_logits: logits that are guided instead of the reference's. [B, V].
+    other_weight: log-weight of all other tokens, 0, or -inf to exclude them.
+      Scalar or [B].
     is_guidance_tempered: see `Policy`.
 
   Returns:
@@ -78,14 +106,20 @@ def next_law(
   reference = jax.nn.log_softmax(
     filtering.apply_temperature(ref_logits, controls.temperature)
   )
-  weights = guidance.at_tokens(log_weights, candidates, ref_logits.shape[-1])
+  logits = ref_logits if actor_logits is None else actor_logits
+  weights = guidance.at_tokens(
+    log_weights, candidates, logits.shape[-1], other=other_weight
+  )
   if is_guidance_tempered:
     # The sum is divided, not the weights: temperature 0 stays the argmax.
     guided = jax.nn.log_softmax(
-      filtering.apply_temperature(ref_logits + weights, controls.temperature)
+      filtering.apply_temperature(logits + weights, controls.temperature)
     )
   else:
-    guided = policy_ops.tilted_log_probs(reference, weights)
+    base = reference
+    if actor_logits is not None:
+      base = filtering.apply_temperature(actor_logits, controls.temperature)
+    guided = policy_ops.tilted_log_probs(base, weights)
   sampled = filtering.top_p(guided, controls.top_p)
   return NextLaw(
     sampled=sampled,

@@ -4,6 +4,7 @@ from qsharp_jax.models import attention, cache, rope
 from qsharp_jax.models.cache import KVCache
 from qsharp_jax.models.config import DecoderConfig, HeadConfig, RopeScaling
 from qsharp_jax.models.decoder import Backbone, LanguageModel
+from qsharp_jax.models.scorers import LogRatio, Several
 from qsharp_jax.models.value import ValueModel
 
 __all__ = [
@@ -12,7 +13,9 @@ __all__ = [
   "HeadConfig",
   "KVCache",
   "LanguageModel",
+  "LogRatio",
   "RopeScaling",
+  "Several",
   "ValueModel",
   "attention",
   "cache",

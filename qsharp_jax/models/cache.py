@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from qsharp_jax.core.arrays import Array
+from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.models import config as config_lib
 
 
@@ -42,6 +42,12 @@ def empty(
     positions=jnp.full((batch_size, num_slots), -1, jnp.int32),
     index=jnp.zeros((), jnp.int32),
   )
+
+
+def each(function: Callable[..., KVCache], *trees: PyTree) -> PyTree:
+  """Applies a function of caches to every cache of a tree."""
+  is_cache = lambda x: isinstance(x, KVCache)
+  return jax.tree.map(function, *trees, is_leaf=is_cache)
 
 
 def unroll(slots: Array, index: Array, *, num_slots: int, fill: int) -> Array:

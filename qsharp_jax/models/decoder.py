@@ -140,6 +140,29 @@ class LanguageModel(nn.Module):
     """Hidden states [B, T, D] and cache; arguments as `Backbone`."""
     return self.backbone(tokens, positions, **kwargs)
 
+  def prefill(self, tokens: Array, positions: Array) -> cache_lib.KVCache:
+    """A cache that holds a block of prompt tokens, and nothing else."""
+    cache = cache_lib.empty(self.config, *tokens.shape)
+    return self.backbone(tokens, positions, cache=cache)[1]
+
+  def next_logits(
+    self, newest: Array, position: Array, cache: cache_lib.KVCache
+  ) -> tuple[Array, cache_lib.KVCache]:
+    """Reads one token of each row; what may come after it.
+
+    Args:
+      newest: last token of each prefix, not yet in the cache. Shape [B].
+      position: its position. Shape [B].
+      cache: the prefixes without their last token.
+
+    Returns:
+      Logits [B, V], float32, and the cache with the newest token.
+    """
+    hidden, cache = self.backbone(
+      newest[:, None], position[:, None], cache=cache
+    )
+    return self.logits(hidden[:, 0]), cache
+
   def logits(self, hidden: Array) -> Array:
     """Next-token logits [..., V] of hidden states [..., D], float32."""
     tied = self.config.tied_embeddings

@@ -90,11 +90,15 @@ class ValueModel(nn.Module):
     )
     return self._read(hidden[:, 1:], self.table[0]), cache
 
-  def prefill(
-    self, tokens: Array, positions: Array, cache: cache_lib.KVCache
-  ) -> cache_lib.KVCache:
-    """Writes a block of prompt tokens into the cache."""
+  def prefill(self, tokens: Array, positions: Array) -> cache_lib.KVCache:
+    """A cache that holds a block of prompt tokens, and nothing else."""
+    cache = cache_lib.empty(self.config, *tokens.shape)
     return self.backbone(tokens, positions, cache=cache)[1]
+
+  @property
+  def decoders(self) -> tuple[config_lib.DecoderConfig, ...]:
+    """Sizes of every decoder inside."""
+    return (self.config,)
 
   def _read(self, hidden: Array, table: Array) -> Array:
     """Product of hidden [..., D] and a table [..., K, D], float32."""

@@ -125,22 +125,30 @@ def zero_floor(weights: Array) -> Array:
   return weights - jnp.min(weights, axis=-1, keepdims=True)
 
 
-def at_tokens(weights: Array, candidates: Array, vocab_size: int) -> Array:
-  """Places the candidates' log-weights in the vocabulary, 0 elsewhere.
+def at_tokens(
+  weights: Array,
+  candidates: Array,
+  vocab_size: int,
+  *,
+  other: ArrayLike = 0.0,
+) -> Array:
+  """Places the candidates' log-weights in the vocabulary.
 
   Args:
     weights: log-weights. Shape [..., A].
     candidates: distinct token of each weight; one that is >= `vocab_size` is
       dropped. Shape [..., A], integer.
     vocab_size: V.
+    other: log-weight of every other token. Scalar or [...].
 
   Returns:
     Log-weights. Shape [..., V].
   """
   chex.assert_equal_shape([weights, candidates])
-  zeros = jnp.zeros((*weights.shape[:-1], vocab_size), weights.dtype)
+  other = numerics.per_row(other, weights.shape[:-1]).astype(weights.dtype)
+  others = jnp.broadcast_to(other[..., None], (*other.shape, vocab_size))
   return jnp.put_along_axis(
-    zeros, candidates, weights, axis=-1, inplace=False, mode="drop"
+    others, candidates, weights, axis=-1, inplace=False, mode="drop"
   )
 
 

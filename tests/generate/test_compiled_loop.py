@@ -37,7 +37,7 @@ def loop(request):
 
 def test_no_copy_of_the_cache_is_made(loop):
   compiled, state = loop
-  keys = state.ref_cache.keys[0].shape
+  keys = state.caches["reference"].keys[0].shape
   shape = re.escape("[" + ",".join(map(str, keys)) + "]")
   text = compiled.as_text()
   assert re.search(rf"f32{shape}\S* dynamic-update-slice\(", text)
@@ -47,7 +47,7 @@ def test_no_copy_of_the_cache_is_made(loop):
 
 def test_the_loop_works_in_the_memory_it_was_given(loop):
   compiled, state = loop
-  caches = (state.ref_cache, state.value_cache)
+  caches = state.caches
   size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(caches))
   memory = compiled.memory_analysis()
   assert memory.alias_size_in_bytes >= size

@@ -55,7 +55,7 @@ def run(reader, limits=MOST):
 
 def num_steps(state):
   """Steps taken since the prompts, of 7 slots, were read."""
-  return (state.ref_cache.index - 7) % (7 + MOST)
+  return (state.caches["reference"].index - 7) % (7 + MOST)
 
 
 @pytest.fixture(scope="module")

@@ -35,9 +35,8 @@ def test_block_scores_equal_a_full_forward(variant, kind, num_atoms):
   tokens, mask, positions = decoders.left_padded(LENGTHS, PROMPT, 97)
   rng = np.random.default_rng(2)
   # The prompt's last token is the newest one: it enters with the candidates.
-  cache = models.cache.empty(config, 3, PROMPT - 1)
   prefill = jax.jit(lambda p, *args: model.apply(p, *args, method="prefill"))
-  cache = prefill(params, tokens[:, :-1], positions[:, :-1], cache)
+  cache = prefill(params, tokens[:, :-1], positions[:, :-1])
   cache = models.cache.grow(cache, PROMPT - 1 + STEPS)
   step = jax.jit(
     lambda p, *args: model.apply(p, *args, method="candidate_values")

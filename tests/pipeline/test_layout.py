@@ -102,7 +102,7 @@ def gathered(layout):
       num_new_tokens=4,
     )
     compiled = decode.decode.lower(policy("v"), tree, state, 16).compile()
-  cache = state.ref_cache.keys[0]
+  cache = state.caches["reference"].keys[0]
   found = re.findall(r"= \w+\[([\d,]*)\]\S* all-gather\(", compiled.as_text())
   return cache, {tuple(map(int, shape.split(","))) for shape in found}
 
