@@ -70,25 +70,40 @@ class Run:
     """Where a round keeps its rollouts and its value model."""
     return self.workdir.path / f"round_{round_index}"
 
-  def sampler(
-    self, value_params: PyTree | None, guidance: generate.Guidance | None = None
-  ) -> rollout.Sampler:
+  def sampler(self, value_params: PyTree | None) -> rollout.Sampler:
     """Samples with the given values, or with the reference alone."""
-    policy = self.players.policy
-    params = {"reference": self.players.reference_params}
+    policy, params = self.players.policy, {}
     if value_params is None:
       policy = dataclasses.replace(policy, value=None, guidance=None)
     else:
       params["value"] = value_params
-    if guidance is not None:
-      policy = dataclasses.replace(policy, guidance=guidance)
+    return self.sampler_of(policy, params)
+
+  def sampler_of(
+    self,
+    policy: generate.Policy,
+    params: PyTree,
+    sampling: generate.Sampling | None = None,
+  ) -> rollout.Sampler:
+    """Samples with any policy; `params` are those beside the reference's."""
+    params = {"reference": self.players.reference_params} | params
+    return self.searcher(
+      lambda requests: generate.generate(
+        policy,
+        params,
+        requests,
+        sampling or self.sampling,
+        place=self.layout.place,
+      )
+    )
+
+  def searcher(self, complete: rollout.collect.Complete) -> rollout.Sampler:
+    """Samples with anything that turns requests into completions."""
     return rollout.Sampler(
-      policy=policy,
-      params=params,
-      sampling=self.sampling,
+      complete=complete,
+      batch_size=self.sampling.batch_size,
       decode=self.task.decode,
       grade=self.task.grade,
-      place=self.layout.place,
     )
 
 
@@ -171,13 +186,15 @@ def train(run: Run, round_index: int) -> None:
       )
     is_fresh = round_index == 1 or not run.rounds.is_warm
     critic = run.players.critic
+    how = dataclasses.replace(run.fit, seed=run.fit.seed + round_index)
+    rows = labelled.pack(split.train, length=how.max_length)
     params = fitting.fit(
       training.objectives.value(
         critic.model, loss=critic.loss, atoms=critic.atoms
       ),
       _placed(run, None if is_fresh else round_index - 1),
-      labelled.pack(split.train, length=run.fit.max_length),
-      dataclasses.replace(run.fit, seed=run.fit.seed + round_index),
+      fitting.Epochs(rows, how),
+      how,
       run.layout,
       directory,
     )

@@ -9,10 +9,13 @@ import numpy as np
 
 from qsharp_jax import generate, rewards
 from qsharp_jax.core import seeds as seeds_lib
-from qsharp_jax.core.arrays import PyTree
-from qsharp_jax.generate import batching
 from qsharp_jax.rollout import store, switch
 
+# Samples of each request, in the order of the requests: guided decoding, or a
+# search that is made of it.
+Complete = Callable[
+  [Sequence[generate.Request]], Iterator[list[generate.Completion]]
+]
 Grade = Callable[[list[str], list[str]], list[rewards.Grade]]
 
 _STRETCH = 8  # batches that refill one another's rows
@@ -42,12 +45,10 @@ class Plan:
 class Sampler:
   """Who samples, and how text is graded."""
 
-  policy: generate.Policy
-  params: PyTree
-  sampling: generate.Sampling
+  complete: Complete
+  batch_size: int  # problems of one shard of the store
   decode: Callable[[list[int]], str]  # token ids to text
   grade: Grade
-  place: Callable[[PyTree], PyTree]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +73,7 @@ def collect(
   Yields:
     The number of problems done.
   """
-  size = sampler.sampling.batch_size
+  size = sampler.batch_size
   batches = [problems[i : i + size] for i in range(0, len(problems), size)]
   paths = [store.shard_path(directory, i) for i in range(len(batches))]
   done = 0
@@ -145,6 +146,7 @@ def _graded(
       error=grade.error,
       kl=float(answer.completions[i].kl.sum()),
       kl_filtered=float(answer.completions[i].kl_filtered.sum()),
+      forwards=answer.completions[i].num_forwards,
       seconds=seconds,
     )
     for (problem, answer, i), ids, text, grade in zip(
@@ -170,13 +172,7 @@ def _complete(
   sampler: Sampler, requests: Sequence[generate.Request], plan: Plan
 ) -> Iterator[_Answer]:
   """Completions of all requests, in their order."""
-  run = lambda requests: batching.generate(
-    sampler.policy,
-    sampler.params,
-    requests,
-    sampler.sampling,
-    place=sampler.place,
-  )
+  run = sampler.complete
   if plan.rule == "response":
     # The same seeds give the same guided response again, up to the switch.
     lengths = [[len(c.tokens) for c in group] for group in run(requests)]

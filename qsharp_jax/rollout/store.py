@@ -30,6 +30,7 @@ class Rollout:
   error: str | None  # what went wrong in the reward, if anything
   kl: float  # nats, summed over the response, before top-p
   kl_filtered: float  # nats, after top-p
+  forwards: int  # passes of any model over one row, see `generate.Completion`
   seconds: float  # its share of the wall-clock time of sampling its batch
 
 
@@ -97,6 +98,7 @@ def _schema():
     "error": pa.string(),
     "kl": pa.float64(),
     "kl_filtered": pa.float64(),
+    "forwards": pa.int64(),
     "seconds": pa.float64(),
   }
   return pa.schema(list(types.items()))

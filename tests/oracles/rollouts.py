@@ -18,6 +18,7 @@ def rollout(question_id="q", sample=0, **fields):
     "error": None,
     "kl": 0.0,
     "kl_filtered": 0.0,
+    "forwards": 6,
     "seconds": 0.5,
   }
   fields = defaults | fields

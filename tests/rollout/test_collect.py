@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import jax
 import numpy as np
 import pytest
 from oracles import players
@@ -31,14 +30,14 @@ def grade(texts, answers):
   ]
 
 
-def sampler(kind="v"):
+def sampler(kind="v", sampling=players.SAMPLING):
   return rollout.Sampler(
-    policy=players.policy(kind),
-    params=players.params(kind),
-    sampling=players.SAMPLING,
+    complete=lambda requests: generate.generate(
+      players.policy(kind), players.params(kind), requests, sampling
+    ),
+    batch_size=sampling.batch_size,
     decode=lambda ids: " ".join(map(str, ids)),
     grade=grade,
-    place=jax.device_put,
   )
 
 
@@ -74,6 +73,8 @@ def test_samples_stand_side_by_side(guided):
     assert (r.eta, r.first_label) == (0.2, 0)
     assert r.ended == (r.tokens[-1] in players.EOS) and r.seconds > 0
     assert r.kl > 0.01 and r.kl_filtered > 0.01
+    # Two models read the prompt, and then every token.
+    assert r.forwards == 2 * (1 + len(r.tokens))
   assert len({tuple(r.tokens) for r in guided}) > 15
 
 
@@ -156,7 +157,7 @@ def test_algorithm1_rule_labels_the_first_reference_token(guided):
 
 def test_batches_go_through_the_loop_as_one(response):
   plan = dataclasses.replace(GUIDED, rule="response")
-  few = dataclasses.replace(sampler(), sampling=players.sampling(batch_size=3))
+  few = sampler(sampling=players.sampling(batch_size=3))
   batches = [PROBLEMS[:4], PROBLEMS[4:5], PROBLEMS[5:]]
   found = list(collect.sample(few, batches, plan))
   assert [len(batch) for batch in found] == [8, 2, 10]
@@ -194,5 +195,5 @@ def test_collecting_can_be_interrupted(tmp_path):
 
 def test_a_finished_store_needs_no_sampler(tmp_path):
   list(collect.collect(sampler(), PROBLEMS, GUIDED, tmp_path))
-  idle = dataclasses.replace(sampler(), policy=None, params=None, grade=None)
+  idle = dataclasses.replace(sampler(), complete=None, grade=None)
   assert list(collect.collect(idle, PROBLEMS, GUIDED, tmp_path)) == [8, 10]
