@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 import shutil
 from collections.abc import Mapping
+from typing import Protocol
 
 import jax
 import numpy as np
@@ -36,15 +37,64 @@ class Fit:
   seed: int = 0
 
 
+class Batches(Protocol):
+  """Where the batches of a fit come from.
+
+  Attributes:
+    num_steps: of the whole fit.
+    block: so many steps, counted from the first, share what they are made
+      from; checkpoints fall between blocks.
+  """
+
+  num_steps: int
+  block: int
+
+  def __call__(self, step: int, params: PyTree) -> Mapping[str, np.ndarray]:
+    """This process's rows of the batch at a step.
+
+    A pure function of the step and of the parameters before its block.
+    """
+
+  def metrics(self, step: int) -> Mapping[str, float]:
+    """What is known of the batch at a step, for the log."""
+
+
+class Epochs:
+  """Fixed rows, each once an epoch."""
+
+  block = 1
+
+  def __init__(self, rows: data.Packed, how: Fit):
+    """Makes the batches.
+
+    Args:
+      rows: packed sequences. Fields [R, T].
+      how: its batch size, number of epochs and seed.
+    """
+    self.rows = rows
+    self._loader = data.Loader(rows, batch_size=how.batch_size, seed=how.seed)
+    self.num_steps = how.num_epochs * self._loader.steps_per_epoch
+
+  def __call__(self, step: int, params: PyTree) -> Mapping[str, np.ndarray]:
+    """The batch at a step, whatever the parameters."""
+    del params
+    return self._loader.batch(step)
+
+  def metrics(self, step: int) -> Mapping[str, float]:
+    """Nothing is known beyond the loss."""
+    del step
+    return {}
+
+
 def fit(
   objective: training.objectives.Objective,
   params: PyTree,
-  rows: data.Packed,
+  batches: Batches,
   how: Fit,
   layout: layout_lib.Layout,
   directory: pathlib.Path,
 ) -> PyTree:
-  """Minimises the objective over the rows; returns the trained parameters.
+  """Minimises the objective over the batches; returns the parameters.
 
   A second call with the same arguments goes on from the newest checkpoint in
   `directory`, and ends in the same parameters as a run never interrupted.
@@ -53,13 +103,12 @@ def fit(
     objective: see `training.objectives`.
     params: where training starts, placed for training. Given up: the first
       step takes their memory.
-    rows: packed sequences. Fields [R, T].
+    batches: such as `Epochs`.
     how: hyper-parameters.
     layout: places the batches.
     directory: for checkpoints, and TensorBoard events.
   """
-  loader = data.Loader(rows, batch_size=how.batch_size, seed=how.seed)
-  num_steps = how.num_epochs * loader.steps_per_epoch
+  num_steps = batches.num_steps
   optimizer = training.adamw(
     learning_rate=how.learning_rate,
     num_steps=num_steps,
@@ -71,7 +120,9 @@ def fit(
   )
   state, done = training.create(params, optimizer), 0
   with train_state.Checkpointer(
-    directory / _CHECKPOINTS, keep=2, every=how.checkpoint_every
+    directory / _CHECKPOINTS,
+    keep=2,
+    every=-(-how.checkpoint_every // batches.block) * batches.block,
   ) as checkpointer:
     found = checkpointer.restore_latest(jax.tree.map(_abstract, state))
     if found is not None:
@@ -81,7 +132,7 @@ def fit(
       training.make_step(
         objective, optimizer, num_microbatches=how.num_microbatches
       ),
-      lambda step: layout.place(_for_device(loader.batch(step))),
+      lambda step, params: layout.place(_for_device(batches(step, params))),
       num_steps=num_steps,
       save=lambda step, state: checkpointer.save(step, state, {"step": step}),
     )
@@ -94,7 +145,8 @@ def fit(
       )
       for record in bar:
         step = record.pop("step")
-        for name, number in record.items():
+        numbers = record | batches.metrics(step - 1)
+        for name, number in numbers.items():
           writer.add_scalar(name, number, step)
         bar.set_postfix(loss=f"{record['loss']:.4f}", refresh=False)
   return loop.state.params

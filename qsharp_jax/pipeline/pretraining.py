@@ -46,7 +46,7 @@ def pretrain(
   params = fitting.fit(
     training.objectives.language_model(model),
     params,
-    data.packing.pack(sequences, length=how.max_length),
+    fitting.Epochs(data.packing.pack(sequences, length=how.max_length), how),
     how,
     layout,
     directory,

@@ -1,6 +1,6 @@
 """Objectives, the one training step, and the loop around it."""
 
-from qsharp_jax.training import loop, objectives, step
+from qsharp_jax.training import loop, objectives, policy_objectives, step
 from qsharp_jax.training.loop import Loop
 from qsharp_jax.training.step import TrainState, adamw, create, make_step
 
@@ -12,5 +12,6 @@ __all__ = [
   "loop",
   "make_step",
   "objectives",
+  "policy_objectives",
   "step",
 ]

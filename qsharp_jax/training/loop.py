@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.training import objectives, step
 
 Record = dict[str, Any]
@@ -23,7 +24,7 @@ class Loop:
     update: Callable[
       [step.TrainState, objectives.Batch], tuple[step.TrainState, Record]
     ],
-    batch_at: Callable[[int], objectives.Batch],
+    batch_at: Callable[[int, PyTree], objectives.Batch],
     *,
     num_steps: int,
     save: Callable[[int, step.TrainState], None] = lambda done, state: None,
@@ -33,7 +34,8 @@ class Loop:
     Args:
       state: where to start; a restored state goes on where it stopped.
       update: the jitted step.
-      batch_at: batch of a step, a pure function of its index.
+      batch_at: batch of a step, a pure function of its index and of the
+        parameters before it, which it must not keep: they are donated.
       num_steps: steps in all, counted from the first start.
       save: called after every step with the number of steps done and the state,
         to save it when it is time to.
@@ -48,7 +50,9 @@ class Loop:
     """Yields `step`, `loss`, `grad_norm` and `weight` after every step."""
     waiting = None
     for index in range(int(self.state.step), self._num_steps):
-      self.state, metrics = self._update(self.state, self._batch_at(index))
+      self.state, metrics = self._update(
+        self.state, self._batch_at(index, self.state.params)
+      )
       self._save(index + 1, self.state)
       # Read one step late: the device never waits for the host.
       if waiting is not None:

@@ -69,8 +69,8 @@ def calls(monkeypatch):
       ],
     )
 
-  def fit(objective, params, rows, how, layout, directory):
-    found.fits.append((rows, how, directory))
+  def fit(objective, params, batches, how, layout, directory):
+    found.fits.append((batches.rows, how, directory))
     return {}
 
   patch = lambda name, value: monkeypatch.setattr(algorithm1, name, value)

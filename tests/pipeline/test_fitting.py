@@ -81,7 +81,14 @@ def fit(layout, directory, patch, *, stop_at=None, seen=None):
   patch.setattr(data.Loader, "batch", batch)
   with layout.context():
     return jax.device_get(
-      fitting.fit(bag_of_tokens, start(layout), rows(), HOW, layout, directory)
+      fitting.fit(
+        bag_of_tokens,
+        start(layout),
+        fitting.Epochs(rows(), HOW),
+        HOW,
+        layout,
+        directory,
+      )
     )
 
 

@@ -16,7 +16,8 @@ def make(state=None, *, num_steps=4, seen=None, saved=None):
   if state is None:
     state = training.create({"w": jnp.zeros(2)}, optimizer)
 
-  def batch_at(step):
+  def batch_at(step, params):
+    assert params["w"].shape == (2,)
     if seen is not None:
       seen.append(step)
     return {"target": np.full(2, step, np.float32)}
