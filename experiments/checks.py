@@ -17,16 +17,19 @@ _AT_LEAST = {
   "fit.num_epochs": 1,
   "fit.num_microbatches": 1,
   "rounds.num_rounds": 1,
-  "rounds.num_samples": 2,
+  "rounds.num_samples": 1,
   "sampling.batch_size": 1,
   "sampling.max_new_tokens": 1,
   "sampling.num_candidates": 1,
   "sampling.prompt_bucket": 1,
   "sampling.prompts_per_refill": 1,
   "value.num_atoms": 1,
+  "value.num_heads": 1,
+  "value.num_layers": 1,
+  "value.width": 1,
 }
 _CHOICES = {
-  "data.prompt": ("plain", "chat"),
+  "data.prompt": ("plain", "chat", "raw"),
   "dtype": ("float32", "bfloat16"),
   "fit.schedule": ("constant", "cosine"),
   "rounds.rule": ("algorithm1", "response"),
@@ -63,6 +66,7 @@ def check(config: ml_collections.ConfigDict) -> None:
       f"sampling.prompts_per_refill is {config.sampling.prompts_per_refill}; "
       f"expected at most sampling.batch_size, {config.sampling.batch_size}"
     )
+  _check_widths(config)
   if (config.value.num_atoms > 1) != (config.value.loss == "categorical"):
     raise InputError(
       f"value.num_atoms is {config.value.num_atoms} with the loss "
@@ -109,6 +113,18 @@ def _check_etas(config: ml_collections.ConfigDict) -> None:
       raise InputError(
         f"eta is {eta}; expected a finite number > 0 (the KL weight, in reward "
         "units) in rounds.eta and in every entry of evaluation.etas"
+      )
+
+
+def _check_widths(config: ml_collections.ConfigDict) -> None:
+  """Heads of models of our own: rotation needs an even part of the width."""
+  for name in ("pretrain", "value"):
+    own = config.get(name, None)
+    if own is not None and own.width % (2 * own.num_heads):
+      raise InputError(
+        f"{name}.width is {own.width}; expected a multiple of "
+        f"{2 * own.num_heads}, an even number for each of {name}.num_heads "
+        f"{own.num_heads}"
       )
 
 

@@ -18,7 +18,7 @@ import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
-from experiments import console, solve, wiring
+from experiments import console, questions, solve
 from experiments.configs import gsm8k as default
 from qsharp_jax import data
 
@@ -44,15 +44,15 @@ def corpus(
 ) -> tuple[list[data.Question], data.Tokenizer]:
   """Word problems with a mistake now and then, and a tokenizer of them."""
   own = config.pretrain
-  tests = {q.question for q in wiring.questions(config)["test"]}
-  questions = wiring.words(config).generate(
+  tests = {q.question for q in questions.splits(config)["test"]}
+  problems = questions.words(config).generate(
     own.num_questions,
     seed=config.seed + 2,
     exclude=tests,
     mistake_rate=own.mistake_rate,
   )
-  return questions, data.tokenizer.train_byte_level_bpe(
-    [f"Question: {q.question}\nAnswer:\n{q.answer}" for q in questions],
+  return problems, data.tokenizer.train_byte_level_bpe(
+    [f"Question: {q.question}\nAnswer:\n{q.answer}" for q in problems],
     vocab_size=own.vocab_size,
     directory=directory,
   )

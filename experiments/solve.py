@@ -7,9 +7,12 @@ from collections.abc import Callable
 import jax
 import ml_collections
 
-from experiments import checks, wiring
+from experiments import checks, questions, wiring
 from qsharp_jax import data, pipeline, rewards
+from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.core import seeds
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.sharding import placement
 
 # (config, a directory for the tokenizer) -> what a small reference is trained
 # on, and the tokenizer, written into that directory.
@@ -39,6 +42,7 @@ def run(
     InputError: a config or an input that means nothing.
   """
   checks.check(config)
+  _check_reference(config, corpus)
   settled = config.to_dict()
   # Where a run computes, and in how many processes, does not change results.
   settled.pop("mesh")
@@ -47,6 +51,7 @@ def run(
   jax.config.update("jax_compilation_cache_dir", str(workdir.compiled))
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
   layout = wiring.layout(config)
+  splits = questions.splits(config)  # before anything that takes long
   with (
     pipeline.compiling.Clock() as clock,
     layout.context(),
@@ -54,7 +59,9 @@ def run(
   ):
     if not config.reference:
       config.reference = _pretrain(config, workdir, layout, corpus)
-    found = wiring.run(config, workdir, pool, layout)
+    if config.value.start == "scratch":
+      config.value.start = _new_critic(config, workdir, layout)
+    found = wiring.run(config, splits, workdir, pool, layout)
     pipeline.learn(found)
     what = wiring.evaluation(config, found.players.critic)
     pipeline.evaluate.evaluate(
@@ -64,29 +71,60 @@ def run(
   print(f"seconds spent compiling: {clock.seconds:.1f}", file=sys.stderr)
 
 
-def _pretrain(
-  config: ml_collections.ConfigDict,
-  workdir: pipeline.Workdir,
-  layout: pipeline.Layout,
-  corpus: Corpus | None,
-) -> str:
-  """Trains the small reference of some variants; returns its directory."""
-  if corpus is None or "pretrain" not in config:
+def _check_reference(
+  config: ml_collections.ConfigDict, corpus: Corpus | None
+) -> None:
+  """Makes sure that there is a reference, or a way to train one."""
+  if not config.reference and (corpus is None or "pretrain" not in config):
     raise InputError(
       "config.reference is empty; expected a model directory or a hub id: set "
       "--config.reference=DIR, or use the variant tiny"
     )
+
+
+def _pretrain(
+  config: ml_collections.ConfigDict,
+  workdir: pipeline.Workdir,
+  layout: pipeline.Layout,
+  corpus: Corpus,
+) -> str:
+  """Trains the small reference of some variants; returns its directory."""
   directory = workdir.path / "reference"
   with workdir.stage("pretrain") as is_due:
     if is_due:
-      questions, tokenizer = corpus(config, directory / "tokenizer")
+      found, tokenizer = corpus(config, directory / "tokenizer")
       pipeline.pretraining.pretrain(
-        wiring.tiny_llama(config, tokenizer),
-        questions,
+        wiring.own_reference(config, tokenizer),
+        found,
         tokenizer,
         wiring.pretraining_fit(config),
         layout,
         directory,
+        family=config.pretrain.family,
+        style=config.data.prompt,
       )
   pipeline.fitting.forget(directory)
   return str(directory / "model")
+
+
+def _new_critic(
+  config: ml_collections.ConfigDict,
+  workdir: pipeline.Workdir,
+  layout: pipeline.Layout,
+) -> str:
+  """Draws the weights that the value model starts from; their directory."""
+  directory = workdir.path / "value_start"
+  with workdir.stage("value_start") as is_due:
+    if is_due:
+      model, family = wiring.own_critic(config)
+      params = placement.init(
+        model,
+        jax.random.key(seeds.stable_seed("value_start", config.seed)),
+        layout.for_training(model),
+      )
+      huggingface.save_value_model(
+        directory, model.config, model.head, jax.device_get(params), family
+      )
+      tokenizer = data.tokenizer.load(config.reference)
+      tokenizer.hf.save_pretrained(directory)
+  return str(directory)

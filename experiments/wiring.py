@@ -5,11 +5,10 @@ import dataclasses
 import jax
 import ml_collections
 
-from experiments import checks, methods
+from experiments import checks, methods, questions
 from qsharp_jax import data, generate, models, pipeline, rewards, rollout
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import seeds
-from qsharp_jax.core.errors import InputError
 from qsharp_jax.ops import laws
 from qsharp_jax.sharding import mesh as mesh_lib
 
@@ -25,60 +24,9 @@ def layout(config: ml_collections.ConfigDict) -> pipeline.Layout:
   return pipeline.Layout(mesh)
 
 
-def words(config: ml_collections.ConfigDict) -> data.WordProblems:
-  """The generator of word problems."""
-  own = config.pretrain
-  return data.WordProblems(
-    num_steps=(own.num_steps, own.num_steps), max_value=own.max_value
-  )
-
-
-def questions(
-  config: ml_collections.ConfigDict,
-) -> dict[str, list[data.Question]]:
-  """Questions of the three splits; validation comes out of training."""
-  own = config.data
-  if own.source == "words:":
-    test = words(config).generate(own.num_test, seed=config.seed)
-    train = words(config).generate(
-      own.num_train + own.num_validation,
-      seed=config.seed + 1,
-      exclude={question.question for question in test},
-    )
-  else:
-    read = lambda split: data.sources.load(
-      own.source,
-      split=split,
-      question_key=own.question_key,
-      answer_key=own.answer_key,
-    )
-    test = read("test")
-    # A file without splits, too, must not be tested on what it is trained on.
-    tested = {question.question for question in test}
-    train = [q for q in read("train") if q.question not in tested]
-  train, validation = data.splitting.by_question(
-    train,
-    validation=min(1.0, own.num_validation / max(1, len(train))),
-    seed=config.seed,
-  )
-  cut = lambda questions, num: questions[:num] if num else questions
-  found = {
-    "train": cut(train, own.num_train),
-    "validation": validation,
-    "test": cut(test, own.num_test),
-  }
-  if not all(found.values()):
-    counts = ", ".join(f"{len(v)} for {k}" for k, v in found.items())
-    raise InputError(
-      f"there are questions as follows: {counts}; expected some for each, "
-      "those of train not being in test, and validation being taken from "
-      "train: change data.source or data.num_*"
-    )
-  return found
-
-
 def task(
   config: ml_collections.ConfigDict,
+  splits: questions.Splits,
   tokenizer: data.Tokenizer,
   pool: rewards.GradingPool,
 ) -> pipeline.Task:
@@ -88,11 +36,11 @@ def task(
     data.prompts.render(question.question, tokenizer, style=config.data.prompt),
     question.answer,
   )
-  splits = {
+  problems = {
     name: [problem(question) for question in found]
-    for name, found in questions(config).items()
+    for name, found in splits.items()
   }
-  return pipeline.Task(**splits, decode=tokenizer.decode, grade=pool.grade)
+  return pipeline.Task(**problems, decode=tokenizer.decode, grade=pool.grade)
 
 
 def critic(
@@ -148,6 +96,7 @@ def _policy(
     guidance=methods.select(found, (method,))[method],
     num_candidates=config.sampling.num_candidates,
     is_guidance_tempered=config.sampling.is_guidance_tempered,
+    is_truncated=config.sampling.is_truncated,
   )
 
 
@@ -186,6 +135,7 @@ def sampling(config: ml_collections.ConfigDict) -> generate.Sampling:
 
 def run(
   config: ml_collections.ConfigDict,
+  splits: questions.Splits,
   workdir: pipeline.Workdir,
   pool: rewards.GradingPool,
   where: pipeline.Layout,
@@ -196,7 +146,7 @@ def run(
     for path in (config.reference, config.value.start or config.reference)
   )
   tokenizer = data.tokenizer.load(config.reference)
-  found = task(config, tokenizer, pool)
+  found = task(config, splits, tokenizer, pool)
   problems = [*found.train, *found.validation, *found.test]
   pipeline.limits.check(
     problems,
@@ -233,20 +183,60 @@ def evaluation(
   )
 
 
-def tiny_llama(
+def own_reference(
   config: ml_collections.ConfigDict, tokenizer: data.Tokenizer
 ) -> models.DecoderConfig:
-  """The reference that the tiny variants train."""
+  """Sizes of the reference that some variants train."""
   own = config.pretrain
-  return models.DecoderConfig(
+  return _own_decoder(
+    own.family,
+    own,
     vocab_size=tokenizer.vocab_size,
-    width=own.width,
-    num_layers=own.num_layers,
-    num_heads=own.num_heads,
-    num_kv_heads=own.num_heads,
-    head_width=own.width // own.num_heads,
-    mlp_width=3 * own.width,
-    max_length=128,
+    context=own.context,
+    dtype=config.dtype,
+  )
+
+
+def own_critic(
+  config: ml_collections.ConfigDict,
+) -> tuple[models.ValueModel, str]:
+  """A value model of sizes of its own, and its family, the reference's."""
+  raw = huggingface.read_config(config.reference)
+  like = huggingface.families.from_hf(raw)
+  decoder = _own_decoder(
+    raw["model_type"],
+    config.value,
+    vocab_size=like.vocab_size,
+    context=like.max_length,
+    dtype=config.dtype,
+  )
+  head = models.HeadConfig(config.value.head, config.value.num_atoms)
+  return models.ValueModel(decoder, head), raw["model_type"]
+
+
+def _own_decoder(
+  family: str,
+  own: ml_collections.ConfigDict,
+  *,
+  vocab_size: int,
+  context: int,
+  dtype: str,
+) -> models.DecoderConfig:
+  """A decoder of few sizes; all else is as the family's models have it."""
+  keys = huggingface.families.FAMILIES[family].keys
+  sizes = {
+    "vocab_size": vocab_size,
+    "width": own.width,
+    "num_layers": own.num_layers,
+    "num_heads": own.num_heads,
+    # Three products of a gated layer are worth four plain widths in two.
+    "mlp_width": own.width * (4 if family == "gpt2" else 3),
+    "max_length": context,
+    "norm_eps": 1e-5,
+  }
+  raw = {keys[name]: size for name, size in sizes.items()}
+  return huggingface.families.from_hf(
+    {"model_type": family, **raw}, dtype=dtype
   )
 
 

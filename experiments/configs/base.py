@@ -33,12 +33,12 @@ def paper() -> ml_collections.ConfigDict:
         "source": "hub:openai/gsm8k:main",  # or jsonl:DIR, tfds:DIR, words:
         "question_key": "question",
         "answer_key": "answer",
-        "prompt": "chat",  # or plain
+        "prompt": "chat",  # or plain, raw
         "num_train": 0,  # 0 is all
         "num_validation": 500,  # about; taken from the training questions
         "num_test": 0,
       },
-      "reward": "boxed",  # strict, flexible, boxed or package.module:function
+      "reward": "boxed",  # see rewards/registry.py, or package.module:function
       "reward_workers": 4,
       "sampling": {
         "temperature": 0.8,
@@ -50,9 +50,16 @@ def paper() -> ml_collections.ConfigDict:
         "num_candidates": 20,
         # True divides the guidance by the temperature, too.
         "is_guidance_tempered": False,
+        # True: where guidance acts, only candidates can be sampled.
+        "is_truncated": False,
       },
       "value": {
-        "start": "",  # model directory or hub id; "" is the reference
+        # A model directory or hub id; "" is the reference, "scratch" are random
+        # weights of the next three sizes.
+        "start": "",
+        "width": 256,
+        "num_layers": 4,
+        "num_heads": 4,
         "head": "v",
         "q_head": "lm_head",  # where a Q-type head starts: lm_head or zeros
         "loss": "bernoulli",  # or categorical, squared_error

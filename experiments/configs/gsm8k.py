@@ -96,6 +96,8 @@ def _tiny() -> ml_collections.ConfigDict:
       "num_steps": 3,  # additions and subtractions of a problem
       "max_value": 12,
       "vocab_size": 512,
+      "family": "llama",
+      "context": 128,
       "width": 64,
       "num_layers": 3,
       "num_heads": 4,

@@ -1,0 +1,145 @@
+"""The questions of a config: read from a source, or made up."""
+
+import pathlib
+
+import ml_collections
+
+from qsharp_jax import data
+from qsharp_jax.core.errors import InputError
+
+Splits = dict[str, list[data.Question]]
+
+
+def splits(config: ml_collections.ConfigDict) -> Splits:
+  """Questions of train, validation and test; validation comes out of training.
+
+  Raises:
+    InputError: no question for one of the three, or whatever a source finds
+      wrong.
+  """
+  own = config.data
+  found = _FOUND_BY.get(own.source, _read)(config)
+  train, validation = data.splitting.by_question(
+    found["train"],
+    validation=min(1.0, own.num_validation / max(1, len(found["train"]))),
+    seed=config.seed,
+  )
+  cut = lambda questions, num: questions[:num] if num else questions
+  found = {
+    "train": cut(train, own.num_train),
+    "validation": validation,
+    "test": cut(found["test"], own.num_test),
+  }
+  if not all(found.values()):
+    counts = ", ".join(f"{len(v)} for {k}" for k, v in found.items())
+    raise InputError(
+      f"there are questions as follows: {counts}; expected some for each, "
+      "those of train not being in test, and validation being taken from "
+      "train: change data.source or data.num_*"
+    )
+  return found
+
+
+def words(config: ml_collections.ConfigDict) -> data.WordProblems:
+  """The generator of word problems."""
+  own = config.pretrain
+  return data.WordProblems(
+    num_steps=(own.num_steps, own.num_steps), max_value=own.max_value
+  )
+
+
+def stars(config: ml_collections.ConfigDict) -> Splits:
+  """Star graphs of pretrain, train and test, drawn or out of files.
+
+  `data.path` is a directory with pretrain.txt, train.txt and test.txt, or one
+  file, whose lines are cut into the three in the proportions of the config.
+  """
+  own, shape = config.data, config.graphs
+  nums = {
+    "test": own.num_test,
+    "train": own.num_train + own.num_validation,
+    "pretrain": shape.num_pretrain,
+  }
+  path = pathlib.Path(own.path)
+  if own.path and path.is_dir():
+    found = {name: data.star_graphs.load(path / f"{name}.txt") for name in nums}
+  elif own.path:
+    found = _cut(data.star_graphs.load(path), nums)
+  else:
+    graphs = data.star_graphs.generate(
+      sum(nums.values()),
+      degree=shape.degree,
+      path_length=shape.path_length,
+      num_nodes=shape.num_nodes,
+      seed=config.seed,
+    )
+    found = _cut(graphs, nums)
+  _check_labels(found, shape.num_nodes)
+  # Somebody else's files, too, must not be tested on what they train on.
+  tested = set(map(data.star_graphs.question, found["test"]))
+  return {
+    name: [
+      data.star_graphs.as_question(graph, f"{name}-{i}")
+      for i, graph in enumerate(graphs, start=1)
+      if name == "test" or data.star_graphs.question(graph) not in tested
+    ]
+    for name, graphs in found.items()
+  }
+
+
+def _words(config: ml_collections.ConfigDict) -> Splits:
+  own = config.data
+  test = words(config).generate(own.num_test, seed=config.seed)
+  train = words(config).generate(
+    own.num_train + own.num_validation,
+    seed=config.seed + 1,
+    exclude={question.question for question in test},
+  )
+  return {"train": train, "test": test}
+
+
+def _read(config: ml_collections.ConfigDict) -> Splits:
+  own = config.data
+  read = lambda split: data.sources.load(
+    own.source,
+    split=split,
+    question_key=own.question_key,
+    answer_key=own.answer_key,
+  )
+  test = read("test")
+  # A file without splits, too, must not be tested on what it is trained on.
+  tested = {question.question for question in test}
+  train = [q for q in read("train") if q.question not in tested]
+  return {"train": train, "test": test}
+
+
+def _cut(
+  graphs: list[data.StarGraph], nums: dict[str, int]
+) -> dict[str, list[data.StarGraph]]:
+  """Consecutive parts, in the proportions of `nums`."""
+  found, start, told = {}, 0, 0
+  for name, num in nums.items():
+    told += num
+    end = round(len(graphs) * told / sum(nums.values()))
+    found[name], start = graphs[start:end], end
+  return found
+
+
+def _check_labels(
+  found: dict[str, list[data.StarGraph]], num_nodes: int
+) -> None:
+  """The vocabulary has the nodes that the config says, and no others."""
+  highest = max(
+    (
+      max(a, b) for graphs in found.values() for g in graphs for a, b in g.edges
+    ),
+    default=0,
+  )
+  if highest >= num_nodes:
+    raise InputError(
+      f"the graphs have a node {highest}; expected 0 to {num_nodes - 1}: set "
+      f"--config.graphs.num_nodes={highest + 1}"
+    )
+
+
+_FOUND_BY = {"stars:": stars, "words:": _words}

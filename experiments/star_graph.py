@@ -1,0 +1,95 @@
+r"""Q# and its rivals on star graphs, where the first step needs foresight.
+
+Examples:
+  python -m experiments.star_graph --workdir=runs/star_graph
+  python -m experiments.star_graph --workdir=runs/g2_5 \
+    --config=experiments/configs/star_graph.py:g2_5
+  python -m experiments.star_graph --check_data=graphs.txt
+
+Trains a reference on graphs and their paths, a value model on the reference's
+own attempts, guides the one by the other, and writes report.json, report.md and
+pareto.png into the workdir. The same command again goes on where the last one
+stopped. With --check_data it only reads a file of graphs, one a line as
+`a,b|c,d|…/start,goal=n1,n2,…`, and says how many are stars with right answers.
+"""
+
+import os
+import pathlib
+import sys
+
+import ml_collections
+from absl import flags
+from ml_collections import config_flags
+
+from experiments import console, questions
+from experiments.configs import star_graph as default
+from qsharp_jax import data
+from qsharp_jax.core.errors import InputError
+
+_CONFIG = config_flags.DEFINE_config_file(
+  "config",
+  os.path.relpath(default.__file__) + ":tiny",
+  "Configuration file and its variant, FILE:VARIANT; the file lists the "
+  "variants. Single fields are set by --config.section.field=value.",
+)
+_WORKDIR = flags.DEFINE_string(
+  "workdir",
+  "runs/star_graph",
+  "Directory of the run: rollouts, models, report.",
+)
+_CHECK_DATA = flags.DEFINE_string(
+  "check_data", None, "Only reads this file of graphs and checks every line."
+)
+_MOST_REPORTED = 10
+
+
+def main(argv: list[str]) -> int:
+  """Runs all stages that are not done yet, or checks a file."""
+  del argv
+  if _CHECK_DATA.value is not None:
+    return check_data(_CHECK_DATA.value)
+  from experiments import solve  # takes seconds, which checking a file spares
+
+  solve.run(
+    _CONFIG.value, _WORKDIR.value, experiment="star_graph", corpus=corpus
+  )
+  return 0
+
+
+def corpus(
+  config: ml_collections.ConfigDict, directory: pathlib.Path
+) -> tuple[list[data.Question], data.Tokenizer]:
+  """Graphs of their own to learn from, and a tokenizer with a token a node."""
+  nodes = map(str, range(config.graphs.num_nodes))
+  tokenizer = data.tokenizer.word_level(
+    ["|", "/", "=", *nodes], directory=directory
+  )
+  return questions.stars(config)["pretrain"], tokenizer
+
+
+def check_data(path: str) -> int:
+  """Says how many lines of a file are stars; 0 when all are, and right."""
+  lines = data.star_graphs.lines(path)
+  num_stars = num_right = 0
+  complaints = []
+  for place, line in lines:
+    try:
+      graph = data.star_graphs.parse(line)
+      data.star_graphs.solve(graph)
+      num_stars += 1
+      data.star_graphs.check(graph)
+      num_right += 1
+    except InputError as error:
+      complaints.append(f"{place}: {error}")
+  for complaint in complaints[:_MOST_REPORTED]:
+    print(complaint, file=sys.stderr)
+  if len(complaints) > _MOST_REPORTED:
+    print(f"and {len(complaints) - _MOST_REPORTED} more", file=sys.stderr)
+  print(
+    f"{len(lines)} lines, {num_stars} valid stars, {num_right} answers right"
+  )
+  return int(bool(complaints) or not lines)
+
+
+if __name__ == "__main__":
+  console.run(main)
