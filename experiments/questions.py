@@ -4,7 +4,7 @@ import pathlib
 
 import ml_collections
 
-from qsharp_jax import data
+from qsharp_jax import data, rewards
 from qsharp_jax.core.errors import InputError
 
 Splits = dict[str, list[data.Question]]
@@ -100,17 +100,39 @@ def _words(config: ml_collections.ConfigDict) -> Splits:
 
 def _read(config: ml_collections.ConfigDict) -> Splits:
   own = config.data
-  read = lambda split: data.sources.load(
-    own.source,
+  test = _load(config, own.test_source or own.source, "test")
+  # A file without splits, too, must not be tested on what it is trained on.
+  tested = {question.question for question in test}
+  train = [
+    question
+    for question in _load(config, own.source, "train")
+    if question.question not in tested
+  ]
+  return {"train": train, "test": test}
+
+
+def _load(
+  config: ml_collections.ConfigDict, source: str, split: str
+) -> list[data.Question]:
+  """Reads a source; what may stand before its scheme says how its rows look."""
+  own = config.data
+  problem = data.records.problem(
+    own.question_key, own.answer_key, last_box=rewards.extraction.boxed
+  )
+  parsers = {
+    "math": problem,
+    "aime": data.records.aime(problem),
+    "quality": data.records.multiple_choice,
+  }
+  kind, _, rest = source.partition(":")
+  parse = parsers.get(kind)
+  return data.sources.load(
+    source if parse is None else rest,
     split=split,
     question_key=own.question_key,
     answer_key=own.answer_key,
+    parse=parse,
   )
-  test = read("test")
-  # A file without splits, too, must not be tested on what it is trained on.
-  tested = {question.question for question in test}
-  train = [q for q in read("train") if q.question not in tested]
-  return {"train": train, "test": test}
 
 
 def _cut(

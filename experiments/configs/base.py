@@ -30,7 +30,10 @@ def paper() -> ml_collections.ConfigDict:
       "dtype": "bfloat16",  # float32 on CPU, which emulates bfloat16
       "mesh": (0, 1, 1),  # data, fsdp, tensor; 0 is all that is left
       "data": {
-        "source": "hub:openai/gsm8k:main",  # or jsonl:DIR, tfds:DIR, words:
+        # jsonl:PATH, hub:NAME[:CONFIG[:SPLIT]], tfds:DIR; math:, aime: or
+        # quality: before it for rows of that kind; words: and stars: draw.
+        "source": "hub:openai/gsm8k:main",
+        "test_source": "",  # "" is the same
         "question_key": "question",
         "answer_key": "answer",
         "prompt": "chat",  # or plain, raw

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.data import records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +30,7 @@ def from_jsonl(
   *,
   question_key: str = "question",
   answer_key: str = "answer",
+  parse: records.Parser | None = None,
 ) -> list[Question]:
   r"""Reads one question a line; blank lines are skipped.
 
@@ -36,6 +38,8 @@ def from_jsonl(
     path: the file. Ids are `<stem>-<line>`, lines counted from 1.
     question_key: field of the problem's text ("problem" for MATH).
     answer_key: field of the gold solution ("solution" for MATH).
+    parse: reads a row in the place of the two keys. Of several questions in a
+      line, the ids are `<stem>-<line>.<number>`.
 
   Returns:
     The questions, in the file's order.
@@ -45,6 +49,7 @@ def from_jsonl(
       or no question at all.
   """
   path = pathlib.Path(path)
+  parse = parse or records.keyed(question_key, answer_key)
   if not path.is_file():
     raise InputError(f"{path}: no such file, expected JSON lines; check it")
   questions = []
@@ -59,11 +64,7 @@ def from_jsonl(
         raise InputError(
           f"{place}: not JSON ({error}); expected one object a line, fix it"
         ) from error
-      questions.append(
-        _question(
-          row, f"{path.stem}-{number}", place, (question_key, answer_key)
-        )
-      )
+      questions += _questions(row, f"{path.stem}-{number}", place, parse)
   return _not_empty(questions, str(path))
 
 
@@ -84,6 +85,7 @@ def from_hub(
   split: str = "train",
   question_key: str = "question",
   answer_key: str = "answer",
+  parse: records.Parser | None = None,
 ) -> list[Question]:
   """Reads a data set through the `datasets` package (Hub id or local folder).
 
@@ -93,6 +95,7 @@ def from_hub(
     split: "train", "test", ...
     question_key: field of the problem's text.
     answer_key: field of the gold solution.
+    parse: as for `from_jsonl`.
 
   Returns:
     The questions; ids are `<split>-<row>`, rows counted from 1.
@@ -111,10 +114,13 @@ def from_hub(
       f"hub data set {name!r}, config {config!r}, split {split!r} did not load "
       f"({reason}); check the three names and the network"
     ) from error
-  keys = (question_key, answer_key)
+  parse = parse or records.keyed(question_key, answer_key)
   questions = [
-    _question(row, f"{split}-{number}", f"{name} row {number}", keys)
+    question
     for number, row in enumerate(rows, start=1)
+    for question in _questions(
+      row, f"{split}-{number}", f"{name} row {number}", parse
+    )
   ]
   return _not_empty(questions, name)
 
@@ -150,15 +156,20 @@ def load(
   split: str,
   question_key: str = "question",
   answer_key: str = "answer",
+  parse: records.Parser | None = None,
 ) -> list[Question]:
   """Reads questions from a source named by one string.
 
   Args:
     source: `jsonl:PATH` (a file, or a folder holding `<split>.jsonl`),
-      `hub:NAME` or `hub:NAME:CONFIG`, or `tfds:FOLDER`.
-    split: "train", "test", ...; a single JSONL file ignores it.
+      `hub:NAME`, `hub:NAME:CONFIG` or `hub:NAME:CONFIG:SPLIT`, or
+      `tfds:FOLDER`.
+    split: "train", "test", ...; a single JSONL file ignores it, and so does a
+      source that names its split.
     question_key: field of the problem's text.
     answer_key: field of the gold solution.
+    parse: reads a row in the place of the two keys; not for TFDS, whose
+      folders are written with "question" and "answer".
 
   Returns:
     The questions, at least one.
@@ -169,37 +180,47 @@ def load(
   scheme, _, rest = source.partition(":")
   if scheme not in ("jsonl", "hub", "tfds") or not rest:
     raise InputError(
-      f"source {source!r} is not jsonl:PATH, hub:NAME[:CONFIG] or tfds:FOLDER; "
-      "write it as one of the three"
+      f"source {source!r} is not jsonl:PATH, hub:NAME[:CONFIG[:SPLIT]] or "
+      "tfds:FOLDER; write it as one of the three"
     )
   if scheme == "tfds":
+    if parse is not None:
+      raise InputError(
+        f"{source} holds questions with their answers already; expected a "
+        "source without math:, aime: or quality: before tfds:"
+      )
     return from_tfds(rest, split=split)
   keys = {"question_key": question_key, "answer_key": answer_key}
+  keys |= {"parse": parse}
   if scheme == "jsonl":
     path = pathlib.Path(rest)
     return from_jsonl(
       path / f"{split}.jsonl" if path.is_dir() else path, **keys
     )
-  name, _, config = rest.partition(":")
-  return from_hub(name, config=config or None, split=split, **keys)
+  name, _, rest = rest.partition(":")
+  config, _, own_split = rest.partition(":")
+  return from_hub(name, config=config or None, split=own_split or split, **keys)
 
 
-def _question(
-  row: Any, id_: str, place: str, keys: tuple[str, str]
-) -> Question:
+def _questions(
+  row: Any, id_: str, place: str, parse: records.Parser
+) -> list[Question]:
+  """All questions of a row."""
   if not isinstance(row, Mapping):
     raise InputError(
-      f"{place}: got {type(row).__name__}, expected an object with the keys "
-      f"{keys[0]!r} and {keys[1]!r}; fix the line"
+      f"{place}: got {type(row).__name__}, expected an object with a question "
+      "and its answer; fix the line"
     )
-  for key in keys:
-    if not isinstance(row.get(key), str):
-      found = "no" if key not in row else "a non-text"
-      raise InputError(
-        f"{place}: {found} value under the key {key!r}, keys there are "
-        f"{sorted(row)}; fix it or name the right key"
-      )
-  return Question(id_, row[keys[0]], row[keys[1]])
+  try:
+    pairs = parse(row)
+  except InputError as error:
+    raise InputError(f"{place}: {error}") from error
+  if len(pairs) == 1:
+    return [Question(id_, *pairs[0])]
+  return [
+    Question(f"{id_}.{number}", *pair)
+    for number, pair in enumerate(pairs, start=1)
+  ]
 
 
 def _not_empty(questions: list[Question], place: str) -> list[Question]:

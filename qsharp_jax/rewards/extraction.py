@@ -4,6 +4,7 @@ strict    the number of the last `#### N`, the form of GSM8K's own solutions
 flexible  the last number of the text, whatever stands around it
 boxed     the content of the last `\boxed{}`, the form asked for in prompts
 path      the whole text, numbers of the nodes of a graph
+choice    the letter in the last box, else one at the end of the text
 
 Numbers come back in one plain form: ASCII digits, at most one leading minus,
 no `$`, no thousands commas, no percent sign, no trailing dot (`-1234.50`,
@@ -44,6 +45,9 @@ _TAIL = 128  # characters
 _MARGIN = 48
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+_IN_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s*\{([^{}]*)\}")
+_BOXED_LETTER = re.compile(r"[(\[]?([A-J])(?:[)\].:]|\s*$)")
+_FINAL_LETTER = re.compile(r"(?<![A-Za-z0-9'])[(\[]?([A-J])[)\]]?[.!]?[\s*$]*$")
 _TRAILING_DOT = re.compile(r"(?<=[0-9])\.$")
 
 
@@ -149,6 +153,26 @@ def path(text: str) -> str | None:
   words = text.replace(",", " ").split()
   is_path = words and all(word.isascii() and word.isdigit() for word in words)
   return ",".join(words) if is_path else None
+
+
+def choice(text: str) -> str | None:
+  r"""The letter, A to J, that a text chooses.
+
+  Args:
+    text: a completion. Its last box counts, holding the letter alone or before
+      a dot, colon or bracket (`(B)`, `B. the dog`); without a box, a letter by
+      itself at the end of the text.
+
+  Returns:
+    The letter; None without one, or with a box that holds something else.
+  """
+  box = _last(_BOX.finditer(text))
+  if box is None:
+    match = _FINAL_LETTER.search(text)
+    return match[1] if match else None
+  content = _IN_TEXT.sub(r"\1", boxed(text) or "")
+  match = _BOXED_LETTER.match(content.strip())
+  return match[1] if match else None
 
 
 def tidy(content: str) -> str:

@@ -62,6 +62,15 @@ def boxed(prediction: str, answer: str) -> Grade:
   return Grade(correct, extracted, float(correct))
 
 
+def choice(prediction: str, answer: str) -> Grade:
+  """Grades the letter of a multiple-choice answer."""
+  extracted = extraction.choice(prediction)
+  gold = extraction.choice(answer)
+  if gold is None:
+    return failed(f"no gold letter in {answer[-80:]!r}", extracted)
+  return Grade(extracted == gold, extracted, float(extracted == gold))
+
+
 def path(prediction: str, answer: str) -> Grade:
   """Grades a path through a graph: right as a whole, or not at all.
 

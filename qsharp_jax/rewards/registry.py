@@ -12,6 +12,7 @@ RewardFn = Callable[[str, str], float | Grade]
 
 NAMED: dict[str, RewardFn] = {
   "boxed": graders.boxed,
+  "choice": graders.choice,
   "flexible": graders.flexible,
   "path": graders.path,
   "strict": graders.strict,

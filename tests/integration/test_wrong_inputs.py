@@ -59,6 +59,8 @@ def world(tmp_path_factory):
   questions(path / "empty", num=0)
   long = {"question": "many words " * 30, "answer": "#### 1"}
   questions(path / "long", last=json.dumps(long))
+  boxless = {"question": "1 + 1?", "solution": "It is 2."}
+  questions(path / "boxless", last=json.dumps(boxless))
   (path / "another_run").mkdir()
   (path / "another_run" / "config.json").write_text('{"data": {}, "seed": 1}')
   (path / "thesis").mkdir()
@@ -131,6 +133,20 @@ IN_FIELDS = [
     {"data__source": "jsonl:{}/long"},
     ["question train-41 has", "at most 120", "context of 128"],
   ),
+  (
+    {"data__source": "math:jsonl:{}/boxless"},
+    ["train.jsonl:41", "no 'answer' and no \\boxed{} in 'solution'"],
+  ),
+  (
+    {"data__source": "aime:jsonl:{}/questions"},
+    ["test.jsonl:1", "'#### 2'", "from 0 to 999"],
+  ),
+  (
+    {"data__source": "quality:jsonl:{}/questions"},
+    ["test.jsonl:1", "'options' is None", "2 to 10"],
+  ),
+  ({"data__source": "math:tfds:{}"}, ["without math:", "tfds:"]),
+  ({"data__test_source": "jsonl:{}/nowhere"}, ["nowhere", "no such file"]),
   ({"sampling__max_new_tokens": 63}, ["fit.max_length"]),
   ({"data__question_key": "problem"}, ["test.jsonl:1", "'problem'"]),
   ({"data__num_validation": 40}, ["0 for train"]),

@@ -45,6 +45,19 @@ TABLE = [
   (graders.path, "5 | 17", "5,4,17", False, None),
   (graders.path, "5 ² 17", "5,4,17", False, None),
   (graders.path, "", "5,4,17", False, None),
+  (graders.choice, r"so \boxed{B}", "B", True, "B"),
+  (graders.choice, r"\boxed{A} no, \boxed{\text{(B)}}.", "B", True, "B"),
+  (graders.choice, r"\boxed{B. the dog}", "B", True, "B"),
+  (graders.choice, r"\boxed{Both}", "B", False, None),
+  (graders.choice, r"\boxed{the dog}, so B", "B", False, None),
+  (graders.choice, r"\boxed{", "B", False, None),
+  (graders.choice, "The answer is (C).", "C", True, "C"),
+  (graders.choice, "It is **D**", "D", True, "D"),
+  (graders.choice, "D", "C", False, "D"),
+  (graders.choice, "A good day", "A", False, None),
+  (graders.choice, "vitamin C or DNA", "A", False, None),
+  (graders.choice, "", "A", False, None),
+  (graders.boxed, r"\boxed{042}", "42", True, "042"),
 ]
 
 BAD_GOLDS = [
@@ -55,6 +68,7 @@ BAD_GOLDS = [
   (graders.boxed, r"so \boxed{\frac{1}{2"),
   (graders.boxed, " "),
   (graders.path, "from 5 to 17"),
+  (graders.choice, "the dog"),
 ]
 
 

@@ -18,6 +18,7 @@ def test_names():
   assert registry.resolve("flexible") is graders.flexible
   assert registry.resolve("boxed") is graders.boxed
   assert registry.resolve("path") is graders.path
+  assert registry.resolve("choice") is graders.choice
 
 
 def test_dotted_path(user_module):
@@ -27,7 +28,7 @@ def test_dotted_path(user_module):
 @pytest.mark.parametrize(
   "name, says",
   [
-    ("exact", "one of boxed, flexible, "),
+    ("exact", "one of boxed, choice, "),
     ("registry_user.length", "package.module:function"),
     ("registry_user:", "package.module:function"),
     (":length", "package.module:function"),
