@@ -6,7 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from qsharp_jax.core.arrays import Array, ArrayLike
+from qsharp_jax.core.arrays import Array, ArrayLike, PyTree
+from qsharp_jax.ops import filtering
 from qsharp_jax.tabular import solve
 from qsharp_jax.tabular.learners import Labelled, Learner
 from qsharp_jax.tabular.mdp import MDP
@@ -47,45 +48,47 @@ def learn(
   """
   atoms = jnp.asarray(atoms, jnp.float32)
 
-  def one_round(state, key: Array):
+  def one_round(state: PyTree, uniforms: Array) -> tuple[PyTree, Array]:
     log_laws = learner.log_laws(state)
     log_probs = policy_fn(mdp, solve.Laws(log_laws, atoms), eta=eta)
-    gap = solve.sub_optimality(mdp, log_probs, eta=eta)
-    return learner.update(state, roll_out(mdp, atoms, log_probs, key)), gap
+    new = roll_out(mdp, atoms, log_probs, uniforms)
+    return learner.update(state, new), log_probs
 
-  keys = jax.random.split(key, num_rounds)
-  state, gaps = jax.lax.scan(one_round, learner.init(), keys)
-  return Trace(gaps, learner.log_laws(state))
+  uniforms = jax.random.uniform(key, (num_rounds, mdp.horizon + 1))
+  state, policies = jax.lax.scan(one_round, learner.init(), uniforms)
+  gap = lambda log_probs: solve.sub_optimality(mdp, log_probs, eta=eta)
+  return Trace(jax.vmap(gap)(policies), learner.log_laws(state))
 
 
-def roll_out(mdp: MDP, atoms: Array, log_probs: Array, key: Array) -> Labelled:
+def roll_out(
+  mdp: MDP, atoms: Array, log_probs: Array, uniforms: Array
+) -> Labelled:
   """One trajectory: h - 1 choices of a policy, the others of the reference.
 
   Args:
     mdp: the MDP.
     atoms: possible rewards-to-go. Shape [K].
     log_probs: the policy. Shape [S, A].
-    key: of the switch time h, uniform on 1 .. horizon, and of all choices.
+    uniforms: a number in [0, 1) for the switch time h, uniform on
+      1 .. horizon, and one for every choice. Shape [horizon + 1].
 
   Returns:
     The trajectory, labelled from choice h on.
   """
-  switch_key, key = jax.random.split(key)
-  switch = jax.random.randint(switch_key, (), 1, mdp.horizon + 1)
+  switch = 1 + jnp.floor(uniforms[0] * mdp.horizon)
   times = 1 + jnp.arange(mdp.horizon)
   ref = jnp.asarray(mdp.ref_log_probs, jnp.float32)
   rewards = jnp.asarray(mdp.rewards, jnp.float32)
   next_states = jnp.asarray(mdp.next_states)
 
-  def step(state: Array, now):
-    time, key = now
+  def step(state: Array, now: tuple[Array, Array]):
+    time, uniform = now
     row = jnp.where(time < switch, log_probs[state], ref[state])
-    action = jax.random.categorical(key, row)
+    action = filtering.sample(row[None], uniform[None])[0]
     return next_states[state, action], (state, action, rewards[state, action])
 
-  keys = jax.random.split(key, mdp.horizon)
   _, (states, actions, paid) = jax.lax.scan(
-    step, jnp.zeros((), jnp.int32), (times, keys)
+    step, jnp.zeros((), jnp.int32), (times, uniforms[1:])
   )
   to_go = jnp.cumsum(paid[::-1])[::-1]
   labels = jnp.argmin(abs(to_go[:, None] - atoms), axis=-1)

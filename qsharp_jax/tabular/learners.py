@@ -66,16 +66,17 @@ def vovk(hypotheses: Array) -> Learner:
     arXiv 2502.20548 reduces to.
   """
   hypotheses = jnp.asarray(hypotheses, jnp.float32)
+  probs = jnp.exp(hypotheses)
 
   def update(log_likelihoods: Array, seen: Labelled) -> Array:
     each = hypotheses[:, seen.states, seen.actions, seen.labels]
     return log_likelihoods + jnp.sum(jnp.where(seen.mask, each, 0), axis=-1)
 
   def log_laws(log_likelihoods: Array) -> Array:
-    log_weights = jax.nn.log_softmax(log_likelihoods)
-    return jax.nn.logsumexp(
-      log_weights[:, None, None, None] + hypotheses, axis=0
-    )
+    weights = jax.nn.softmax(log_likelihoods)
+    # Accelerators multiply matrices in fewer bits unless told not to.
+    mixture = jnp.einsum("n,nsak->sak", weights, probs, precision="highest")
+    return jnp.log(mixture)
 
   return Learner(lambda: jnp.zeros(hypotheses.shape[0]), update, log_laws)
 

@@ -1,0 +1,177 @@
+r"""The theory beside exact answers, on MDPs small enough to be solved.
+
+  python -m experiments.tabular --workdir=DIR
+
+Prints a table and writes report.json, report.md, learning.png,
+second_order.png and cd_gap.png. A minute on 2 CPU cores.
+"""
+
+import json
+import math
+import pathlib
+import time
+
+from absl import flags
+
+from experiments import console
+from qsharp_jax.core import files
+from qsharp_jax.core.errors import InputError
+from qsharp_jax.evaluation import report as report_lib
+from qsharp_jax.tabular import plots, studies
+
+_WORKDIR = flags.DEFINE_string(
+  "workdir", None, "Directory for the report and the plots.", required=True
+)
+_SEED = flags.DEFINE_integer(
+  "seed", 0, "Of the random trees and of all learning.", lower_bound=0
+)
+_NUM_TREES = flags.DEFINE_integer(
+  "num_trees", 100, "Random trees solved with exact laws.", lower_bound=1
+)
+_NUM_ROUNDS = flags.DEFINE_integer(
+  "num_rounds", 4096, "Rounds of Algorithm 1, one rollout each.", lower_bound=16
+)
+_NUM_SEEDS = flags.DEFINE_integer(
+  "num_seeds", 32, "Runs that learning is averaged over.", lower_bound=2
+)
+
+
+def measure() -> tuple[dict, dict]:
+  """The report, and the curves that are drawn."""
+  seconds, start = {}, time.monotonic()
+
+  def timed(name, function, *arguments):
+    nonlocal start
+    result = function(*arguments)
+    now = time.monotonic()
+    seconds[name], start = round(now - start, 1), now
+    return result
+
+  size = _NUM_ROUNDS.value, _NUM_SEEDS.value, _SEED.value
+  tree = timed("tree", studies.tree_rows)
+  trees = timed(
+    "random_trees", studies.random_trees, _NUM_TREES.value, _SEED.value
+  )
+  cd_gaps = timed("cd_gaps", studies.cd_gaps)
+  learning = timed("learning", studies.learning, *size)
+  second_order = timed("second_order", studies.second_order, *size)
+  report = {
+    "experiment": "tabular",
+    "variant": f"seed {_SEED.value}",
+    "num_rounds": _NUM_ROUNDS.value,
+    "num_seeds": _NUM_SEEDS.value,
+    "tree": tree,
+    "random_trees": trees,
+    "cd_gaps": cd_gaps,
+    "learning": [{"case": k, **_curve(v)} for k, v in learning.items()],
+    "second_order": [
+      {"spread": s["spread"], "cv2": s["cv2"], "learner": k, **_curve(v)}
+      for s in second_order
+      for k, v in s["curves"].items()
+    ],
+    "seconds": seconds,
+    "versions": report_lib.versions(),
+  }
+  return report, {
+    "learning": learning,
+    "second_order": second_order,
+    "cd_gap": cd_gaps,
+  }
+
+
+def render(report: dict) -> str:
+  """The report for people."""
+  trees = report["random_trees"]
+  seconds = ", ".join(f"{k} {v}" for k, v in report["seconds"].items())
+  parts = [
+    f"# tabular ({report['variant']})",
+    "## The tree, exact laws",
+    _table(report["tree"]),
+    "## Random trees, exact laws",
+    f"{trees['num_trees']} trees at eta {trees['eta']}: the greatest "
+    f"|V*(root) - objective| of Q# is {trees['qsharp_gap_max']:.1e}; the gap "
+    f"of CD is {trees['cd_gap_mean']:.4f} on average and at most "
+    f"{trees['cd_gap_max']:.4f}.",
+    "## Where CD fails however well it is trained",
+    "The tree with exact laws: V*(root) minus the objective as eta falls.",
+    _table(report["cd_gaps"]),
+    "## Learnt laws",
+    f"Algorithm 1 at eta {studies.ETA}, one rollout a round, "
+    f"{report['num_rounds']} rounds, mean of {report['num_seeds']} runs. "
+    "`last`: sub-optimality of the last sixteenth of the rounds, on average; "
+    "`sum_1/16`, `sum_1/4`, `sum`: cumulative sub-optimality of the first "
+    "sixteenth, quarter and all of the rounds, with its standard error; "
+    "`growth`: the exponent of that sum over the last two doublings, 0 where "
+    "it stands still, 1/2 where it grows as a square root.",
+    _table(report["learning"]),
+    "## Second order",
+    "Five arms whose Q* and V* are the same in every row; only the variance "
+    "of the reward-to-go differs. `cv2`: the greatest squared coefficient of "
+    "variation of exp(Z*/eta).",
+    _table(report["second_order"]),
+    f"Seconds: {seconds}.",
+  ]
+  return "\n\n".join(parts) + "\n"
+
+
+def main(_) -> None:
+  """Measures, prints, writes."""
+  workdir = pathlib.Path(_WORKDIR.value).expanduser()
+  try:
+    workdir.mkdir(parents=True, exist_ok=True)
+    (workdir / ".writable").touch()
+    (workdir / ".writable").unlink()
+  except OSError as error:
+    raise InputError(
+      f"--workdir {workdir} cannot be written: {error.strerror}; name a "
+      "directory"
+    ) from error
+  report, curves = measure()
+  text = render(report)
+  print(text, end="")
+  plots.learning(curves["learning"], workdir / "learning.png")
+  plots.second_order(curves["second_order"], workdir / "second_order.png")
+  plots.cd_gaps(curves["cd_gap"], workdir / "cd_gap.png")
+  files.replace(workdir / "report.md", text)
+  files.replace(workdir / "report.json", json.dumps(report, indent=2) + "\n")
+  print(f"-> {workdir}")
+
+
+def _curve(gaps) -> dict:
+  """What of a curve [seeds, rounds] goes into the report."""
+  num = gaps.shape[1]
+  sums = {n: studies.cumulative(gaps, n) for n in (num // 16, num // 4, num)}
+  quarter, whole = sums[num // 4][0], sums[num][0]
+  return {
+    "last": float(gaps[:, -(num // 16) :].mean()),
+    "sum_1/16": sums[num // 16][0],
+    "sum_1/4": quarter,
+    "sum": whole,
+    "sum_error": sums[num][1],
+    "growth": math.log(whole / quarter, 4) if quarter > 0 else 0.0,
+  }
+
+
+def _table(rows: list[dict]) -> str:
+  """Rows of the same keys as a Markdown table with aligned columns."""
+  cells = [list(rows[0]), *([_text(v) for v in row.values()] for row in rows)]
+  widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+  lines = [
+    "| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in cells
+  ]
+  rule = "| " + " | ".join("-" * width for width in widths) + " |"
+  return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def _text(value: str | float) -> str:
+  if isinstance(value, str):
+    return value
+  if abs(value) < 1e-12:
+    return "0"  # rounding noise
+  if abs(value) < 1e-4:
+    return f"{value:.1e}"
+  return f"{value:.5f}".rstrip("0").rstrip(".")
+
+
+if __name__ == "__main__":
+  console.run(main)
