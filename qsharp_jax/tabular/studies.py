@@ -19,6 +19,7 @@ ETA = 0.1  # of all that is learnt, in reward units
 ARM_VALUES = (0.38, 0.44, 0.5, 0.56, 0.62)
 SPREADS = (0.0, 0.15, 0.25, 0.5)
 CD_ETAS = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0)
+LEARNERS = ("counts", "Vovk")
 _METHODS = {"qsharp": solve.qsharp, "cd": solve.cd}
 _COLUMNS = ("p_left", "reward", "kl", "objective", "gap")
 _NUM_WIN_PROBS = 32
@@ -104,95 +105,67 @@ def learning(num_rounds: int, num_seeds: int, seed: int) -> dict:
   tokens = mdp_lib.tokens(
     lambda t: float(len(set(t)) == 3), vocab_size=3, horizon=3, seed=seed
   )
-  exact_tokens = solve.exact_laws(tokens)
-  run = lambda *case, policy_fn=solve.qsharp: sub_optimality(
-    *case,
-    num_rounds=num_rounds,
-    num_seeds=num_seeds,
-    seed=seed,
-    policy_fn=policy_fn,
-  )
+  of_tokens = solve.exact_laws(tokens)
   counts = learners.counts(exact.log_probs.shape)
-  return {
-    "tree, counts": run(tree, exact, counts),
-    "tree, Vovk": run(tree, exact, finite_class(trees, exact.atoms)),
-    "tree, gradient": run(tree, exact, _gradient(exact)),
-    "tree, CD counts": run(tree, exact, counts, policy_fn=solve.cd),
-    "tokens, counts": run(
-      tokens, exact_tokens, learners.counts(exact_tokens.log_probs.shape)
-    ),
-    "tokens, gradient": run(tokens, exact_tokens, _gradient(exact_tokens)),
+  vovk = learners.vovk(_log_laws(trees, exact.atoms))
+  counts_of_tokens = learners.counts(of_tokens.log_probs.shape)
+  cases = {
+    "tree, counts": (tree, exact.atoms, counts),
+    "tree, Vovk": (tree, exact.atoms, vovk),
+    "tree, gradient": (tree, exact.atoms, _gradient(exact)),
+    "tree, CD counts": (tree, exact.atoms, counts, solve.cd),
+    "tokens, counts": (tokens, of_tokens.atoms, counts_of_tokens),
+    "tokens, gradient": (tokens, of_tokens.atoms, _gradient(of_tokens)),
   }
+  keys = jax.random.split(jax.random.key(seed), num_seeds)
+
+  def gaps(case: tuple) -> np.ndarray:
+    curves = jax.jit(lambda keys: _gaps(keys, num_rounds, *case))(keys)
+    return np.asarray(curves, np.float64)
+
+  return {name: gaps(case) for name, case in cases.items()}
 
 
 def second_order(num_rounds: int, num_seeds: int, seed: int) -> list[dict]:
   """Learning arms of equal soft values and growing variance.
 
   The finite class holds every order of the arms' values, the true one among
-  them.
+  them. All laws are written on the same atoms, so that what is known before
+  the first label is the same too.
 
   Returns:
     For each spread of the rewards: the greatest squared coefficient of
     variation of exp(Z* / eta), and curves [seeds, rounds] by learner.
   """
-  studies = []
-  for spread in SPREADS:
-    family = [
-      mdp_lib.arms(values, spread=spread, eta=ETA)
-      for values in itertools.permutations(ARM_VALUES)
-    ]
-    exact = solve.exact_laws(family[0])
+  orders = list(itertools.permutations(ARM_VALUES))
+  families = [
+    [mdp_lib.arms(values, spread=spread, eta=ETA) for values in orders]
+    for spread in SPREADS
+  ]
+  atoms = np.unique([z for f in families for z in solve.exact_laws(f[0]).atoms])
+  keys = jax.random.split(jax.random.key(seed), num_seeds)
+
+  @jax.jit  # one program for all spreads
+  def gaps(mdp: MDP, hypotheses: jax.Array) -> dict:
     choices = {
-      "counts": learners.counts(exact.log_probs.shape),
-      "Vovk": finite_class(family, exact.atoms),
+      "counts": learners.counts(hypotheses.shape[1:]),
+      "Vovk": learners.vovk(hypotheses),
     }
-    curves = {
-      name: sub_optimality(
-        family[0],
-        exact,
-        learner,
-        num_rounds=num_rounds,
-        num_seeds=num_seeds,
-        seed=seed,
-      )
-      for name, learner in choices.items()
-    }
+    run = lambda learner: _gaps(keys, num_rounds, mdp, atoms, learner)
+    return {name: run(learner) for name, learner in choices.items()}
+
+  studies = []
+  for spread, family in zip(SPREADS, families, strict=True):
+    hypotheses = _log_laws(family, atoms)
+    curves = gaps(family[0], hypotheses)
     studies.append(
-      {"spread": spread, "cv2": squared_variation(exact), "curves": curves}
+      {
+        "spread": spread,
+        "cv2": squared_variation(Laws(hypotheses[0], atoms)),
+        "curves": {k: np.asarray(curves[k], np.float64) for k in LEARNERS},
+      }
     )
   return studies
-
-
-def sub_optimality(
-  mdp: MDP,
-  exact: Laws,
-  learner: Learner,
-  *,
-  num_rounds: int,
-  num_seeds: int,
-  seed: int,
-  policy_fn: Callable[..., jax.Array] = solve.qsharp,
-) -> np.ndarray:
-  """Sub-optimality of the policy of every round. [seeds, rounds], float64."""
-  run = lambda key: learn.learn(
-    mdp,
-    exact.atoms,
-    learner,
-    key,
-    eta=ETA,
-    num_rounds=num_rounds,
-    policy_fn=policy_fn,
-  )
-  keys = jax.random.split(jax.random.key(seed), num_seeds)
-  gaps = jax.jit(jax.vmap(lambda key: run(key).sub_optimality))(keys)
-  return np.asarray(gaps, np.float64)
-
-
-def finite_class(family: Sequence[MDP], atoms: np.ndarray) -> Learner:
-  """Vovk's aggregation of the exact laws of a family of MDPs."""
-  return learners.vovk(
-    np.stack([solve.exact_laws(mdp, atoms).log_probs for mdp in family])
-  )
 
 
 def squared_variation(exact: Laws) -> float:
@@ -207,6 +180,32 @@ def cumulative(gaps: np.ndarray, num_rounds: int) -> tuple[float, float]:
   sums = gaps[:, :num_rounds].sum(-1)
   error = sums.std(ddof=1) / math.sqrt(len(sums)) if len(sums) > 1 else math.nan
   return float(sums.mean()), float(error)
+
+
+def _gaps(
+  keys: jax.Array,
+  num_rounds: int,
+  mdp: MDP,
+  atoms: np.ndarray,
+  learner: Learner,
+  policy_fn: Callable[..., jax.Array] = solve.qsharp,
+) -> jax.Array:
+  """Sub-optimality of the policy of every round. Shape [keys, rounds]."""
+  run = lambda key: learn.learn(
+    mdp,
+    atoms,
+    learner,
+    key,
+    eta=ETA,
+    num_rounds=num_rounds,
+    policy_fn=policy_fn,
+  )
+  return jax.vmap(lambda key: run(key).sub_optimality)(keys)
+
+
+def _log_laws(family: Sequence[MDP], atoms: np.ndarray) -> np.ndarray:
+  """Exact laws of a family of MDPs. Shape [N, S, A, K]."""
+  return np.stack([solve.exact_laws(mdp, atoms).log_probs for mdp in family])
 
 
 def _gradient(exact: Laws) -> Learner:
