@@ -2,14 +2,20 @@
 
 from qsharp_jax.pipeline import (
   algorithm1,
+  baselines,
   compiling,
+  credit,
   evaluate,
   fitting,
   held_out,
   labelled,
   layout,
   limits,
+  on_policy,
+  preferences,
   pretraining,
+  recipes,
+  tuning,
   workdir,
 )
 from qsharp_jax.pipeline.algorithm1 import Players, Rounds, Run, Task, learn
@@ -30,7 +36,9 @@ __all__ = [
   "Task",
   "Workdir",
   "algorithm1",
+  "baselines",
   "compiling",
+  "credit",
   "evaluate",
   "fitting",
   "held_out",
@@ -38,6 +46,10 @@ __all__ = [
   "layout",
   "learn",
   "limits",
+  "on_policy",
+  "preferences",
   "pretraining",
+  "recipes",
+  "tuning",
   "workdir",
 ]

@@ -1,0 +1,104 @@
+"""A run of tiny random models on prompts of a few tokens, on one device."""
+
+import dataclasses
+import itertools
+import shutil
+
+import jax
+from oracles import decoders, players
+from oracles import rollouts as make
+
+from qsharp_jax import generate, models, pipeline, rewards, rollout
+from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.rollout import store
+from qsharp_jax.sharding import mesh as mesh_lib
+
+CONFIG = dataclasses.replace(players.CONFIG, num_layers=1)
+NEW_TOKENS = 4
+FAVOURITE = 5
+
+
+def decode(tokens) -> str:
+  return " ".join(map(str, tokens))
+
+
+def prefers_favourite(texts, answers):
+  """The share of the favourite token, the end token not counted."""
+  del answers
+  found = []
+  for text in texts:
+    words = text.split()
+    share = words.count(str(FAVOURITE)) / NEW_TOKENS
+    found.append(rewards.Grade(share > 0, None, share))
+  return found
+
+
+def one_device() -> pipeline.Layout:
+  """A mesh of the first device: programs compile faster than for all."""
+  return pipeline.Layout(
+    jax.make_mesh(
+      (1, 1, 1),
+      mesh_lib.AXES,
+      axis_types=(jax.sharding.AxisType.Auto,) * 3,
+      devices=jax.devices()[:1],
+    )
+  )
+
+
+def reference(directory, seed: int = 2):
+  """Saves a random model with a file that stands for its tokenizer."""
+  huggingface.save_language_model(
+    directory,
+    CONFIG,
+    decoders.params(models.LanguageModel(CONFIG), seed),
+    "llama",
+    token_ids={"eos_token_id": list(players.EOS)},
+  )
+  (directory / "tokenizer.json").write_text("{}")
+  return str(directory)
+
+
+def run(directory, grade=prefers_favourite) -> pipeline.Run:
+  """A run whose round 1 is collected: two samples of each question."""
+  shutil.rmtree(directory / "run", ignore_errors=True)
+  problem = lambda i: rollout.Problem(f"q{i}", [7, 8 + i, 9][: 2 + i % 2], "")
+  problems = [problem(i) for i in range(5)]
+  path = reference(directory / "reference")
+  layout = one_device()
+  model = models.LanguageModel(CONFIG)
+  policy = generate.Policy(model, players.EOS)
+  _, params = huggingface.load_language_model(
+    path, shardings=layout.for_decoding(model)
+  )
+  found = pipeline.Run(
+    task=pipeline.Task(
+      problems[:4], problems[4:], [], decode=decode, grade=grade
+    ),
+    players=pipeline.Players(
+      policy, params, None,
+      path, "llama", "zeros",
+    ),
+    rounds=pipeline.Rounds(num_rounds=1, num_samples=2),
+    sampling=generate.Sampling(
+      temperature=0.5, top_p=0.5, max_new_tokens=NEW_TOKENS, batch_size=4,
+      prompt_bucket=4,
+    ),
+    fit=pipeline.Fit(max_length=8),
+    layout=layout,
+    workdir=pipeline.Workdir(directory / "run", {}),
+  )  # fmt: skip
+  store.write_shard(
+    found.directory(1) / "rollouts",
+    0,
+    [
+      make.rollout(
+        problem.id,
+        sample,
+        prompt=problem.prompt,
+        tokens=[FAVOURITE, 3] if sample else [11, 12, 3],
+        label=float(sample),
+      )
+      for problem, sample in itertools.product(problems, range(2))
+    ],
+  )
+  return found
