@@ -196,7 +196,7 @@ def write(
 ) -> DecodeState:
   """Draws the next tokens and writes them down."""
   uniforms = _uniforms(state.controls, state.lengths)
-  return _record(policy, state, filtering.sample(law.sampled, uniforms), law)
+  return record(policy, state, filtering.sample(law.sampled, uniforms), law)
 
 
 def _weigh(
@@ -254,7 +254,7 @@ def _uniforms(controls: policy_lib.Controls, steps: Array) -> Array:
   return jax.vmap(draw)(controls.seeds, controls.guided_steps, steps)
 
 
-def _record(
+def record(
   policy: policy_lib.Policy,
   state: DecodeState,
   tokens: Array,

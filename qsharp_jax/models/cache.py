@@ -79,14 +79,18 @@ def grow(
   )
 
 
+def map_rows(cache: KVCache, function: Callable[[Array], Array]) -> KVCache:
+  """Applies a function of arrays [B, ...] that copies or reorders rows."""
+  return cache.replace(
+    keys=jax.tree.map(function, cache.keys),
+    values=jax.tree.map(function, cache.values),
+    positions=function(cache.positions),
+  )
+
+
 def repeat(cache: KVCache, num_samples: int) -> KVCache:
   """Copies every row `num_samples` times, so samples share one prefill."""
-  rows = lambda x: jnp.repeat(x, num_samples, axis=0)
-  return cache.replace(
-    keys=jax.tree.map(rows, cache.keys),
-    values=jax.tree.map(rows, cache.values),
-    positions=rows(cache.positions),
-  )
+  return map_rows(cache, lambda x: jnp.repeat(x, num_samples, axis=0))
 
 
 def insert(cache: KVCache, newcomers: KVCache, rows: Array) -> KVCache:

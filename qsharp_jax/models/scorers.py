@@ -25,13 +25,19 @@ class LogRatio(nn.Module):
   Source: arXiv 2404.12358 ("From r to Q*").
   """
 
-  tuned: decoder.LanguageModel
-  untuned: decoder.LanguageModel
+  # Configs, not modules: linen takes one module given twice for one model.
+  tuned_config: config_lib.DecoderConfig
+  untuned_config: config_lib.DecoderConfig
+
+  def setup(self) -> None:
+    """Declares both models."""
+    self.tuned = decoder.LanguageModel(self.tuned_config)
+    self.untuned = decoder.LanguageModel(self.untuned_config)
 
   @property
   def decoders(self) -> tuple[config_lib.DecoderConfig, ...]:
     """Sizes of both decoders."""
-    return self.tuned.config, self.untuned.config
+    return self.tuned_config, self.untuned_config
 
   def prefill(self, tokens: Array, positions: Array) -> Caches:
     """The caches of both models, holding a block of prompt tokens."""
@@ -55,12 +61,16 @@ class LogRatio(nn.Module):
 class Several(nn.Module):
   """Value models of several rewards, read side by side."""
 
-  members: tuple[value.ValueModel, ...]
+  configs: tuple[tuple[config_lib.DecoderConfig, config_lib.HeadConfig], ...]
+
+  def setup(self) -> None:
+    """Declares a value model for each reward."""
+    self.members = [value.ValueModel(*configs) for configs in self.configs]
 
   @property
   def decoders(self) -> tuple[config_lib.DecoderConfig, ...]:
     """Sizes of every member's decoder."""
-    return tuple(c for member in self.members for c in member.decoders)
+    return tuple(decoder_config for decoder_config, _ in self.configs)
 
   def prefill(self, tokens: Array, positions: Array) -> Caches:
     """The caches of all members, holding a block of prompt tokens."""

@@ -110,6 +110,102 @@ def fudge(logits: Array, *, strength: ArrayLike) -> Array:
   return _per_row(strength, logits) * log_success
 
 
+def args(rewards: Array, *, strength: ArrayLike) -> Array:
+  """ARGS: a trajectory reward read on prefixes, times a strength.
+
+  Args:
+    rewards: what a reward model of whole answers says of each prefix that a
+      candidate makes. Shape [..., A].
+    strength: factor w, per unit of reward, >= 0. Scalar or [..., 1].
+
+  Returns:
+    Log-weights, float32. Shape [..., A].
+
+  Source: arXiv 2402.01694.
+  """
+  return _per_row(strength, rewards) * rewards.astype(jnp.float32)
+
+
+def log_ratio(ratios: Array, *, strength: ArrayLike) -> Array:
+  """A tuned model's log-ratio to what it was tuned from, times a strength.
+
+  With strength 1, and the untuned model as the reference, the guided policy is
+  the tuned model.
+
+  Args:
+    ratios: ln(tuned / untuned) of each candidate. Shape [..., A].
+    strength: factor, >= 0; beta / eta for a model tuned at KL weight beta.
+      Scalar or [..., 1].
+
+  Returns:
+    Log-weights, float32. Shape [..., A].
+
+  Source: arXiv 2404.12358 ("From r to Q*").
+  """
+  return _per_row(strength, ratios) * ratios.astype(jnp.float32)
+
+
+def transfer_direct(rewards: Array, *, eta: ArrayLike) -> Array:
+  """Transfer Q*, direct: the mean reward of roll-outs of an aligned model.
+
+  Args:
+    rewards: of N roll-outs from each candidate. Shape [..., A, N].
+    eta: KL weight, in reward units. Scalar or [..., 1].
+
+  Returns:
+    Log-weights, float32. Shape [..., A].
+
+  Source: arXiv 2405.20495, direct transfer.
+  """
+  return cd(jnp.mean(rewards.astype(jnp.float32), axis=-1), eta=eta)
+
+
+def transfer_indirect(
+  rewards: Array,
+  baseline_rewards: Array,
+  *,
+  eta: ArrayLike,
+  beta: float,
+) -> Array:
+  """Transfer Q*, indirect: the baseline was aligned to another reward.
+
+  Roll-outs are re-weighted by exp((r - r_BL) / beta), self-normalised, as if a
+  model aligned to r had made them.
+
+  Args:
+    rewards: r of N roll-outs from each candidate. Shape [..., A, N].
+    baseline_rewards: r_BL of the same. Shape [..., A, N].
+    eta: KL weight, in reward units. Scalar or [..., 1].
+    beta: KL weight at which the baseline was aligned, in reward units.
+
+  Returns:
+    Log-weights, float32. Shape [..., A]. Those of `transfer_direct` where both
+    rewards agree.
+
+  Source: arXiv 2405.20495, indirect transfer.
+  """
+  chex.assert_equal_shape([rewards, baseline_rewards])
+  rewards = rewards.astype(jnp.float32)
+  shares = jax.nn.softmax((rewards - baseline_rewards) / beta, axis=-1)
+  return cd(jnp.sum(shares * rewards, axis=-1), eta=eta)
+
+
+def mixed(weights: list[Array]) -> Array:
+  """Guidance by a sum of rewards, from the log-weights for each of them.
+
+  With rewards w_1 r_1 + w_2 r_2 pass log-weights for r_i at KL weight
+  eta / w_i. Exact for means; for Q# if the rewards are independent given the
+  prefix.
+
+  Args:
+    weights: log-weights for each reward. Shapes [..., A].
+
+  Returns:
+    Log-weights. Shape [..., A].
+  """
+  return sum(weights[1:], start=weights[0])
+
+
 def zero_floor(weights: Array) -> Array:
   """Shifts the log-weights so that the least candidate has weight 0.
 

@@ -9,11 +9,12 @@ from oracles import players
 
 from qsharp_jax import generate
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.generate import batching, decode
+from qsharp_jax.generate import decode
+from qsharp_jax.generate import requests as requests_lib
 
 
 def test_right_align_by_hand():
-  tokens, positions = batching.right_align([[7], [1, 2, 3]], bucket=4)
+  tokens, positions = requests_lib.right_align([[7], [1, 2, 3]], bucket=4)
   np.testing.assert_array_equal(tokens, [[0, 0, 0, 7], [0, 1, 2, 3]])
   np.testing.assert_array_equal(positions, [[-1, -1, -1, 0], [-1, 0, 1, 2]])
   assert tokens.dtype == positions.dtype == np.int32
@@ -23,9 +24,9 @@ def test_right_align_by_hand():
   "length, bucket, width", [(4, 4, 4), (5, 4, 8), (1, 64, 64), (1, 1, 2)]
 )
 def test_widths_are_multiples_of_the_bucket(length, bucket, width):
-  assert batching.right_align([[0] * length], bucket=bucket)[0].shape[1] == (
-    width
-  )
+  assert requests_lib.right_align([[0] * length], bucket=bucket)[0].shape[
+    1
+  ] == (width)
 
 
 def assert_same(got, wanted):
@@ -166,7 +167,7 @@ def test_no_requests_no_completions():
 def test_prompt_may_fill_the_context_and_no_more():
   room = players.CONFIG.max_length - players.SAMPLING.max_new_tokens
   policy = players.policy("v")
-  check = lambda lengths, eta=0.1: batching._check(
+  check = lambda lengths, eta=0.1: requests_lib.check(
     policy, players.requests(lengths, eta=eta), players.SAMPLING
   )
   check([room, 1])

@@ -10,7 +10,8 @@ import pytest
 from oracles import players
 
 from qsharp_jax import data, generate, models, training
-from qsharp_jax.generate import batching, decode
+from qsharp_jax.generate import decode
+from qsharp_jax.generate import requests as requests_lib
 from qsharp_jax.pipeline import layout as layout_lib
 from qsharp_jax.sharding import mesh as mesh_lib
 
@@ -88,10 +89,10 @@ def test_guided_sampling_equals_one_device(layout, kind):
 
 def gathered(layout):
   """Shapes of all that the decode loop gathers, as compiled."""
-  tokens, positions = batching.right_align(players.prompts([4] * 8), bucket=8)
+  tokens, positions = requests_lib.right_align(players.prompts([4] * 8), bucket=8)
   tree = placed(layout, "v")
   with layout.context():
-    controls = batching._controls(
+    controls = requests_lib.make_controls(
       players.requests([4] * 8), 2, 0, players.SAMPLING
     )
     state = decode.prefill(

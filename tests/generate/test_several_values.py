@@ -1,0 +1,69 @@
+"""Value models of several rewards guide together."""
+
+import dataclasses
+
+import numpy as np
+from oracles import players
+
+from qsharp_jax import generate, models
+from qsharp_jax.ops import guidance
+
+SAMPLING = players.sampling(temperature=1.0, top_p=1.0)
+
+
+def mixture(weights):
+  """The V-type and the Q-type player, for two rewards."""
+  heads = [models.HeadConfig(kind) for kind in ("v", "q")]
+  trees = [players.params(kind)["value"]["params"] for kind in ("v", "q")]
+  params = {f"members_{i}": tree for i, tree in enumerate(trees)}
+
+  def weigh(values, eta):
+    return guidance.mixed(
+      [guidance.cd(values[..., i], eta=eta / w) for i, w in enumerate(weights)]
+    )
+
+  policy = generate.Policy(
+    players.policy("v").reference,
+    players.EOS,
+    models.Several(tuple((players.CONFIG, head) for head in heads)),
+    weigh,
+    players.CANDIDATES,
+  )
+  reference = players.params("v")["reference"]
+  return policy, {"reference": reference, "value": {"params": params}}
+
+
+def run(policy, params):
+  groups = generate.generate(policy, params, players.requests(), SAMPLING)
+  return [completion for group in groups for completion in group]
+
+
+def test_members_are_read_side_by_side():
+  policy, params = mixture([1.0, 1.0])
+  tokens = np.array([[4, 5, 6]], np.int32)
+  positions = np.arange(3, dtype=np.int32)[None]
+  ask = (np.array([7]), np.array([3]), np.array([[1, 2, 9]]))
+
+  def values(model, tree):
+    cache = model.apply(tree, tokens, positions, method="prefill")
+    cache = models.cache.each(lambda c: models.cache.grow(c, 4), cache)
+    return model.apply(tree, *ask, cache, method="candidate_values")[0]
+
+  both = values(policy.value, params["value"])
+  assert both.shape == (1, 3, 2)
+  for i, kind in enumerate(("v", "q")):
+    alone = values(players.policy(kind).value, players.params(kind)["value"])
+    np.testing.assert_allclose(both[..., i], alone[..., 0], atol=1e-5)
+
+
+def test_a_weight_of_zero_leaves_the_other_reward_alone():
+  found = run(*mixture([1.0, 0.0]))
+  policy = players.policy("v")
+  alone = dataclasses.replace(
+    policy, guidance=lambda values, eta: guidance.cd(values[..., 0], eta=eta)
+  )
+  expected = run(alone, players.params("v"))
+  assert players.tokens(found) == players.tokens(expected)
+  other = run(*mixture([1.0, 3.0]))
+  assert players.tokens(other) != players.tokens(expected)
+  assert found[0].num_forwards == 3 * (1 + len(found[0].tokens))
