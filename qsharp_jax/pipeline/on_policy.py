@@ -31,6 +31,15 @@ class Plan:
   prompts_per_iteration: int = 128
   num_samples: int = 4  # of each prompt
 
+  def __post_init__(self) -> None:
+    """Refuses what means nothing."""
+    sizes = (self.num_iterations, self.prompts_per_iteration, self.num_samples)
+    if not (self.eta > 0 and min(sizes) > 0):
+      raise InputError(
+        f"eta is {self.eta}, num_iterations, prompts_per_iteration and "
+        f"num_samples are {sizes}; expected all > 0"
+      )
+
 
 @dataclasses.dataclass(frozen=True)
 class Experience:

@@ -5,8 +5,10 @@ larger steps.
 """
 
 import dataclasses
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
+from qsharp_jax.core.errors import InputError
 from qsharp_jax.pipeline import credit, fitting, on_policy
 
 
@@ -28,12 +30,29 @@ class Preference:
   alpha: float = 1.0  # of RPO: weight of the likelihood of the chosen answer
   bias: float = 0.5  # of CPL: how much less a rejected answer counts
 
+  def __post_init__(self) -> None:
+    """Refuses what means nothing."""
+    if not (self.eta > 0 and self.pairs_per_question > 0):
+      raise InputError(
+        f"eta is {self.eta} and pairs_per_question {self.pairs_per_question}; "
+        "expected both > 0"
+      )
+
 
 @dataclasses.dataclass(frozen=True)
 class Reinforce(on_policy.Plan):
   """REINFORCE with a baseline."""
 
   baseline: credit.Baseline = "leave_one_out"
+
+  def __post_init__(self) -> None:
+    """Refuses what means nothing."""
+    super().__post_init__()
+    if self.baseline == "leave_one_out" and self.num_samples < 2:
+      raise InputError(
+        f"num_samples is {self.num_samples}; expected at least 2 for the "
+        "baseline leave_one_out, or the baseline batch"
+      )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,3 +96,41 @@ DEFAULTS: dict[str, How] = {
   "rto": RTO(),
   "a_star_po": AStarPO(),
 }
+
+
+def make(name: str, changes: Mapping[str, Any], *, seed: int = 0) -> How:
+  """Hyper-parameters of a method: its defaults with some changes.
+
+  Args:
+    name: a key of `DEFAULTS`.
+    changes: field -> value; `fit` and, of RTO, `dpo` are such mappings
+      themselves.
+    seed: of the order of the data and of sampling.
+
+  Raises:
+    InputError: an unknown method or field, or a value that means nothing.
+  """
+  if name not in DEFAULTS:
+    raise InputError(
+      f"there is no baseline {name!r}; expected one of {', '.join(DEFAULTS)}"
+    )
+  how = _changed(DEFAULTS[name], changes, f"baselines.{name}")
+  return _changed(how, {"fit": {"seed": seed}}, name)
+
+
+def _changed(how: Any, changes: Mapping[str, Any], where: str) -> Any:
+  """A dataclass with changes, those of its own dataclasses included."""
+  fields = {field.name for field in dataclasses.fields(how)}
+  found = {}
+  for name, value in changes.items():
+    if name not in fields:
+      raise InputError(
+        f"{where} has no field {name!r}; expected one of "
+        f"{', '.join(sorted(fields))}"
+      )
+    own = getattr(how, name)
+    is_nested = dataclasses.is_dataclass(own)
+    found[name] = (
+      _changed(own, value, f"{where}.{name}") if is_nested else value
+    )
+  return dataclasses.replace(how, **found)
