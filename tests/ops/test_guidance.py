@@ -161,6 +161,53 @@ def test_weak_qsharp_is_cd_to_first_order():
     np.testing.assert_allclose(gap, second, rtol=0.1, atol=5e-7)
 
 
+def random_laws(*shape, seed=5):
+  probs = np.random.default_rng(seed).dirichlet(np.ones(shape[-1]), shape[:-1])
+  return jnp.log(jnp.array(probs)), jnp.linspace(-0.5, 1.0, shape[-1])
+
+
+@pytest.mark.parametrize("eta", [1e-3, *ETAS])
+def test_qsharp_of_a_law_lies_between_its_mean_and_its_ends(eta):
+  log_probs, atoms = random_laws(20, 4)
+  weights = guidance.qsharp_categorical(log_probs, atoms, eta=eta)
+  slack = 1e-5 * (1 + 1 / eta)
+  # Jensen: never below CD.
+  cd = guidance.cd(laws.mean(log_probs, atoms), eta=eta)
+  assert (weights >= cd - slack).all()
+  assert (weights >= atoms[0] / eta - slack).all()
+  assert (weights <= atoms[-1] / eta + slack).all()
+
+
+def test_weak_qsharp_of_a_law_is_cd_plus_half_the_variance():
+  log_probs, atoms = random_laws(20, 4)
+  for eta in [10.0, 30.0]:
+    weights = guidance.qsharp_categorical(log_probs, atoms, eta=eta)
+    cd = guidance.cd(laws.mean(log_probs, atoms), eta=eta)
+    second = laws.variance(log_probs, atoms) / (2 * eta**2)
+    np.testing.assert_allclose(weights - cd, second, rtol=0.1, atol=1e-6)
+
+
+def test_strong_qsharp_of_a_law_sees_its_best_atom_only():
+  log_probs, atoms = random_laws(20, 4)
+  log_probs = log_probs.at[:10, -1].set(-jnp.inf)  # best: the last but one
+  weights = guidance.qsharp_categorical(log_probs, atoms, eta=1e-3)
+  best = np.where(np.arange(20) < 10, atoms[-2], atoms[-1])
+  np.testing.assert_allclose(1e-3 * weights, best, atol=5e-3)
+  # CD at any strength sees the mean.
+  means = laws.mean(jax.nn.log_softmax(log_probs), atoms)
+  for eta in [1e-3, 1.0]:
+    np.testing.assert_allclose(
+      eta * guidance.cd(means, eta=eta), means, rtol=1e-5
+    )
+
+
+def test_strong_qsharp_is_fudge_but_for_a_constant():
+  logits = jnp.array(normal(30))
+  weights = guidance.qsharp_bernoulli(logits, eta=1e-2) - 1 / 1e-2
+  fudge = guidance.fudge(logits, strength=1.0)
+  np.testing.assert_allclose(weights, fudge, atol=2e-5)
+
+
 def test_strong_qsharp_conditions_on_success_and_cd_does_not():
   ref = np.array([0.7, 0.2, 0.09, 0.01])
   success = np.array([0.02, 0.1, 0.3, 0.5])
