@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from oracles import micro_runs
 
-from qsharp_jax import pipeline, rewards
+from qsharp_jax import data, pipeline, rewards
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.pipeline import baselines, tuning
@@ -84,28 +84,36 @@ class Stopped(Exception):
   pass
 
 
-def test_an_interrupted_run_ends_in_the_same_policy(tmp_path):
-  calls = []
+def test_an_interrupted_run_ends_in_the_same_policy(tmp_path, monkeypatch):
+  steps, sampled = [], []
+  batch_of = data.Loader.batch
+
+  def batch(loader, step):
+    steps.append(step)
+    if len(steps) == 4:  # the second step of the second iteration
+      raise Stopped
+    return batch_of(loader, step)
 
   def grade(texts, answers):
-    calls.append(len(calls))
-    if calls == [0, 1, 2]:
-      raise Stopped
+    sampled.append(len(texts))
     return micro_runs.prefers_favourite(texts, answers)
 
-  # Two steps an iteration: a checkpoint in its midst would be resumed wrongly.
+  # Two steps an iteration, of which only the first one samples.
   how = small(
     "ppo", num_iterations=4, fit=dataclasses.replace(FIT, num_epochs=2)
   )
   stopped = micro_runs.run(tmp_path / "stopped", grade)
+  monkeypatch.setattr(data.Loader, "batch", batch)
   with pytest.raises(Stopped):
     train(stopped, "ppo", how)
   resumed = train(stopped, "ppo", how)
+  # The first iteration was not sampled again, the interrupted one was.
+  assert steps == [0, 1, 0, 1, 0, 1, 0, 1, 0, 1]
+  assert sampled == [8] * (2 + 3)
   whole = train(micro_runs.run(tmp_path / "whole"), "ppo", how)
   jax.tree.map(np.testing.assert_array_equal, weights(resumed), weights(whole))
   read = lambda model: (model.parent / "metrics.json").read_text()
   assert read(resumed) == read(whole)
-  assert len(calls) == 3 + 2  # two iterations were not sampled again
 
 
 def test_reinforce_learns_to_say_what_is_rewarded(tmp_path):
