@@ -107,7 +107,10 @@ def render(report: dict) -> str:
     "## Second order",
     "Five arms whose Q* and V* are the same in every row; only the variance "
     "of the reward-to-go differs. `cv2`: the greatest squared coefficient of "
-    "variation of exp(Z*/eta).",
+    "variation of exp(Z*/eta). The theory bounds the sum from above by the "
+    "root of variance times rounds, plus a log of the rounds; without variance "
+    "the log alone is left. The root is a bound, not a forecast: a sum "
+    "flattens out once the rounds outnumber cv2 many times.",
     _table(report["second_order"]),
     f"Seconds: {seconds}.",
   ]

@@ -258,6 +258,75 @@ def test_fudge_by_hand():
   np.testing.assert_allclose(weights, [-2 * np.log(2), -400], rtol=1e-6)
 
 
+def test_args_by_hand():
+  weights = guidance.args(jnp.array([0.5, -2.0]), strength=3.0)
+  np.testing.assert_allclose(weights, [1.5, -6.0])
+  off = guidance.args(jnp.array([0.5, -2.0]), strength=0.0)
+  np.testing.assert_array_equal(off, [0, 0])
+
+
+def test_log_ratio_turns_the_untuned_model_into_the_tuned_one():
+  untuned, tuned = (jax.nn.log_softmax(normal(3, 6, seed=s)) for s in (1, 2))
+  at = lambda strength: policy.tilted_log_probs(
+    untuned, guidance.log_ratio(tuned - untuned, strength=strength)
+  )
+  np.testing.assert_allclose(at(1.0), tuned, atol=1e-6)
+  np.testing.assert_allclose(at(0.0), untuned, atol=1e-6)
+
+
+def test_log_ratio_of_an_optimal_policy_is_its_value():
+  # Tuned to the optimum at KL weight beta: strength beta / eta retargets it.
+  ref, q_values = jax.nn.log_softmax(normal(6)), jnp.array(normal(6, seed=1))
+  tuned = policy.optimal_log_probs(ref, q_values, eta=0.5)
+  weights = guidance.log_ratio(tuned - ref, strength=0.5 / 0.1)
+  np.testing.assert_allclose(
+    policy.tilted_log_probs(ref, weights),
+    policy.optimal_log_probs(ref, q_values, eta=0.1),
+    atol=1e-4,
+  )
+
+
+def test_transfer_direct_is_cd_of_the_mean_of_roll_outs():
+  rewards = jnp.array([[0.0, 1.0, 1.0, 0.0], [1.0, 1.0, 1.0, 0.0]])
+  weights = guidance.transfer_direct(rewards, eta=0.1)
+  np.testing.assert_allclose(weights, [5.0, 7.5], rtol=1e-6)
+
+
+def test_transfer_indirect_matches_a_loop_and_has_its_limits():
+  rewards, baseline = normal(5, 4), normal(5, 4, seed=1)
+  at = lambda beta: guidance.transfer_indirect(
+    jnp.array(rewards), jnp.array(baseline), eta=0.2, beta=beta
+  )
+  masses = np.exp(np.float64(rewards - baseline) / 0.7)
+  expected = (masses * rewards).sum(-1) / masses.sum(-1) / 0.2
+  np.testing.assert_allclose(at(0.7), expected, rtol=1e-5, atol=1e-5)
+  # A baseline hardly aligned at all needs no correction, and so does one that
+  # was aligned to the same reward.
+  direct = guidance.transfer_direct(jnp.array(rewards), eta=0.2)
+  np.testing.assert_allclose(at(1e6), direct, atol=1e-4)
+  same = guidance.transfer_indirect(
+    jnp.array(rewards), jnp.array(rewards), eta=0.2, beta=0.7
+  )
+  np.testing.assert_allclose(same, direct, rtol=1e-5, atol=1e-5)
+  # A strongly aligned one: the roll-out whose reward was most overlooked.
+  best = rewards[np.arange(5), (rewards - baseline).argmax(-1)]
+  np.testing.assert_allclose(at(1e-3), best / 0.2, rtol=1e-4)
+
+
+def test_mixed_is_exact_for_independent_rewards():
+  # Law of 2 z_1 + 3 z_2, all pairs of atoms listed, against the sum.
+  first, atoms = random_laws(3, 4)
+  second, _ = random_laws(3, 4, seed=6)
+  pairs = (first[:, :, None] + second[:, None, :]).reshape(3, 16)
+  totals = (2 * atoms[:, None] + 3 * atoms[None, :]).reshape(16)
+  whole = guidance.qsharp_categorical(pairs, totals, eta=0.5)
+  parts = [
+    guidance.qsharp_categorical(law, atoms, eta=0.5 / weight)
+    for law, weight in ((first, 2.0), (second, 3.0))
+  ]
+  np.testing.assert_allclose(guidance.mixed(parts), whole, rtol=1e-5)
+
+
 def test_zero_floor_by_hand(staged):
   weights = jnp.array([[-3.0, -1.0, -2.0], [0.0, 5.0, 4.0]])
   floored = staged(guidance.zero_floor)(weights)
