@@ -55,7 +55,8 @@ def check(config: ml_collections.ConfigDict) -> None:
         f"{name} is {field(name)!r}; expected one of {', '.join(choices)}"
       )
   _check_etas(config)
-  methods.check((config.rounds.method, *config.evaluation.methods))
+  methods.check_guided(config.rounds.method)
+  methods.check(config.evaluation.methods)
   if config.sampling.temperature <= 0 or not 0 < config.sampling.top_p <= 1:
     raise InputError(
       f"sampling.temperature is {config.sampling.temperature} and top_p "

@@ -27,7 +27,7 @@ _WORKDIR = flags.DEFINE_string(
   "workdir", "runs/gsm8k", "A finished run of an experiment."
 )
 _PROMPT = flags.DEFINE_string("prompt", None, "The question.", required=True)
-_METHOD = flags.DEFINE_string("method", "qsharp", "qsharp, cd or vas.")
+_METHOD = flags.DEFINE_string("method", "qsharp", "qsharp, cd, vas or fudge.")
 _ETA = flags.DEFINE_float(
   "eta", 0.1, "KL weight in reward units, > 0; small is strong guidance."
 )
@@ -44,7 +44,7 @@ def main(argv: list[str]) -> None:
   del argv
   if _ETA.value <= 0:
     raise InputError(f"eta is {_ETA.value}; expected > 0")
-  methods.check((_METHOD.value,))
+  methods.check_guided(_METHOD.value)
   workdir = pathlib.Path(_WORKDIR.value)
   config = _config(workdir)
   jax.config.update("jax_compilation_cache_dir", str(workdir / "compiled"))
@@ -63,7 +63,7 @@ def main(argv: list[str]) -> None:
     params = {"reference": players.reference_params, "value": values}
     policy = dataclasses.replace(
       players.policy,
-      guidance=methods.select(players.critic, (_METHOD.value,))[_METHOD.value],
+      guidance=methods.select(players.critic, _METHOD.value),
     )
     prompt = data.prompts.render(
       _PROMPT.value, tokenizer, style=config.data.prompt

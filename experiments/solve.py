@@ -1,5 +1,6 @@
 """From a config to a report: what every experiment with a model does."""
 
+import contextlib
 import pathlib
 import sys
 from collections.abc import Callable
@@ -56,6 +57,7 @@ def run(
     pipeline.compiling.Clock() as clock,
     layout.context(),
     rewards.GradingPool(config.reward, config.reward_workers) as pool,
+    contextlib.ExitStack() as stack,
   ):
     if not config.reference:
       config.reference = _pretrain(config, workdir, layout, corpus)
@@ -63,7 +65,10 @@ def run(
       config.value.start = _new_critic(config, workdir, layout)
     found = wiring.run(config, splits, workdir, pool, layout)
     pipeline.learn(found)
-    what = wiring.evaluation(config, found.players.critic)
+    start = lambda name: stack.enter_context(
+      rewards.GradingPool(name, config.reward_workers)
+    )
+    what = wiring.evaluation(config, found, lambda name: start(name).grade)
     pipeline.evaluate.evaluate(
       found, what, experiment=experiment, variant=config.variant
     )

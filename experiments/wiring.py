@@ -1,6 +1,7 @@
 """From a config to the pieces of a run: the only reader of configs."""
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import ml_collections
@@ -88,12 +89,11 @@ def _policy(
   """The policy that collects; no weights are read yet."""
   hf_config = huggingface.read_config(config.reference)
   decoder = huggingface.families.from_hf(hf_config, dtype=config.dtype)
-  method = config.rounds.method
   return generate.Policy(
     reference=models.LanguageModel(decoder),
     eos_ids=tokenizer.eos_ids,
     value=found.model,
-    guidance=methods.select(found, (method,))[method],
+    guidance=methods.select(found, config.rounds.method),
     num_candidates=config.sampling.num_candidates,
     is_guidance_tempered=config.sampling.is_guidance_tempered,
     is_truncated=config.sampling.is_truncated,
@@ -171,15 +171,21 @@ def run(
 
 
 def evaluation(
-  config: ml_collections.ConfigDict, found: pipeline.Critic
+  config: ml_collections.ConfigDict,
+  run: pipeline.Run,
+  grade: Callable[[str], rollout.collect.Grade],
 ) -> pipeline.Evaluation:
-  """What to compare."""
-  own = config.evaluation
+  """What to compare; `grade` starts the grading of another reward by name."""
+  gold = None
+  if config.rounds.num_samples == 1:
+    # One sample makes no pair: the gold answer is the other half.
+    tokenizer = data.tokenizer.load(config.reference)
+    gold = lambda problem: data.prompts.completion(problem.answer, tokenizer)
   return pipeline.Evaluation(
-    methods.select(found, tuple(own.methods)),
-    tuple(own.etas),
-    own.num_samples,
+    methods.build(methods.Bench(config, run, grade, gold)),
+    config.evaluation.num_samples,
     seeds.stable_seed("evaluation", config.seed),
+    are_paths=config.reward == "path",
   )
 
 

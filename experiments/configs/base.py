@@ -95,5 +95,22 @@ def paper() -> ml_collections.ConfigDict:
         "etas": (0.05, 0.1, 0.2, 0.5),
         "num_samples": 8,
       },
+      # What differs from the defaults of pipeline/tuning.py, by name: sft,
+      # reinforce, ppo, dpo, rpo, cpl, rto, a_star_po.
+      "baselines": {},
+      "search": {
+        "num_beams": 8,  # of dpo_beam
+        "best_of": 64,  # samples of best_of_n
+        "blocks": {"num_samples": 8, "num_kept": 2, "block_length": 256},
+        "transfer": {  # Transfer Q*, direct and indirect
+          "baseline": "dpo",  # a tuned policy; "" is the reference
+          "reward": "value",  # the value model's, or a reward by name
+          "baseline_reward": "",  # of transfer_indirect: what aligned it
+          "beta": 0.1,  # and at which KL weight
+          "etas": (0.1,),
+          "num_candidates": 5,
+          "num_rollouts": 4,
+        },
+      },
     }
   )

@@ -1,7 +1,7 @@
 """report.md: the same rows as report.json, for people."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _DEFINITIONS = (
@@ -35,6 +35,14 @@ _DEFINITIONS = (
   ("length", "mean tokens of a response."),
   ("truncated", "share of responses that never ended."),
   ("tokens/s", "response tokens over the seconds spent sampling them."),
+  (
+    "forwards",
+    "passes of any model over one row, over its prompt or over one new token "
+    "with its candidates: mean over responses, all that a search threw away "
+    "included.",
+  ),
+  ("seconds", "spent sampling the row."),
+  ("failed_rewards", "samples without an honest reward; they count as wrong."),
 )
 
 
@@ -48,10 +56,63 @@ def render(report: Mapping[str, Any]) -> str:
   lines += ["| " + " | ".join(cells) + " |" for cells in table]
   lines += ["", "The eta chosen on validation is in bold.", ""]
   lines += [f"- **{name}**: {text}" for name, text in _DEFINITIONS]
+  lines += _matched(report.get("matched", []))
+  for name, found in report.get("values", {}).items():
+    lines += _calibration(name, found.get("held_out_questions", {}))
   for title in ("seconds", "versions"):
     pairs = [f"{key} {_text(v)}" for key, v in report[title].items()]
     lines += ["", f"{title.capitalize()}: {', '.join(pairs)}."]
   return "\n".join(lines) + "\n"
+
+
+def _matched(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+  """The methods at one KL."""
+  if not entries:
+    return []
+  lines = [
+    "",
+    "## At the KL of the chosen Q# row",
+    "",
+    "Interpolated between a method's own rows where they reach that KL (*); "
+    "else the method's chosen row. Forwards as above.",
+    "",
+    "| method | kl | pass@1 | forwards |",
+    "| --- | --- | --- | --- |",
+  ]
+  for entry in entries:
+    star = "*" * entry["is_interpolated"]
+    cells = [_text(entry[key]) for key in ("kl", "pass@1", "forwards")]
+    lines.append(f"| {_text(entry['method'])}{star} | {' | '.join(cells)} |")
+  return lines
+
+
+def _calibration(name: str, found: Mapping[str, Any]) -> list[str]:
+  """A value model on held-out questions, token by token."""
+  if not found.get("by_position"):
+    return []
+  numbers = ("loss", "explained_variance", "roc_auc", "calibration_error")
+  lines = [
+    "",
+    f"## Values of {name} on held-out questions",
+    "",
+    ", ".join(f"{key.replace('_', ' ')} {_text(found[key])}" for key in numbers)
+    + "; by response token:",
+    "",
+    "| tokens | count | predicted | observed | roc auc | calibration error |",
+    "| --- | --- | --- | --- | --- | --- |",
+  ]
+  keys = (
+    "count",
+    "mean_probability",
+    "mean_label",
+    "roc_auc",
+    "calibration_error",
+  )
+  for entry in found["by_position"]:
+    place = f"{entry['low']:.0f}–{entry['high'] - 1:.0f}"
+    cells = [_text(entry[key]) for key in keys]
+    lines.append(f"| {place} | {' | '.join(cells)} |")
+  return lines
 
 
 def _cells(row: Mapping[str, Any]) -> dict[str, str]:

@@ -260,11 +260,11 @@ def write(report: Mapping[str, Any], workdir: str | os.PathLike) -> None:
       f"report: got no {', '.join(missing)}, expected {', '.join(needed)}; "
       "fill them in"
     )
-  plain = _plain(report)
+  content = plain(report)
   folder = pathlib.Path(workdir)
-  text = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False)
+  text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
   files.replace(folder / "report.json", f"{text}\n")
-  files.replace(folder / "report.md", markdown.render(plain))
+  files.replace(folder / "report.md", markdown.render(content))
 
 
 def _by_question(question_ids: Sequence[str]) -> np.ndarray:
@@ -320,16 +320,16 @@ def _mean(values: np.ndarray) -> float:
   return float(np.mean(np.asarray(values, np.float64)))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
   """The same value in what JSON can hold; not finite becomes None."""
   if isinstance(value, Row):
     value = value.to_dict()
   if isinstance(value, Mapping):
-    return {str(key): _plain(entry) for key, entry in value.items()}
+    return {str(key): plain(entry) for key, entry in value.items()}
   if isinstance(value, np.ndarray | np.generic):
     value = value.tolist()
   if isinstance(value, list | tuple):
-    return [_plain(entry) for entry in value]
+    return [plain(entry) for entry in value]
   if isinstance(value, float) and not math.isfinite(value):
     return None
   return value

@@ -171,3 +171,45 @@ def _keep(
     ranked = sorted(beams, key=lambda _: -next(values))
     kept.append([ranked[j % len(ranked)] for j in range(num_kept)])
   return kept
+
+
+def best_of(
+  complete: Complete,
+  score: Score,
+  requests: Sequence[requests_lib.Request],
+  *,
+  num_samples: int,
+) -> Iterator[list[requests_lib.Completion]]:
+  """Of n whole answers the one of the greatest value.
+
+  Its KL is not known, and NaN; ln n - (n - 1) / n bounds it.
+
+  Args:
+    complete: samples whole answers.
+    score: the value of a sequence.
+    requests: one seed each, from which those of the samples are made.
+    num_samples: n.
+
+  Yields:
+    The chosen answer of the next request, alone.
+  """
+  wanted = [
+    dataclasses.replace(
+      r,
+      seeds=[seeds_lib.stable_seed(r.seeds[0], i) for i in range(num_samples)],
+    )
+    for r in requests
+  ]
+  for request, found in zip(requests, complete(wanted), strict=True):
+    values = score([[*request.prompt, *c.tokens.tolist()] for c in found])
+    best = found[int(np.argmax(values))]
+    unknown = np.full(len(best.tokens), np.nan, np.float32)
+    yield [
+      dataclasses.replace(
+        best,
+        kl=unknown,
+        kl_filtered=unknown,
+        # The values read every answer once.
+        num_forwards=sum(c.num_forwards + 1 for c in found),
+      )
+    ]

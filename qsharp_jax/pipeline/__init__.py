@@ -11,6 +11,7 @@ from qsharp_jax.pipeline import (
   labelled,
   layout,
   limits,
+  methods,
   on_policy,
   preferences,
   pretraining,
@@ -23,6 +24,7 @@ from qsharp_jax.pipeline.evaluate import Evaluation
 from qsharp_jax.pipeline.fitting import Fit
 from qsharp_jax.pipeline.held_out import Critic
 from qsharp_jax.pipeline.layout import Layout
+from qsharp_jax.pipeline.methods import Method
 from qsharp_jax.pipeline.workdir import Workdir
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
   "Evaluation",
   "Fit",
   "Layout",
+  "Method",
   "Players",
   "Rounds",
   "Run",
@@ -46,6 +49,7 @@ __all__ = [
   "layout",
   "learn",
   "limits",
+  "methods",
   "on_policy",
   "preferences",
   "pretraining",

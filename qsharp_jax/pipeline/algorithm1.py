@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
-from qsharp_jax import generate, rollout, training
+from qsharp_jax import data, generate, rollout, training
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import files
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.evaluation import report
 from qsharp_jax.pipeline import fitting, held_out, labelled, progress
 from qsharp_jax.pipeline import layout as layout_lib
 from qsharp_jax.pipeline import workdir as workdir_lib
@@ -174,38 +175,27 @@ def train(run: Run, round_index: int) -> None:
   with run.workdir.stage(f"train_{round_index}") as is_due:
     if not is_due:
       return
-    split = labelled.split(
-      [r for i in range(round_index) for r in rollouts(run, i + 1)],
-      held_out_questions={problem.id for problem in run.task.validation},
-    )
-    if not split.train:
-      raise InputError(
-        "no question has samples with different rewards, so there is nothing "
-        "to learn: take easier or harder questions, more samples, or check the "
-        "reward"
-      )
+    split = _split(run, round_index)
     is_fresh = round_index == 1 or not run.rounds.is_warm
-    critic = run.players.critic
-    how = dataclasses.replace(run.fit, seed=run.fit.seed + round_index)
-    rows = labelled.pack(split.train, length=how.max_length)
-    params = fitting.fit(
-      training.objectives.value(
-        critic.model, loss=critic.loss, atoms=critic.atoms
-      ),
-      _placed(run, None if is_fresh else round_index - 1),
-      fitting.Epochs(rows, how),
-      how,
-      run.layout,
-      directory,
-    )
+    start = _placed(run, None if is_fresh else round_index - 1)
+    rows = labelled.pack(split.train, length=run.fit.max_length)
+    params = _fit(run, start, rows, round_index, directory)
     _measure(run, params, split, directory)
-    huggingface.save_value_model(
-      directory / "value",
-      critic.model.config,
-      critic.model.head,
-      jax.device_get(params),
-      run.players.family,
-    )
+    _save(run, params, directory)
+
+
+def train_outcome(run: Run) -> None:
+  """Fits a reward model of whole answers to the rollouts of all rounds."""
+  directory = _outcome(run)
+  with run.workdir.stage("train_outcome") as is_due:
+    if is_due:
+      split = _split(run, run.rounds.num_rounds)
+      rows = labelled.pack(
+        split.train, length=run.fit.max_length, is_outcome_only=True
+      )
+      params = _fit(run, _placed(run, None), rows, 0, directory)
+      _save(run, params, directory)
+  fitting.forget(directory)
 
 
 def rollouts(run: Run, round_index: int) -> list[rollout.Rollout]:
@@ -215,14 +205,76 @@ def rollouts(run: Run, round_index: int) -> list[rollout.Rollout]:
 
 def load_values(run: Run, round_index: int) -> PyTree:
   """The value model of a finished round, placed for decoding."""
+  return _load(run, run.directory(round_index))
+
+
+def load_outcome(run: Run) -> PyTree:
+  """The reward model of whole answers, placed for decoding."""
+  return _load(run, _outcome(run))
+
+
+def _outcome(run: Run) -> pathlib.Path:
+  return run.workdir.path / "outcome"
+
+
+def _load(run: Run, directory: pathlib.Path) -> PyTree:
   model = run.players.critic.model
   _, _, params = huggingface.load_value_model(
-    run.directory(round_index) / "value",
+    directory / "value",
     dtype=model.config.dtype,
     param_dtype=model.config.dtype,
     shardings=run.layout.for_decoding(model),
   )
   return params
+
+
+def _split(run: Run, num_rounds: int) -> labelled.Split:
+  """The rollouts of the first rounds, split for training."""
+  split = labelled.split(
+    [r for i in range(num_rounds) for r in rollouts(run, i + 1)],
+    held_out_questions={problem.id for problem in run.task.validation},
+  )
+  if len({r.label for r in split.train}) < 2:
+    raise InputError(
+      "no question has samples with different rewards, so there is nothing "
+      "to learn: take easier or harder questions, more samples, or check the "
+      "reward"
+    )
+  return split
+
+
+def _fit(
+  run: Run,
+  start: PyTree,
+  rows: data.Packed,
+  round_index: int,
+  directory: pathlib.Path,
+) -> PyTree:
+  """Values trained on labelled rows."""
+  critic = run.players.critic
+  how = dataclasses.replace(run.fit, seed=run.fit.seed + round_index)
+  return fitting.fit(
+    training.objectives.value(
+      critic.model, loss=critic.loss, atoms=critic.atoms
+    ),
+    start,
+    fitting.Epochs(rows, how),
+    how,
+    run.layout,
+    directory,
+  )
+
+
+def _save(run: Run, params: PyTree, directory: pathlib.Path) -> None:
+  """Writes values as a Hugging Face directory."""
+  model = run.players.critic.model
+  huggingface.save_value_model(
+    directory / "value",
+    model.config,
+    model.head,
+    jax.device_get(params),
+    run.players.family,
+  )
 
 
 def _placed(run: Run, round_index: int | None) -> PyTree:
@@ -253,7 +305,9 @@ def _measure(
   found = {}
   for name in ("held_out_samples", "held_out_questions"):
     kept = getattr(split, name)
-    if not any(r.first_label < len(r.tokens) for r in kept):
+    # Those that ended before their switch have no label.
+    kept = [r for r in kept if r.first_label < len(r.tokens)]
+    if not kept:
       continue
     rows = labelled.pack(kept, length=run.fit.max_length)
     predicted = held_out.predict(
@@ -263,7 +317,9 @@ def _measure(
       batch_size=run.fit.batch_size,
       layout=run.layout,
     )
-    found[name] = held_out.metrics(*predicted, rows)
+    lengths = [len(r.prompt) for r in kept]
+    found[name] = held_out.metrics(*predicted, rows, lengths)
   files.replace(
-    directory / "value_metrics.json", json.dumps(found, indent=2) + "\n"
+    directory / "value_metrics.json",
+    json.dumps(report.plain(found), indent=2) + "\n",
   )

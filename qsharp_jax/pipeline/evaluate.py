@@ -7,20 +7,21 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from qsharp_jax import generate, rollout
+from qsharp_jax import rollout
 from qsharp_jax.core import files
-from qsharp_jax.evaluation import plots, report
-from qsharp_jax.pipeline import algorithm1, held_out
+from qsharp_jax.evaluation import matching, paths, plots, report
+from qsharp_jax.pipeline import algorithm1
+from qsharp_jax.pipeline import methods as methods_lib
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
   """What to compare."""
 
-  methods: Mapping[str, generate.Guidance]  # name in the report -> guidance
-  etas: Sequence[float]  # KL weights in reward units
+  methods: Mapping[str, methods_lib.Method]  # name in the report -> method
   num_samples: int = 8
   seed: int = 0
+  are_paths: bool = False  # answers are paths, reported node by node too
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,40 +45,38 @@ def evaluate(
 ) -> dict:
   """Samples every method, picks etas on validation, writes the report.
 
-  The eta of each method is the one with the best pass@1 on the validation
-  questions, the larger eta (the smaller KL) among equals; the test questions
-  are then only reported.
+  The eta of each method that has several is the one with the best pass@1 on
+  the validation questions, the larger eta (the smaller KL) among equals; the
+  test questions are then only reported.
 
   Returns:
     The content of report.json.
   """
-  last = run.rounds.num_rounds
-  grid = [Job(m, eta, last) for m in what.methods for eta in what.etas]
-  earlier = [
-    Job(m, run.rounds.eta, i) for m in what.methods for i in range(1, last)
-  ]
   reference = Job("reference", None, 0)
+  grid = _grid(run, what)
   selected = _select(run, what, grid)
-  samples = {
-    job: _sample(run, what, job, "test") for job in [reference, *earlier, *grid]
-  }
-  base = float(np.mean(samples[reference].correct))
+  jobs = [reference, *_earlier_rounds(run, what), *grid]
+  rollouts = {job: _sample(run, what, job, "test") for job in jobs}
+  base = float(np.mean([r.correct for r in rollouts[reference]]))
   rows = [
     report.summarise(
-      found,
+      _samples(found, _values(run, job)),
       method=job.method,
       eta=job.eta,
       round_index=job.round_index,
       reference_pass_at_1=base,
       selected=job in selected,
+      extra=_extra(run, what, found),
     )
-    for job, found in samples.items()
+    for job, found in rollouts.items()
   ]
   seconds = run.workdir.seconds()
   content = {
     "experiment": experiment,
     "variant": variant,
     "rows": rows,
+    "matched": matching.at_equal_kl([row.to_dict() for row in rows]),
+    "values": _value_metrics(run),
     "seconds": seconds | {"total": sum(seconds.values())},
     "versions": report.versions(),
   }
@@ -86,49 +85,65 @@ def evaluate(
   return content
 
 
+def _grid(run: algorithm1.Run, what: Evaluation) -> list[Job]:
+  """Every method, with the values of the last round, at each of its etas."""
+  return [
+    Job(name, eta, run.rounds.num_rounds if method.has_rounds else 0)
+    for name, method in what.methods.items()
+    for eta in method.etas
+  ]
+
+
+def _earlier_rounds(run: algorithm1.Run, what: Evaluation) -> list[Job]:
+  return [
+    Job(name, run.rounds.eta, i)
+    for name, method in what.methods.items()
+    for i in range(1, run.rounds.num_rounds)
+    if method.has_rounds
+  ]
+
+
 def _select(
   run: algorithm1.Run, what: Evaluation, grid: Sequence[Job]
 ) -> set[Job]:
   """The best job of each method on the validation questions."""
-  scores = {
-    job: float(np.mean(_sample(run, what, job, "validation").correct))
-    for job in grid
-  }
-  best = lambda method: max(
-    (job for job in grid if job.method == method),
-    key=lambda job: (scores[job], job.eta),
-  )
-  return {best(method) for method in what.methods}
+
+  def score(job: Job) -> tuple[float, float]:
+    rollouts = _sample(run, what, job, "validation")
+    return float(np.mean([r.correct for r in rollouts])), job.eta
+
+  chosen = set()
+  for method in what.methods:
+    own = [job for job in grid if job.method == method]
+    chosen.add(own[0] if len(own) == 1 else max(own, key=score))
+  return chosen
 
 
 def _sample(
   run: algorithm1.Run, what: Evaluation, job: Job, split: str
-) -> report.Samples:
+) -> list[rollout.Rollout]:
   """Samples of one job on the questions of a split, from disk if done."""
   store = run.workdir.path / "evaluation" / split / job.name
   problems = getattr(run.task, split)
   stage = f"evaluate_{split}_{job.name}"
   with algorithm1.sampling_stage(run, stage, problems, store) as is_due:
     if is_due:
-      values, guidance = None, None
-      if job.eta is not None:
-        values = algorithm1.load_values(run, job.round_index)
-        guidance = what.methods[job.method]
-      plan = rollout.Plan(what.num_samples, what.seed, job.eta)
-      algorithm1.sample_all(
-        run,
-        run.sampler(values, guidance),
-        problems,
-        plan,
-        store,
-      )
+      method = methods_lib.reference(run)
+      if job.method != "reference":
+        method = what.methods[job.method]
+      num_samples = method.num_samples or what.num_samples
+      plan = rollout.Plan(num_samples, what.seed, job.eta)
+      sampler = method.sampler(job.round_index)
+      algorithm1.sample_all(run, sampler, problems, plan, store)
       if split == "test":
         _judge(run, store)
-  scores = store / "values.json"
-  return _samples(
-    list(rollout.store.read(store)),
-    json.loads(scores.read_text()) if scores.exists() else None,
-  )
+  return list(rollout.store.read(store))
+
+
+def _values(run: algorithm1.Run, job: Job) -> np.ndarray | None:
+  """What the last round's value model says of the test answers."""
+  file = run.workdir.path / "evaluation" / "test" / job.name / "values.json"
+  return np.array(json.loads(file.read_text())) if file.exists() else None
 
 
 def _judge(run: algorithm1.Run, store: pathlib.Path) -> None:
@@ -136,19 +151,42 @@ def _judge(run: algorithm1.Run, store: pathlib.Path) -> None:
 
   They serve as a reward model: for best-of-n and the weighted majority.
   """
-  values = held_out.final_values(
-    run.players.critic,
-    algorithm1.load_values(run, run.rounds.num_rounds),
-    [[*r.prompt, *r.tokens] for r in rollout.store.read(store)],
-    length=run.fit.max_length,
-    batch_size=run.fit.batch_size,
-    layout=run.layout,
+  values = methods_lib.judge(run)(
+    [[*r.prompt, *r.tokens] for r in rollout.store.read(store)]
   )
   files.replace(store / "values.json", json.dumps(values.tolist()))
 
 
+def _extra(
+  run: algorithm1.Run, what: Evaluation, rollouts: Sequence[rollout.Rollout]
+) -> dict:
+  """Columns on what it cost, what failed, and where paths go wrong."""
+  extra = {
+    "forwards": float(np.mean([r.forwards for r in rollouts])),
+    "seconds": float(np.sum([r.seconds for r in rollouts])),
+    "failed_rewards": sum(r.error is not None for r in rollouts),
+  }
+  if what.are_paths:
+    gold = {p.id: p.answer for p in run.task.test}
+    shares = paths.per_position(
+      [r.extracted for r in rollouts], [gold[r.question_id] for r in rollouts]
+    )
+    extra["per_position"] = [round(float(x), 4) for x in shares]
+  return extra
+
+
+def _value_metrics(run: algorithm1.Run) -> dict[str, dict]:
+  """What each round's values are worth on what training did not see."""
+  found = {}
+  for i in range(1, run.rounds.num_rounds + 1):
+    file = run.directory(i) / "value_metrics.json"
+    if file.exists():
+      found[f"round {i}"] = json.loads(file.read_text())
+  return found
+
+
 def _samples(
-  rollouts: Sequence[rollout.Rollout], values: list[float] | None
+  rollouts: Sequence[rollout.Rollout], values: np.ndarray | None
 ) -> report.Samples:
   """Rollouts as the columns that the report is made of."""
   column = lambda name: np.array([getattr(r, name) for r in rollouts])
@@ -164,5 +202,5 @@ def _samples(
     length=lengths,
     truncated=~column("ended"),
     seconds=float(lengths.sum() / speed),
-    value=None if values is None else np.array(values),
+    value=values,
   )

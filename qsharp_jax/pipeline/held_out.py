@@ -1,7 +1,9 @@
 """How good are the values? Loss, variance explained, ROC-AUC, calibration."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,7 +14,7 @@ from qsharp_jax.evaluation import calibration
 from qsharp_jax.pipeline import layout as layout_lib
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # atoms are not comparable
 class Critic:
   """A value model and what its logits mean."""
 
@@ -40,12 +42,7 @@ def predict(
   layout: layout_lib.Layout,
 ) -> tuple[np.ndarray, np.ndarray]:
   """Mean reward-to-go and training loss of every token. Two arrays [R, T]."""
-
-  @jax.jit
-  def forward(params, tokens, positions, segments, labels):
-    logits = critic.model.apply(params, tokens, positions, segments)
-    return critic.mean(logits), critic.token_loss(logits, labels)
-
+  forward = _forward(critic)
   parts = []
   for start in range(0, len(rows.tokens), batch_size):
     batch = {
@@ -60,6 +57,18 @@ def predict(
     np.concatenate(x)[: len(rows.tokens)] for x in zip(*parts, strict=True)
   )
   return means, losses
+
+
+@functools.lru_cache(maxsize=8)  # the same program for the same critic
+def _forward(critic: Critic) -> Callable[..., tuple[Array, Array]]:
+  """Means and losses of a batch, compiled."""
+
+  @jax.jit
+  def forward(params, tokens, positions, segments, labels):
+    logits = critic.model.apply(params, tokens, positions, segments)
+    return critic.mean(logits), critic.token_loss(logits, labels)
+
+  return forward
 
 
 def final_values(
@@ -91,9 +100,15 @@ def final_values(
 
 
 def metrics(
-  predictions: np.ndarray, losses: np.ndarray, rows: data.Packed
-) -> dict[str, float]:
+  predictions: np.ndarray,
+  losses: np.ndarray,
+  rows: data.Packed,
+  prompt_lengths: Sequence[int],
+) -> dict[str, Any]:
   """Metrics of means and losses [R, T] from `predict`, over labelled tokens.
+
+  `prompt_lengths` are those of the packed sequences: the calibration by
+  position counts response tokens, in bins that double.
 
   Labels above 1/2 count as success for `roc_auc` and the calibration error,
   which are meant for rewards in [0, 1].
@@ -101,6 +116,10 @@ def metrics(
   values, labels = predictions[rows.mask], rows.labels[rows.mask]
   is_success = labels > 0.5
   clipped = np.clip(values, 0.0, 1.0)
+  starts = np.asarray(prompt_lengths)[rows.sequence_ids[rows.mask]]
+  positions = rows.positions[rows.mask] - starts
+  edges = [0, *(2**i for i in range(int(positions.max()).bit_length() + 1))]
+  bins = calibration.by_position(clipped, is_success, positions, edges=edges)
   return {
     "tokens": int(values.size),
     "loss": float(losses[rows.mask].mean()),
@@ -109,6 +128,7 @@ def metrics(
     "calibration_error": calibration.expected_calibration_error(
       clipped, is_success
     ),
+    "by_position": [dataclasses.asdict(entry) for entry in bins if entry.count],
   }
 
 

@@ -1,5 +1,6 @@
 """From rollouts to labelled sequences: aggregate, drop, hold out."""
 
+import collections
 import dataclasses
 from collections.abc import Collection, Sequence
 
@@ -28,9 +29,9 @@ def split(
 ) -> Split:
   """Splits by question, then by sample; drops questions without signal.
 
-  A question whose samples all got one label says nothing about its tokens and
-  is dropped from training and from the held-out samples. A sample whose reward
-  failed has no label and is dropped too. Both are logged.
+  A question whose several samples all got one label says nothing about its
+  tokens and is dropped from training and from the held-out samples. A sample
+  whose reward failed has no label and is dropped too. Both are logged.
 
   Args:
     rollouts: of all rounds so far.
@@ -38,7 +39,9 @@ def split(
     one_in: one sample in so many is held out, the same ones in every round.
   """
   graded = [r for r in rollouts if r.error is None]
-  mixed = store.mixed_questions(graded)
+  counts = collections.Counter(r.question_id for r in graded)
+  singles = {question for question, count in counts.items() if count == 1}
+  mixed = store.mixed_questions(graded) | singles
   result = Split([], [], [])
   for rollout in graded:
     if rollout.question_id in held_out_questions:
@@ -48,7 +51,8 @@ def split(
       chosen = result.held_out_samples if index % one_in == 0 else result.train
       chosen.append(rollout)
   logging.info(
-    "%d rollouts: %d failed to be graded; %d questions of %d have mixed labels",
+    "%d rollouts: %d failed to be graded; %d questions of %d have mixed "
+    "labels or one sample",
     len(rollouts),
     len(rollouts) - len(graded),
     len(mixed),
@@ -57,12 +61,27 @@ def split(
   return result
 
 
-def pack(rollouts: Sequence[store.Rollout], *, length: int) -> data.Packed:
+def pack(
+  rollouts: Sequence[store.Rollout],
+  *,
+  length: int,
+  is_outcome_only: bool = False,
+) -> data.Packed:
   """Packs prompt + completion; from the switch on, tokens carry the label.
 
   Rollouts that ended before their switch have nothing to teach and are left
   out.
+
+  Args:
+    rollouts: graded.
+    length: of the rows.
+    is_outcome_only: label the last token alone, as for a reward model of whole
+      answers.
   """
+  if is_outcome_only:
+    rollouts = [
+      dataclasses.replace(r, first_label=len(r.tokens) - 1) for r in rollouts
+    ]
   labelled = [r for r in rollouts if r.first_label < len(r.tokens)]
   return data.packing.pack([_sequence(r) for r in labelled], length=length)
 

@@ -132,6 +132,7 @@ def test_a_deleted_shard_is_sampled_again_and_nothing_else(run, calls):
 
 def test_refuses_rollouts_without_any_signal(run, calls):
   run.rounds = pipeline.Rounds(num_rounds=1, num_samples=1)
+  run.task.train = run.task.train[:1]
   with pytest.raises(InputError, match="different rewards.*nothing to learn"):
     pipeline.learn(run)
 

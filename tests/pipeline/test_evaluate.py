@@ -22,6 +22,7 @@ def run(tmp_path):
     sampling=types.SimpleNamespace(batch_size=2),
     rounds=pipeline.Rounds(num_rounds=2, eta=0.1),
     workdir=pipeline.Workdir(tmp_path / "run", {}),
+    directory=lambda index: tmp_path / "run" / f"round_{index}",
   )
 
 
@@ -59,7 +60,8 @@ def grid(run, validation, test):
 
 
 def evaluated(run, methods=("qsharp",)):
-  what = pipeline.Evaluation(dict.fromkeys(methods), ETAS)
+  idle = pipeline.Method(None, ETAS, has_rounds=True)
+  what = pipeline.Evaluation(dict.fromkeys(methods, idle))
   return evaluate.evaluate(run, what, experiment="e", variant="v")
 
 

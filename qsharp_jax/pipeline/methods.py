@@ -1,0 +1,242 @@
+"""Who samples for each row of the report: guided, tuned, searching."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from qsharp_jax import generate, models, rollout
+from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.core.arrays import PyTree
+from qsharp_jax.generate import beam, blocks, transfer
+from qsharp_jax.pipeline import algorithm1, held_out
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+  """How to sample, at each of some KL weights."""
+
+  sampler: Callable[[int], rollout.Sampler]  # round of the values -> sampler
+  etas: Sequence[float | None] = (None,)  # None where there is no such number
+  has_rounds: bool = False
+  num_samples: int | None = None  # None: as many as are asked of all
+
+
+def reference(run: algorithm1.Run) -> Method:
+  """The reference alone."""
+  return Method(lambda _: run.sampler(None))
+
+
+def guided(
+  run: algorithm1.Run, guidance: generate.Guidance, etas: Sequence[float]
+) -> Method:
+  """The reference, or what is its actor, guided by the values of a round."""
+  policy = dataclasses.replace(run.players.policy, guidance=guidance)
+
+  def sampler(round_index: int) -> rollout.Sampler:
+    values = algorithm1.load_values(run, round_index)
+    return run.sampler_of(policy, {"value": values})
+
+  return Method(sampler, etas, has_rounds=True)
+
+
+def outcome(
+  run: algorithm1.Run, guidance: generate.Guidance, etas: Sequence[float]
+) -> Method:
+  """Guided by a reward model of whole answers, read on prefixes."""
+  policy = dataclasses.replace(run.players.policy, guidance=guidance)
+
+  def sampler(_: int) -> rollout.Sampler:
+    algorithm1.train_outcome(run)
+    return run.sampler_of(policy, {"value": algorithm1.load_outcome(run)})
+
+  return Method(sampler, etas)
+
+
+def tuned(run: algorithm1.Run, train: Callable[[], str]) -> Method:
+  """A tuned policy, whose KL to the reference is measured."""
+
+  def sampler(_: int) -> rollout.Sampler:
+    actor, params = _load(run, train())
+    policy = _unguided(run, actor=actor)
+    return run.sampler_of(policy, {"actor": params})
+
+  return Method(sampler)
+
+
+def log_ratio(
+  run: algorithm1.Run,
+  train: Callable[[], str],
+  guidance: generate.Guidance,
+  etas: Sequence[float],
+) -> Method:
+  """The reference guided by how a tuned policy differs from it."""
+
+  def sampler(_: int) -> rollout.Sampler:
+    model, params = _load(run, train())
+    reference_model = run.players.policy.reference
+    policy = dataclasses.replace(
+      run.players.policy,
+      value=models.LogRatio(model.config, reference_model.config),
+      guidance=guidance,
+    )
+    untuned = run.players.reference_params["params"]
+    both = {"tuned": params["params"], "untuned": untuned}
+    return run.sampler_of(policy, {"value": {"params": both}})
+
+  return Method(sampler, etas)
+
+
+def likeliest(
+  run: algorithm1.Run, train: Callable[[], str], *, num_beams: int
+) -> Method:
+  """The likeliest answer of a tuned policy that a beam search finds."""
+
+  def sampler(_: int) -> rollout.Sampler:
+    actor, params = _load(run, train())
+    everyone = {"reference": run.players.reference_params, "actor": params}
+    return run.searcher(
+      lambda requests: beam.generate(
+        _unguided(run, actor=actor),
+        everyone,
+        requests,
+        run.sampling,
+        num_beams=num_beams,
+        place=run.layout.place,
+      )
+    )
+
+  return Method(sampler, num_samples=1)
+
+
+def looking_ahead(
+  run: algorithm1.Run,
+  train: Callable[[], str] | None,
+  rewards: Callable[[], transfer.Rewards],
+  weigh: transfer.Weigh,
+  etas: Sequence[float],
+  *,
+  num_candidates: int,
+  num_rollouts: int,
+) -> Method:
+  """Transfer Q* over a tuned policy; without one, over the reference."""
+
+  def sampler(_: int) -> rollout.Sampler:
+    everyone, actor = {"reference": run.players.reference_params}, None
+    if train is not None:
+      actor, everyone["actor"] = _load(run, train())
+    policy = _unguided(run, actor=actor, num_candidates=num_candidates)
+    judge_all = rewards()
+    return run.searcher(
+      lambda requests: transfer.generate(
+        policy,
+        everyone,
+        requests,
+        run.sampling,
+        rewards=judge_all,
+        weigh=weigh,
+        num_rollouts=num_rollouts,
+        place=run.layout.place,
+      )
+    )
+
+  return Method(sampler, etas, num_samples=1)
+
+
+def block_search(
+  run: algorithm1.Run, *, num_samples: int, num_kept: int, block_length: int
+) -> Method:
+  """Blocks of the reference, chosen by the values of the last round."""
+  sampling = dataclasses.replace(run.sampling, max_new_tokens=block_length)
+
+  def sampler(_: int) -> rollout.Sampler:
+    complete = run.sampler_of(_unguided(run), {}, sampling).complete
+    return run.searcher(
+      lambda requests: blocks.generate(
+        complete,
+        judge(run),
+        requests,
+        num_kept=num_kept,
+        block_length=block_length,
+        max_new_tokens=run.sampling.max_new_tokens,
+      )
+    )
+
+  return Method(sampler, num_samples=num_samples)
+
+
+def best_of(run: algorithm1.Run, *, num_samples: int) -> Method:
+  """The answer of the greatest value among samples of the reference."""
+
+  def sampler(_: int) -> rollout.Sampler:
+    complete = run.sampler(None).complete
+    return run.searcher(
+      lambda requests: blocks.best_of(
+        complete, judge(run), requests, num_samples=num_samples
+      )
+    )
+
+  return Method(sampler, num_samples=1)
+
+
+def judge(run: algorithm1.Run) -> blocks.Score:
+  """The last round's values of whole sequences, as a function."""
+  params = algorithm1.load_values(run, run.rounds.num_rounds)
+  return lambda sequences: held_out.final_values(
+    run.players.critic,
+    params,
+    sequences,
+    length=run.fit.max_length,
+    batch_size=run.fit.batch_size,
+    layout=run.layout,
+  )
+
+
+def value_rewards(run: algorithm1.Run) -> transfer.Rewards:
+  """The last round's value of whole answers as their reward: one column."""
+  score = judge(run)
+  return lambda ends: score([[*r.prompt, *tokens] for r, tokens in ends])[
+    :, None
+  ]
+
+
+def graded_rewards(
+  run: algorithm1.Run, grades: Sequence[rollout.collect.Grade]
+) -> transfer.Rewards:
+  """Rewards of texts against the gold answers: one column for each grade.
+
+  Knowing the gold answers at decoding time, it is a bound, not a method. A
+  reward that failed counts as 0.
+  """
+  gold = {
+    tuple(problem.prompt): problem.answer
+    for problem in [*run.task.validation, *run.task.test]
+  }
+
+  def rewards(ends) -> np.ndarray:
+    texts = [run.task.decode(tokens) for _, tokens in ends]
+    answers = [gold[tuple(request.prompt)] for request, _ in ends]
+    columns = [[g.reward for g in grade(texts, answers)] for grade in grades]
+    return np.array(columns, np.float32).T
+
+  return rewards
+
+
+def _unguided(run: algorithm1.Run, **changes) -> generate.Policy:
+  policy = run.players.policy
+  return dataclasses.replace(policy, value=None, guidance=None, **changes)
+
+
+def _load(
+  run: algorithm1.Run, directory: str
+) -> tuple[models.LanguageModel, PyTree]:
+  """A tuned policy, placed for decoding."""
+  dtype = run.players.policy.reference.config.dtype
+  model = run.players.policy.reference
+  config, params = huggingface.load_language_model(
+    directory,
+    dtype=dtype,
+    param_dtype=dtype,
+    shardings=run.layout.for_decoding(model),
+  )
+  return models.LanguageModel(config), params
