@@ -48,6 +48,8 @@ def run(
   # Where a run computes, and in how many processes, does not change results.
   settled.pop("mesh")
   settled.pop("reward_workers")
+  # A finished run can be asked for further methods; each has its own rows.
+  settled["evaluation"].pop("methods")
   workdir = pipeline.Workdir(path, settled)
   jax.config.update("jax_compilation_cache_dir", str(workdir.compiled))
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
