@@ -174,12 +174,21 @@ def _(how: tuning.PPO, job: Job) -> Recipe:
 def optimal_values(
   rollouts: list[rollout.Rollout], *, eta: float
 ) -> Mapping[str, float]:
-  """Soft value of each question that has a graded sample, by its id."""
+  """Soft value of each question that has a graded sample, by its id.
+
+  Raises:
+    InputError: there is none.
+  """
   rewards = {
     question: np.array([r.label for r in own], np.float32)
     for question, own in preferences.by_question(rollouts).items()
   }
-  most = max(map(len, rewards.values()), default=0)
+  if not rewards:
+    raise InputError(
+      "no sample of round 1 has a reward, so no question has an optimal value: "
+      "collect round 1 first, or check the reward"
+    )
+  most = max(map(len, rewards.values()))
   stack = lambda columns, dtype: np.array(
     [np.pad(c, (0, most - len(c))) for c in columns], dtype
   ).reshape(-1, most)

@@ -144,13 +144,18 @@ def test_failed_rewards_teach_nothing_and_are_counted(tmp_path):
   assert row["failed"] == 8
 
 
-def test_refuses_rollouts_without_a_preference(tmp_path, monkeypatch):
+def test_refuses_rollouts_that_teach_nothing(tmp_path, monkeypatch):
   run = micro_runs.run(tmp_path)
   monkeypatch.setattr(
     pipeline.algorithm1, "rollouts", lambda run, round_index: []
   )
-  for name in ("sft", "dpo"):
-    with pytest.raises(InputError, match="nothing to fine-tune|no preference"):
+  reasons = {
+    "sft": "nothing to fine-tune",
+    "dpo": "no preference",
+    "a_star_po": "no optimal value|has a reward",
+  }
+  for name, reason in reasons.items():
+    with pytest.raises(InputError, match=reason):
       train(run, name, small(name))
 
 
