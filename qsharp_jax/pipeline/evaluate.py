@@ -126,11 +126,12 @@ def _sample(
   store = run.workdir.path / "evaluation" / split / job.name
   problems = getattr(run.task, split)
   stage = f"evaluate_{split}_{job.name}"
+  method = methods_lib.reference(run)
+  if job.method != "reference":
+    method = what.methods[job.method]
+  method.prepare()
   with algorithm1.sampling_stage(run, stage, problems, store) as is_due:
     if is_due:
-      method = methods_lib.reference(run)
-      if job.method != "reference":
-        method = what.methods[job.method]
       num_samples = method.num_samples or what.num_samples
       plan = rollout.Plan(num_samples, what.seed, job.eta)
       sampler = method.sampler(job.round_index)

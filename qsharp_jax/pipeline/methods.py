@@ -19,6 +19,8 @@ class Method:
   sampler: Callable[[int], rollout.Sampler]  # round of the values -> sampler
   etas: Sequence[float | None] = (None,)  # None where there is no such number
   has_rounds: bool = False
+  # Trains what the sampler loads, in a stage of its own; quick if it is there.
+  prepare: Callable[[], object] = lambda: None
   num_samples: int | None = None  # None: as many as are asked of all
 
 
@@ -47,10 +49,9 @@ def outcome(
   policy = dataclasses.replace(run.players.policy, guidance=guidance)
 
   def sampler(_: int) -> rollout.Sampler:
-    algorithm1.train_outcome(run)
     return run.sampler_of(policy, {"value": algorithm1.load_outcome(run)})
 
-  return Method(sampler, etas)
+  return Method(sampler, etas, prepare=lambda: algorithm1.train_outcome(run))
 
 
 def tuned(run: algorithm1.Run, train: Callable[[], str]) -> Method:
@@ -61,7 +62,7 @@ def tuned(run: algorithm1.Run, train: Callable[[], str]) -> Method:
     policy = _unguided(run, actor=actor)
     return run.sampler_of(policy, {"actor": params})
 
-  return Method(sampler)
+  return Method(sampler, prepare=train)
 
 
 def log_ratio(
@@ -84,7 +85,7 @@ def log_ratio(
     both = {"tuned": params["params"], "untuned": untuned}
     return run.sampler_of(policy, {"value": {"params": both}})
 
-  return Method(sampler, etas)
+  return Method(sampler, etas, prepare=train)
 
 
 def likeliest(
@@ -106,7 +107,7 @@ def likeliest(
       )
     )
 
-  return Method(sampler, num_samples=1)
+  return Method(sampler, prepare=train, num_samples=1)
 
 
 def looking_ahead(
@@ -140,7 +141,8 @@ def looking_ahead(
       )
     )
 
-  return Method(sampler, etas, num_samples=1)
+  prepare = train or (lambda: None)
+  return Method(sampler, etas, prepare=prepare, num_samples=1)
 
 
 def block_search(
