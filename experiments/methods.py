@@ -132,6 +132,16 @@ def _args(bench: Bench) -> pipeline.Method:
   )
 
 
+def _mixture(bench: Bench) -> pipeline.Method:
+  return methods_lib.mixture(
+    bench.run,
+    select(bench.run.players.critic, bench.config.rounds.method),
+    tuple(bench.config.evaluation.etas),
+    others=tuple(bench.config.search.mixture.others),
+    weights=tuple(bench.config.search.mixture.weights),
+  )
+
+
 def _dpo_q(bench: Bench) -> pipeline.Method:
   beta = tuning.make("dpo", _baseline(bench.config, "dpo")).eta
   return methods_lib.log_ratio(
@@ -209,6 +219,7 @@ def _baseline(config: ml_collections.ConfigDict, name: str) -> dict:
 _GUIDED = {"qsharp": _qsharp, "cd": _cd, "vas": _vas, "fudge": _fudge}
 _OTHERS = {
   "args": _args,
+  "mixture": _mixture,
   "dpo_q": _dpo_q,
   "dpo_beam": _dpo_beam,
   "transfer": _transfer,

@@ -99,6 +99,9 @@ def paper() -> ml_collections.ConfigDict:
       # reinforce, ppo, dpo, rpo, cpl, rto, a_star_po.
       "baselines": {},
       "search": {
+        # Value models of other rewards, and the weights of all rewards, that of
+        # the run's own first.
+        "mixture": {"others": (), "weights": (1.0,)},
         "num_beams": 8,  # of dpo_beam
         "best_of": 64,  # samples of best_of_n
         "blocks": {"num_samples": 8, "num_kept": 2, "block_length": 256},

@@ -3,12 +3,15 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 
+import jax.numpy as jnp
 import numpy as np
 
 from qsharp_jax import generate, models, rollout
 from qsharp_jax.checkpoint import huggingface
-from qsharp_jax.core.arrays import PyTree
+from qsharp_jax.core.arrays import Array, PyTree
+from qsharp_jax.core.errors import InputError
 from qsharp_jax.generate import beam, blocks, transfer
+from qsharp_jax.ops import guidance as guidance_ops
 from qsharp_jax.pipeline import algorithm1, held_out
 
 
@@ -40,6 +43,62 @@ def guided(
     return run.sampler_of(policy, {"value": values})
 
   return Method(sampler, etas, has_rounds=True)
+
+
+def mixture(
+  run: algorithm1.Run,
+  guidance: generate.Guidance,
+  etas: Sequence[float],
+  *,
+  others: Sequence[str],
+  weights: Sequence[float],
+) -> Method:
+  """Guided by a weighted sum of rewards, one value model for each.
+
+  Args:
+    run: its last value model is the first member.
+    guidance: for the values of every member.
+    etas: KL weights, in units of the sum.
+    others: directories of the other members, trained with the same loss.
+    weights: of the rewards, > 0, that of the run's own first.
+
+  Raises:
+    InputError: not one weight for each member, or one that is not positive.
+  """
+  if len(weights) != 1 + len(others) or not all(w > 0 for w in weights):
+    raise InputError(
+      f"the weights of the mixture are {list(weights)}; expected one above 0 "
+      f"for the run's own values and for each of the {len(others)} others"
+    )
+
+  def sampler(_: int) -> rollout.Sampler:
+    own = run.players.critic.model
+    last = algorithm1.load_values(run, run.rounds.num_rounds)
+    loaded = [(own.config, own.head, last)]
+    dtype = own.config.dtype
+    for path in others:
+      loaded.append(
+        huggingface.load_value_model(path, dtype=dtype, param_dtype=dtype)
+      )
+    heads = tuple((config, head) for config, head, _ in loaded)
+    ends = np.cumsum([head.num_atoms for _, head in heads])[:-1].tolist()
+
+    def weigh(values: Array, eta: Array) -> Array:
+      parts = jnp.split(values, ends, axis=-1)
+      return guidance_ops.mixed(
+        [guidance(x, eta / w) for x, w in zip(parts, weights, strict=True)]
+      )
+
+    policy = dataclasses.replace(
+      run.players.policy, value=models.Several(heads), guidance=weigh
+    )
+    members = {
+      f"members_{i}": params["params"]
+      for i, (_, _, params) in enumerate(loaded)
+    }
+    return run.sampler_of(policy, {"value": {"params": members}})
+
+  return Method(sampler, etas)
 
 
 def outcome(

@@ -1,0 +1,150 @@
+"""Every kind of method in one report, in miniature."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+import test_gsm8k
+
+METHODS = (
+  *("qsharp", "fudge", "args", "mixture", "dpo_q", "dpo_beam", "transfer"),
+  *("transfer_indirect", "best_of_n", "blocks", "dpo", "ppo"),
+)
+FLAGS = test_gsm8k.FLAGS | {
+  "data.num_train": 16,
+  "rounds.num_rounds": 1,
+  "evaluation.etas": (0.3,),
+  "search.best_of": 4,
+  "search.blocks.block_length": 8,
+  "search.transfer.etas": (0.3,),
+  "search.transfer.num_candidates": 2,
+  "search.transfer.num_rollouts": 2,
+  "search.transfer.baseline": "",
+}
+
+
+def command(workdir, methods, **more):
+  flags = FLAGS | {"evaluation.methods": methods} | more
+  return [
+    *(sys.executable, "-m", "experiments.gsm8k", f"--workdir={workdir}"),
+    *("--config", f"{workdir.parent}/small.py:tiny"),
+    *(f"--config.{name}={value}" for name, value in flags.items()),
+  ]
+
+
+SMALL = """
+from experiments.configs import gsm8k
+
+
+def get_config(variant):
+  config = gsm8k.get_config(variant)
+  fit = {"batch_size": 8, "max_length": 256, "num_epochs": 1}
+  config.baselines.update({
+    "dpo": {"fit": fit | {"learning_rate": 1e-3}},
+    "ppo": {
+      "fit": fit,
+      "num_iterations": 2,
+      "prompts_per_iteration": 4,
+      "num_samples": 2,
+    },
+  })
+  return config
+"""
+
+
+def run(arguments):
+  here = str(pathlib.Path(__file__).parent)
+  path = os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])
+  done = subprocess.run(
+    arguments,
+    capture_output=True,
+    text=True,
+    check=False,
+    cwd=test_gsm8k.ROOT,
+    env=os.environ | {"PYTHONPATH": path},
+  )
+  assert done.returncode == 0, done.stderr[-3000:]
+  return done
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+  """A run asked for one method, and then for all the others."""
+  path = tmp_path_factory.mktemp("methods") / "run"
+  (path.parent / "small.py").write_text(SMALL)
+  more = {
+    "search.transfer.reward": "strict",
+    "search.transfer.baseline_reward": "length_reward:even",
+    "search.mixture.others": (f"{path}/round_1/value",),
+    "search.mixture.weights": (0.5, 0.5),
+  }
+  run(command(path, ("cd",), **more))
+  before = (path / "round_1" / "value" / "model.safetensors").stat().st_mtime
+  run(command(path, METHODS, **more))
+  after = (path / "round_1" / "value" / "model.safetensors").stat().st_mtime
+  assert before == after
+  return path
+
+
+@pytest.fixture(scope="module")
+def rows(workdir):
+  report = json.loads((workdir / "report.json").read_text())
+  return {row["method"]: row for row in report["rows"]}
+
+
+def test_every_method_has_a_row(rows):
+  assert rows.keys() == {"reference", *METHODS}
+  for row in rows.values():
+    assert 0 <= row["pass@1"] <= 1 and row["num_questions"] == 8
+    assert row["failed_rewards"] == 0
+
+
+def test_forwards_say_what_each_costs(rows):
+  length = lambda name: rows[name]["mean_length"]
+  cost = lambda name: rows[name]["forwards"]
+  close = lambda a, b: abs(a - b) < 1e-3 * b
+  assert close(cost("reference"), 1 + length("reference"))
+  for name, num_models in (("qsharp", 2), ("ppo", 2), ("dpo_q", 3)):
+    assert close(cost(name), num_models * (1 + length(name))), name
+  assert close(cost("mixture"), 3 * (1 + length("mixture")))
+  assert cost("best_of_n") > 3 * cost("reference")
+  assert cost("transfer") > 3 * cost("reference")
+
+
+def test_two_halves_of_one_reward_are_the_reward(rows):
+  # E[exp(z/2)]^2 is not E[exp(z)]: nearly so where guidance is weak.
+  assert abs(rows["mixture"]["kl"] - rows["qsharp"]["kl"]) < 0.1
+  assert abs(rows["mixture"]["pass@1"] - rows["qsharp"]["pass@1"]) < 0.15
+
+
+def test_unknown_kl_is_no_number(rows):
+  assert rows["best_of_n"]["kl"] is None and rows["blocks"]["kl"] is None
+  for name in set(rows) - {"best_of_n", "blocks"}:
+    assert rows[name]["kl"] > -1e-4, name
+
+
+def test_report_matches_methods_and_calibrates_values(workdir):
+  report = json.loads((workdir / "report.json").read_text())
+  matched = {entry["method"]: entry for entry in report["matched"]}
+  assert matched.keys() == {"reference", *METHODS}
+  bins = report["values"]["round 1"]["held_out_questions"]["by_position"]
+  assert bins[0]["low"] == 0 and sum(entry["count"] for entry in bins) > 100
+  text = (workdir / "report.md").read_text()
+  assert "## At the KL of the chosen Q# row" in text
+  assert "## Values of round 1 on held-out questions" in text
+
+
+def test_a_tuned_policy_is_a_reference_for_another_run(workdir, tmp_path):
+  (tmp_path / "small.py").write_text(SMALL)
+  run(
+    command(
+      tmp_path / "run",
+      ("qsharp",),
+      reference=f"{workdir}/baselines/ppo/model",
+    )
+  )
+  report = json.loads((tmp_path / "run" / "report.json").read_text())
+  assert {row["method"] for row in report["rows"]} == {"reference", "qsharp"}
