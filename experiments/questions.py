@@ -48,7 +48,9 @@ def words(config: ml_collections.ConfigDict) -> data.WordProblems:
   )
 
 
-def stars(config: ml_collections.ConfigDict) -> Splits:
+def graphs(
+  config: ml_collections.ConfigDict,
+) -> dict[str, list[data.StarGraph]]:
   """Star graphs of pretrain, train and test, drawn or out of files.
 
   `data.path` is a directory with pretrain.txt, train.txt and test.txt, or one
@@ -66,24 +68,30 @@ def stars(config: ml_collections.ConfigDict) -> Splits:
   elif own.path:
     found = _cut(data.star_graphs.load(path), nums)
   else:
-    graphs = data.star_graphs.generate(
+    drawn = data.star_graphs.generate(
       sum(nums.values()),
       degree=shape.degree,
       path_length=shape.path_length,
       num_nodes=shape.num_nodes,
       seed=config.seed,
     )
-    found = _cut(graphs, nums)
-  _check_labels(found, shape.num_nodes)
+    found = _cut(drawn, nums)
+  _check_sizes(config, found)
   # Somebody else's files, too, must not be tested on what they train on.
   tested = set(map(data.star_graphs.question, found["test"]))
-  return {
-    name: [
-      data.star_graphs.as_question(graph, f"{name}-{i}")
-      for i, graph in enumerate(graphs, start=1)
-      if name == "test" or data.star_graphs.question(graph) not in tested
+  for name in ("train", "pretrain"):
+    found[name] = [
+      graph
+      for graph in found[name]
+      if data.star_graphs.question(graph) not in tested
     ]
-    for name, graphs in found.items()
+  return found
+
+
+def _stars(config: ml_collections.ConfigDict) -> Splits:
+  return {
+    name: data.star_graphs.as_questions(found, name)
+    for name, found in graphs(config).items()
   }
 
 
@@ -136,32 +144,38 @@ def _load(
 
 
 def _cut(
-  graphs: list[data.StarGraph], nums: dict[str, int]
+  found: list[data.StarGraph], nums: dict[str, int]
 ) -> dict[str, list[data.StarGraph]]:
   """Consecutive parts, in the proportions of `nums`."""
-  found, start, told = {}, 0, 0
+  parts, start, told = {}, 0, 0
   for name, num in nums.items():
     told += num
-    end = round(len(graphs) * told / sum(nums.values()))
-    found[name], start = graphs[start:end], end
-  return found
+    end = round(len(found) * told / sum(nums.values()))
+    parts[name], start = found[start:end], end
+  return parts
 
 
-def _check_labels(
-  found: dict[str, list[data.StarGraph]], num_nodes: int
+def _check_sizes(
+  config: ml_collections.ConfigDict, found: dict[str, list[data.StarGraph]]
 ) -> None:
-  """The vocabulary has the nodes that the config says, and no others."""
-  highest = max(
-    (
-      max(a, b) for graphs in found.values() for g in graphs for a, b in g.edges
-    ),
-    default=0,
-  )
-  if highest >= num_nodes:
-    raise InputError(
-      f"the graphs have a node {highest}; expected 0 to {num_nodes - 1}: set "
-      f"--config.graphs.num_nodes={highest + 1}"
-    )
+  """What a graph needs: labels in the vocabulary, room for it and its path."""
+  stars = [star for part in found.values() for star in part]
+  path = max(len(star.path) for star in stars)
+  needed = {
+    "graphs.num_nodes": 1 + max(max(edge) for s in stars for edge in s.edges),
+    "sampling.max_new_tokens": path + 1,  # and the end token
+    # An edge and its bar are three tokens; start, goal and = are the rest.
+    "fit.max_length": 4 + path + max(3 * len(star.edges) for star in stars),
+  }
+  if not config.reference:
+    needed["pretrain.max_length"] = needed["fit.max_length"]
+  for name, least in needed.items():
+    section, field = name.split(".")
+    if config[section][field] < least:
+      raise InputError(
+        f"{name} is {config[section][field]}; expected at least {least} for "
+        f"these graphs: set --config.{name}={least}"
+      )
 
 
-_FOUND_BY = {"stars:": stars, "words:": _words}
+_FOUND_BY = {"stars:": _stars, "words:": _words}

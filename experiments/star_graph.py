@@ -64,7 +64,12 @@ def corpus(
   tokenizer = data.tokenizer.word_level(
     ["|", "/", "=", *nodes], directory=directory
   )
-  return questions.stars(config)["pretrain"], tokenizer
+  graphs = data.star_graphs.with_mistakes(
+    questions.graphs(config)["pretrain"],
+    mistake_rate=config.graphs.mistake_rate,
+    seed=config.seed,
+  )
+  return data.star_graphs.as_questions(graphs, "pretrain"), tokenizer
 
 
 def check_data(path: str) -> int:

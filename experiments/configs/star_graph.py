@@ -68,13 +68,18 @@ def _stars(degree: int, path_length: int) -> ml_collections.ConfigDict:
     batch_size=256,
     max_length=length,
   )
-  config.evaluation.update(etas=(0.1,), num_samples=1)
+  config.evaluation.update(
+    methods=("qsharp", "cd", "reinforce", "ppo", "dpo", "rpo"),
+    etas=(0.1,),
+    num_samples=1,
+  )
   config.graphs = ml_collections.ConfigDict(
     {
       "degree": degree,  # arms
       "path_length": path_length,  # nodes of an arm, the centre counted
       "num_nodes": 50,  # labels
       "num_pretrain": 200_000,
+      "mistake_rate": 0.0,  # share of pre-training paths along a wrong arm
     }
   )
   config.pretrain = ml_collections.ConfigDict(
@@ -103,28 +108,75 @@ def _paper(
   config.fit.update(learning_rate=1e-4, warmup_steps=500, num_epochs=10)
   config.pretrain.update(sizes)
   config.value.update(sizes)
+  # 200,000 graphs, four attempts at each, in 780 iterations.
+  config.baselines = _baselines(
+    config, on_policy=1e-5, pairs=1e-4, iterations=780, prompts=256
+  )
   return config
 
 
 def _tiny() -> ml_collections.ConfigDict:
   config = _stars(2, 3)
   config.dtype = "float32"
-  config.graphs.update(num_nodes=20, num_pretrain=64_000)
-  config.data.update(num_train=256_000, num_validation=500, num_test=2000)
+  config.graphs.update(num_nodes=20, num_pretrain=192_000, mistake_rate=0.5)
+  config.data.update(num_train=160_000, num_validation=500, num_test=2000)
   config.sampling.update(batch_size=512, prompts_per_refill=512)
-  config.pretrain.update(
-    family="llama",
-    width=128,
-    num_layers=4,
-    num_heads=4,
-    learning_rate=1e-3,
-    warmup_steps=50,
-    batch_size=128,
-    num_epochs=1,
-    checkpoint_every=250,
-  )
-  config.value.update(width=64, num_layers=3, num_heads=4)
-  config.fit.update(
-    learning_rate=3e-3, warmup_steps=50, num_epochs=1, checkpoint_every=250
+  sizes = {"width": 64, "num_layers": 3, "num_heads": 4}
+  fit = {
+    "learning_rate": 3e-3,
+    "warmup_steps": 50,
+    "weight_decay": 0.01,
+    "b2": 0.99,
+    "batch_size": 64,
+    "num_epochs": 1,
+  }
+  config.pretrain.update(sizes | fit)
+  config.value.update(sizes)
+  config.fit.update(fit | {"checkpoint_every": 500})
+  config.baselines = _baselines(
+    config, on_policy=3e-4, pairs=3e-4, iterations=200, prompts=64
   )
   return config
+
+
+def _baselines(
+  config: ml_collections.ConfigDict,
+  *,
+  on_policy: float,
+  pairs: float,
+  iterations: int,
+  prompts: int,
+) -> ml_collections.ConfigDict:
+  """The policies to compare with, at these learning rates.
+
+  Each graph has one attempt of the reference, so a pair is the right path and
+  a wrong attempt.
+  """
+  fit = {
+    "schedule": "cosine",
+    "weight_decay": 0.1,
+    "b2": 0.95,
+    "batch_size": 256,
+    "max_length": config.fit.max_length,
+  }
+  plan = {
+    "eta": config.rounds.eta,
+    "num_iterations": iterations,
+    "prompts_per_iteration": prompts,
+    "num_samples": 4,
+  }
+  sampled = fit | {"learning_rate": on_policy, "schedule": "constant"}
+  # A row holds both paths of a pair.
+  paired = fit | {
+    "learning_rate": pairs,
+    "num_epochs": 1,
+    "max_length": 2 * config.fit.max_length,
+  }
+  return ml_collections.ConfigDict(
+    {
+      "reinforce": plan | {"fit": sampled | {"num_epochs": 1}},
+      "ppo": plan | {"fit": sampled | {"num_epochs": 2}},
+      "dpo": {"fit": paired, "eta": config.rounds.eta},
+      "rpo": {"fit": paired, "eta": config.rounds.eta},
+    }
+  )

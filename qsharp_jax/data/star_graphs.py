@@ -149,6 +149,21 @@ def solve(graph: StarGraph) -> tuple[int, ...]:
   Raises:
     InputError: the edges are no star around `start`, or `goal` is no arm's end.
   """
+  ends = {arm[-1]: arm for arm in arms(graph)}
+  if graph.goal not in ends:
+    raise InputError(
+      f"the goal {graph.goal} is no arm's end; expected one of "
+      f"{', '.join(map(str, sorted(ends)))}"
+    )
+  return ends[graph.goal]
+
+
+def arms(graph: StarGraph) -> list[tuple[int, ...]]:
+  """All paths from the centre to an arm's end.
+
+  Raises:
+    InputError: the edges are no star around `start`.
+  """
   neighbours = _neighbours(graph.edges)
   start = graph.start
   if len(neighbours.get(start, ())) < 2:
@@ -156,25 +171,44 @@ def solve(graph: StarGraph) -> tuple[int, ...]:
       f"the start {start} has {len(neighbours.get(start, ()))} edges; expected "
       "the centre of a star, with at least 2"
     )
-  arms = [_arm(neighbours, start, first) for first in neighbours[start]]
-  lengths = sorted({len(arm) for arm in arms})
+  found = [_arm(neighbours, start, first) for first in neighbours[start]]
+  lengths = sorted({len(arm) for arm in found})
   if len(lengths) > 1:
     raise InputError(
       f"arms of {lengths[0]} and of {lengths[-1]} nodes, the centre counted; "
       "expected all of one length"
     )
-  if sum(len(arm) - 1 for arm in arms) != len(graph.edges):
+  if sum(len(arm) - 1 for arm in found) != len(graph.edges):
     raise InputError(
       f"{len(graph.edges)} edges, not all of them reached from the start "
       f"{start}; expected one star"
     )
-  ends = {arm[-1]: arm for arm in arms}
-  if graph.goal not in ends:
-    raise InputError(
-      f"the goal {graph.goal} is no arm's end; expected one of "
-      f"{', '.join(map(str, sorted(ends)))}"
-    )
-  return ends[graph.goal]
+  return found
+
+
+def with_mistakes(
+  graphs: Sequence[StarGraph], *, mistake_rate: float, seed: int
+) -> list[StarGraph]:
+  """The same questions, some of them answered by the path of a wrong arm.
+
+  Args:
+    graphs: with right answers.
+    mistake_rate: chance that an answer goes to the end of another arm.
+    seed: same seed, same mistakes.
+
+  Raises:
+    InputError: a rate outside 0..1.
+  """
+  if not 0.0 <= mistake_rate <= 1.0:
+    raise InputError(f"mistake_rate is {mistake_rate}, expected 0..1")
+  rng = random.Random(f"mistakes-{seed}")
+  found = []
+  for graph in graphs:
+    if rng.random() < mistake_rate:
+      wrong = [arm for arm in arms(graph) if arm[-1] != graph.goal]
+      graph = dataclasses.replace(graph, path=rng.choice(wrong))
+    found.append(graph)
+  return found
 
 
 def check(graph: StarGraph) -> None:
@@ -232,9 +266,12 @@ def lines(path: str | pathlib.Path) -> list[tuple[str, str]]:
   ]
 
 
-def as_question(graph: StarGraph, id_: str) -> Question:
-  """The graph as a question for a model."""
-  return Question(id_, question(graph), answer(graph))
+def as_questions(graphs: Sequence[StarGraph], name: str) -> list[Question]:
+  """The graphs as questions for a model; ids are `<name>-<number>`, from 1."""
+  return [
+    Question(f"{name}-{number}", question(graph), answer(graph))
+    for number, graph in enumerate(graphs, start=1)
+  ]
 
 
 def _neighbours(edges: Sequence[Edge]) -> dict[int, list[int]]:

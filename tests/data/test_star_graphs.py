@@ -67,6 +67,22 @@ def test_graphs_follow_from_the_seed_and_do_not_repeat():
   assert not texts & {star_graphs.question(graph) for graph in again}
 
 
+def test_mistakes_lead_to_the_end_of_another_arm():
+  graphs = draw(1000)
+  found = star_graphs.with_mistakes(graphs, mistake_rate=0.25, seed=0)
+  wrong = [(a, b) for a, b in zip(graphs, found, strict=True) if a != b]
+  assert 200 < len(wrong) < 300
+  for before, after in wrong:
+    assert star_graphs.question(before) == star_graphs.question(after)
+    assert after.path[-1] != after.goal and after.path[0] == after.start
+    assert after.path in star_graphs.arms(before)
+  assert star_graphs.with_mistakes(graphs, mistake_rate=0, seed=0) == graphs
+  again = star_graphs.with_mistakes(graphs, mistake_rate=0.25, seed=0)
+  assert again == found
+  with pytest.raises(InputError, match="mistake_rate is 1.5"):
+    star_graphs.with_mistakes(graphs, mistake_rate=1.5, seed=0)
+
+
 @pytest.mark.parametrize(
   ("changed", "says"),
   [
