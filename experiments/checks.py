@@ -35,7 +35,7 @@ _CHOICES = {
   "rounds.rule": ("algorithm1", "response"),
   "value.head": ("v", "q"),
   "value.loss": ("bernoulli", "categorical", "squared_error"),
-  "value.q_head": ("lm_head", "zeros"),
+  "value.q_head": ("lm_head", "zeros", "random"),
 }
 
 

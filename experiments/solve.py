@@ -129,6 +129,11 @@ def _new_critic(
         jax.random.key(seeds.stable_seed("value_start", config.seed)),
         layout.for_training(model),
       )
+      if config.value.q_head == "random":
+        key = jax.random.key(seeds.stable_seed("value_head", config.seed))
+        head = params["params"]["head"]
+        noise = jax.random.normal(key, head.shape, head.dtype)
+        params["params"]["head"] = model.config.init_std * noise
       huggingface.save_value_model(
         directory, model.config, model.head, jax.device_get(params), family
       )

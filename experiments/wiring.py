@@ -239,6 +239,7 @@ def _own_decoder(
     "mlp_width": own.width * (4 if family == "gpt2" else 3),
     "max_length": context,
     "norm_eps": 1e-5,
+    "init_std": own.init_std,
   }
   raw = {keys[name]: size for name, size in sizes.items()}
   return huggingface.families.from_hf(

@@ -63,8 +63,10 @@ def paper() -> ml_collections.ConfigDict:
         "width": 256,
         "num_layers": 4,
         "num_heads": 4,
+        "init_std": 0.02,
         "head": "v",
-        "q_head": "lm_head",  # where a Q-type head starts: lm_head or zeros
+        # Where a Q-type head starts: lm_head, zeros, or random from scratch.
+        "q_head": "lm_head",
         "loss": "bernoulli",  # or categorical, squared_error
         "num_atoms": 1,
         "v_min": 0.0,  # support of a categorical law, in reward units

@@ -104,6 +104,7 @@ def _tiny() -> ml_collections.ConfigDict:
       "width": 64,
       "num_layers": 3,
       "num_heads": 4,
+      "init_std": 0.02,
       "learning_rate": 4e-3,
       "warmup_steps": 100,
       "b2": 0.95,

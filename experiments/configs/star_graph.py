@@ -2,7 +2,7 @@ r"""Configurations of `python -m experiments.star_graph`.
 
 --config=experiments/configs/star_graph.py:VARIANT, VARIANT being one of
 
-tiny   (default) G(2, 3) with 20 nodes, a Llama of 4 layers of width 128. 2 CPU
+tiny   (default) G(2, 3) with 10 nodes, a GPT-2 of 3 layers of width 64. 2 CPU
        cores.
 g2_5   G(2, 5) with 50 nodes, GPT-2 small from scratch.
 g5_5   G(5, 5) with 50 nodes, GPT-2 small from scratch.
@@ -22,6 +22,14 @@ Why a Q-type value model with weights of its own: from scratch, a V-type head
 has to compare the token it reads with the one it would have said, and finds
 nothing about the first choice in thousands of steps; and started from the
 reference's weights, both stay at chance.
+
+Why the corpus of `tiny` goes down an arm at random (graphs.mistake_rate 0.5):
+of right paths alone, a model of this size learns to copy the goal in place of
+the last node, whichever arm it is on. Its failures then differ from its
+successes in nothing but the choice that is to be learnt, and the value model
+stays at ln 2 (150,000 attempts, batches of 64 and 256). A reference that walks
+to the end of its arm is as often right, 1/d, and its wrong ends are what the
+value model learns first.
 """
 
 import ml_collections
@@ -44,7 +52,8 @@ def get_config(variant: str = "tiny") -> ml_collections.ConfigDict:
 
 def _stars(degree: int, path_length: int) -> ml_collections.ConfigDict:
   """What all variants share; batches count graphs, one in each row."""
-  prompt_length = 3 * degree * (path_length - 1) + 3
+  # Two tokens an edge, then `/`, the start, the goal and `=`.
+  prompt_length = 2 * degree * (path_length - 1) + 4
   length = prompt_length + path_length + 1
   config = base.paper()
   config.data.update(source="stars:", prompt="raw")
@@ -85,6 +94,7 @@ def _stars(degree: int, path_length: int) -> ml_collections.ConfigDict:
   config.pretrain = ml_collections.ConfigDict(
     {
       "family": "gpt2",
+      "init_std": 0.02,
       "context": 128,
       "learning_rate": 2.5e-4,
       "warmup_steps": 500,
@@ -118,10 +128,10 @@ def _paper(
 def _tiny() -> ml_collections.ConfigDict:
   config = _stars(2, 3)
   config.dtype = "float32"
-  config.graphs.update(num_nodes=20, num_pretrain=192_000, mistake_rate=0.5)
+  config.graphs.update(num_nodes=10, num_pretrain=192_000, mistake_rate=0.5)
   config.data.update(num_train=160_000, num_validation=500, num_test=2000)
   config.sampling.update(batch_size=512, prompts_per_refill=512)
-  sizes = {"width": 64, "num_layers": 3, "num_heads": 4}
+  sizes = {"width": 64, "num_layers": 3, "num_heads": 4, "init_std": 0.125}
   fit = {
     "learning_rate": 3e-3,
     "warmup_steps": 50,

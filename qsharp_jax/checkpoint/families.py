@@ -56,6 +56,7 @@ _ROTARY_KEYS = {
   "norm_eps": "rms_norm_eps",
   "activation": "hidden_act",
   "tied_embeddings": "tie_word_embeddings",
+  "init_std": "initializer_range",
 }
 _BIAS_KEYS = {"qkv_bias": "attention_bias", "output_bias": "attention_bias"}
 _ROTARY_DEFAULTS = {
@@ -64,6 +65,7 @@ _ROTARY_DEFAULTS = {
   "rms_norm_eps": 1e-6,
   "hidden_act": "silu",
   "tie_word_embeddings": False,
+  "initializer_range": 0.02,
 }
 _QWEN_DEFAULTS = _ROTARY_DEFAULTS | {
   "use_sliding_window": False,
@@ -87,12 +89,14 @@ FAMILIES = {
       "norm_eps": "layer_norm_epsilon",
       "activation": "activation_function",
       "tied_embeddings": "tie_word_embeddings",
+      "init_std": "initializer_range",
     },
     defaults={
       "n_inner": None,
       "layer_norm_epsilon": 1e-5,
       "activation_function": "gelu_new",
       "tie_word_embeddings": True,
+      "initializer_range": 0.02,
     },
     fixed={
       "norm": "layer",

@@ -47,6 +47,7 @@ class DecoderConfig:
   qk_norm: bool = False
   sliding_windows: tuple[int | None, ...] | None = None  # one entry a layer
   tied_embeddings: bool = False
+  init_std: float = 0.02  # of random weights; small widths want more
   dtype: str = "float32"  # of activations and matrix products
   param_dtype: str = "float32"
   remat: bool = False  # recompute each layer's activations in the backward pass

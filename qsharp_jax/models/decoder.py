@@ -21,7 +21,7 @@ class Backbone(nn.Module):
     table = lambda name, rows, axis: self.param(
       name,
       nn.with_logical_partitioning(
-        nn.initializers.normal(0.02), (axis, "embed")
+        nn.initializers.normal(c.init_std), (axis, "embed")
       ),
       (rows, c.width),
       c.param_dtype,
@@ -125,7 +125,7 @@ class LanguageModel(nn.Module):
       self.unembedding = self.param(
         "unembedding",
         nn.with_logical_partitioning(
-          nn.initializers.normal(0.02), ("vocab", "embed")
+          nn.initializers.normal(c.init_std), ("vocab", "embed")
         ),
         (c.vocab_size, c.width),
         c.param_dtype,

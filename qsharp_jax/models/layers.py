@@ -62,7 +62,8 @@ class Projection(nn.Module):
       name, nn.with_logical_partitioning(init, axes), shape, c.param_dtype
     ).astype(c.dtype)
     shape = (*self.features, *x.shape[-num_inputs:])
-    kernel = param("kernel", nn.initializers.normal(0.02), self.axes, shape)
+    normal = nn.initializers.normal(c.init_std)
+    kernel = param("kernel", normal, self.axes, shape)
     y = products.project(x, kernel, num_inputs=num_inputs)
     if self.use_bias:
       axes = self.axes[: len(self.features)]

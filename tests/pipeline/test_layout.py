@@ -89,7 +89,9 @@ def test_guided_sampling_equals_one_device(layout, kind):
 
 def gathered(layout):
   """Shapes of all that the decode loop gathers, as compiled."""
-  tokens, positions = requests_lib.right_align(players.prompts([4] * 8), bucket=8)
+  tokens, positions = requests_lib.right_align(
+    players.prompts([4] * 8), bucket=8
+  )
   tree = placed(layout, "v")
   with layout.context():
     controls = requests_lib.make_controls(
