@@ -164,8 +164,8 @@ def _check_sizes(
   needed = {
     "graphs.num_nodes": 1 + max(max(edge) for s in stars for edge in s.edges),
     "sampling.max_new_tokens": path + 1,  # and the end token
-    # Two tokens an edge; `/`, start, goal, `=` and the end are the rest.
-    "fit.max_length": 5 + path + max(2 * len(star.edges) for star in stars),
+    # Two tokens an edge; start, goal, `=` and the end are the rest.
+    "fit.max_length": 4 + path + max(2 * len(star.edges) for star in stars),
   }
   if not config.reference:
     needed["pretrain.max_length"] = needed["fit.max_length"]

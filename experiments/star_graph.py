@@ -61,7 +61,7 @@ def corpus(
 ) -> tuple[list[data.Question], data.Tokenizer]:
   """Graphs of their own to learn from, and a tokenizer with a token a node."""
   nodes = map(str, range(config.graphs.num_nodes))
-  tokenizer = data.tokenizer.word_level(["/", "=", *nodes], directory=directory)
+  tokenizer = data.tokenizer.word_level(["=", *nodes], directory=directory)
   graphs = data.star_graphs.with_mistakes(
     questions.graphs(config)["pretrain"],
     mistake_rate=config.graphs.mistake_rate,

@@ -53,8 +53,8 @@ def get_config(variant: str = "tiny") -> ml_collections.ConfigDict:
 
 def _stars(degree: int, path_length: int) -> ml_collections.ConfigDict:
   """What all variants share; batches count graphs, one in each row."""
-  # Two tokens an edge, then `/`, the start, the goal and `=`.
-  prompt_length = 2 * degree * (path_length - 1) + 4
+  # Two tokens an edge, then the start, the goal and `=`.
+  prompt_length = 2 * degree * (path_length - 1) + 3
   length = prompt_length + path_length + 1
   config = base.paper()
   config.data.update(source="stars:", prompt="raw")

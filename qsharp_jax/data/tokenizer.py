@@ -191,8 +191,8 @@ def word_level(
 ) -> Tokenizer:
   """Writes a tokenizer of whole words: a number is one token.
 
-  Text is cut at spaces, commas and bars, which vanish, and around every other
-  character that is neither letter nor digit. What is not among the words
+  Text is cut at spaces, commas, bars and slashes, which vanish, and around every
+  other character that is neither letter nor digit. What is not among the words
   becomes one unknown token. Decoded words are joined by single spaces.
 
   Args:
@@ -213,7 +213,7 @@ def word_level(
   )
   model.pre_tokenizer = splits.Sequence(
     [
-      splits.Split(tokenizers.Regex(r"[,|\s]+"), behavior="removed"),
+      splits.Split(tokenizers.Regex(r"[,|/\s]+"), behavior="removed"),
       splits.Split(tokenizers.Regex(r"[^\p{L}\p{N}]"), behavior="isolated"),
     ]
   )

@@ -189,16 +189,16 @@ def test_a_graph_is_a_token_a_node(nodes):
   prompt = prompts.render(graph, nodes, style="raw")
   answer = prompts.completion(path, nodes)
   node = lambda number: 6 + number
-  slash, equals = 4, 5
-  # Commas and bars vanish: edges have two tokens each.
+  equals = 5
+  # Commas, bars and slashes vanish: edges have two tokens each.
   assert prompt == [
     *(node(4), node(17), node(5), node(4), node(5), node(19)),
-    *(slash, node(5), node(17), equals),
+    *(node(5), node(17), equals),
   ]
   assert answer == [node(5), node(4), node(17), 1]
   assert prompt + answer[:-1] == nodes.encode(graph + path)
   assert nodes.decode(answer) == "5 4 17"
-  assert nodes.decode(np.array([slash, node(3)])) == "/ 3"
+  assert nodes.decode(np.array([equals, node(3)])) == "= 3"
 
 
 def test_words_out_of_the_vocabulary_are_one_unknown_token(nodes):
