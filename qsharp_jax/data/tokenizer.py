@@ -191,7 +191,7 @@ def word_level(
 ) -> Tokenizer:
   """Writes a tokenizer of whole words: a number is one token.
 
-  Text is cut at spaces, commas, bars and slashes, which vanish, and around every
+  Text is cut at spaces, commas, bars and slashes, which vanish, and around any
   other character that is neither letter nor digit. What is not among the words
   becomes one unknown token. Decoded words are joined by single spaces.
 
