@@ -69,7 +69,7 @@ def _stars(degree: int, path_length: int) -> ml_collections.ConfigDict:
     num_candidates=10,
     is_truncated=True,
   )
-  config.value.update(start="scratch", head="q", q_head="zeros")
+  config.value.update(start="scratch", head="q", q_head="random")
   config.rounds.update(num_rounds=1, num_samples=1)
   config.fit.update(
     schedule="cosine",
@@ -142,7 +142,7 @@ def _tiny() -> ml_collections.ConfigDict:
     "checkpoint_every": 500,
   }
   config.pretrain.update(sizes | fit | {"family": "llama", "num_epochs": 2})
-  config.value.update(sizes | {"q_head": "random"})
+  config.value.update(sizes)
   config.fit.update(fit | {"num_epochs": 3})
   config.baselines = _baselines(
     config, on_policy=3e-4, pairs=3e-4, iterations=200, prompts=64
