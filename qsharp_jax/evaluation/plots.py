@@ -116,7 +116,8 @@ def _lines(points: Sequence[Mapping[str, Any]]) -> list[_Line]:
         _Line(
           label=_NAMES.get(method, method) + suffix,
           colour=_COLOURS[style % len(_COLOURS)],
-          marker=_MARKERS[style % len(_MARKERS)],
+          # Another pairing on the second and third lap of the colours.
+          marker=_MARKERS[(style + style // len(_COLOURS)) % len(_MARKERS)],
           is_last_round=index == rounds[-1],
           points=sorted(
             (p for p in own if p["round"] == index),
