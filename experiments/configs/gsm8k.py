@@ -7,7 +7,7 @@ tiny        (default) Nothing is downloaded: trains a small Llama on generated
 tiny_v      The same with a V-type value model, which this budget is too small
             for: it shows why `tiny` has a Q-type one.
 tiny_all    The same as `tiny` with every method of the field in one report: 2
-            CPU cores, about 25 minutes.
+            CPU cores, half an hour.
 local       Any model directory and GSM8K's real questions:
             --config.reference=DIR --config.value.start=DIR
             --config.data.source=jsonl:DIR_WITH_TRAIN_AND_TEST
