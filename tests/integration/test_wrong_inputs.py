@@ -155,7 +155,7 @@ IN_FIELDS = [
   ({"rounds__eta": "inf"}, ["eta is inf"]),
   ({"evaluation__etas": "(0.1,-0.5)"}, ["eta is -0.5", "> 0"]),
   ({"evaluation__etas": "()"}, ["evaluation.etas"]),
-  ({"evaluation__methods": "('qsharp','fudge')"}, ["'fudge'", "qsharp, cd"]),
+  ({"evaluation__methods": "('qsharp','judge')"}, ["'judge'", "qsharp, cd"]),
   ({"rounds__method": "magic"}, ["'magic'", "qsharp, cd"]),
   ({"rounds__rule": "never"}, ["rounds.rule", "'never'", "response"]),
   ({"rounds__num_samples": 0}, ["rounds.num_samples is 0", "at least 1"]),
@@ -224,7 +224,7 @@ def test_a_wrong_command_line_is_one_line(flag, pieces, refuse):
   [
     ({"reference": "{}/truncated"}, ["truncated", ".safetensors"]),
     ({"data__source": "jsonl:{}/broken"}, ["train.jsonl:41"]),
-    ({"evaluation__methods": "('fudge',)"}, ["'fudge'"]),
+    ({"evaluation__methods": "('judge',)"}, ["'judge'"]),
   ],
 )
 def test_a_process_of_its_own_says_the_same(changed, pieces, world, tmp_path):
