@@ -11,9 +11,6 @@ from qsharp_jax.generate import requests as requests_lib
 
 # Sequences, prompt and tokens, to the value of each: [n].
 Score = Callable[[Sequence[Sequence[int]]], np.ndarray]
-Complete = Callable[
-  [Sequence[requests_lib.Request]], Iterator[list[requests_lib.Completion]]
-]
 
 
 @dataclasses.dataclass
@@ -31,7 +28,7 @@ class _Beam:
 
 
 def generate(
-  complete: Complete,
+  complete: requests_lib.Complete,
   score: Score,
   requests: Sequence[requests_lib.Request],
   *,
@@ -84,7 +81,7 @@ def generate(
 
 
 def _grow(
-  complete: Complete,
+  complete: requests_lib.Complete,
   requests: Sequence[requests_lib.Request],
   kept: Sequence[Sequence[_Beam]],
   block: int,
@@ -174,7 +171,7 @@ def _keep(
 
 
 def best_of(
-  complete: Complete,
+  complete: requests_lib.Complete,
   score: Score,
   requests: Sequence[requests_lib.Request],
   *,

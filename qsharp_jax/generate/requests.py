@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -38,6 +38,11 @@ class Completion:
   # Passes of any model over one row: over its prompt, or over one new token
   # together with its candidates.
   num_forwards: int
+
+
+# Samples of each request, in the order of the requests: guided decoding, or a
+# search that is made of it.
+Complete = Callable[[Sequence[Request]], Iterator[list[Completion]]]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -98,7 +98,7 @@ class Run:
       )
     )
 
-  def searcher(self, complete: rollout.collect.Complete) -> rollout.Sampler:
+  def searcher(self, complete: generate.requests.Complete) -> rollout.Sampler:
     """Samples with anything that turns requests into completions."""
     return rollout.Sampler(
       complete=complete,

@@ -11,11 +11,6 @@ from qsharp_jax import generate, rewards
 from qsharp_jax.core import seeds as seeds_lib
 from qsharp_jax.rollout import store, switch
 
-# Samples of each request, in the order of the requests: guided decoding, or a
-# search that is made of it.
-Complete = Callable[
-  [Sequence[generate.Request]], Iterator[list[generate.Completion]]
-]
 Grade = Callable[[list[str], list[str]], list[rewards.Grade]]
 
 _STRETCH = 8  # batches that refill one another's rows
@@ -45,7 +40,7 @@ class Plan:
 class Sampler:
   """Who samples, and how text is graded."""
 
-  complete: Complete
+  complete: generate.requests.Complete
   batch_size: int  # problems of one shard of the store
   decode: Callable[[list[int]], str]  # token ids to text
   grade: Grade
