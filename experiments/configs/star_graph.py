@@ -141,7 +141,7 @@ def _tiny() -> ml_collections.ConfigDict:
     "batch_size": 128,
     "checkpoint_every": 500,
   }
-  config.pretrain.update(sizes | fit | {"family": "llama", "num_epochs": 2})
+  config.pretrain.update(sizes | fit | {"family": "llama", "num_epochs": 4})
   config.value.update(sizes)
   config.fit.update(fit | {"num_epochs": 6})
   config.baselines = _baselines(
