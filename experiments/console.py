@@ -1,17 +1,22 @@
 """The one way an experiment starts, and the one way it refuses.
 
 A user's mistake is one line on stderr and exit code 2, never a traceback; a
-traceback is a fault of the code, with exit code 1.
+traceback is a fault of the code, with exit code 1. Exit code 75 means that the
+machine was wanted back and the same command goes on from what is saved.
 """
 
 import logging as std_logging
+import os
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
-from qsharp_jax.core.errors import InputError
+from qsharp_jax.core.errors import InputError, Preempted
+
+PREEMPTED = 75  # "try again later", as sysexits.h has it
 
 
 def run(main: Callable[[list[str]], Any]) -> NoReturn:
@@ -33,6 +38,14 @@ def run(main: Callable[[list[str]], Any]) -> NoReturn:
       return main(argv)
     except InputError as error:
       _refuse(str(error))
+    except Preempted as reason:
+      print(
+        f"pre-empted: {reason}; run the same command again", file=sys.stderr
+      )
+      _exit(PREEMPTED)
+    except Exception:
+      traceback.print_exc()
+      _exit(1)
 
   app.run(refusing_main, flags_parser=_parse)
 
@@ -66,4 +79,14 @@ def _refusal_behind(error: BaseException) -> BaseException:
 def _refuse(message: str) -> NoReturn:
   line = " ".join(message.split())
   print(f"error: {line}", file=sys.stderr)
-  sys.exit(2)
+  _exit(2)
+
+
+def _exit(code: int) -> NoReturn:
+  """Ends this process; the others must not wait for it to say goodbye."""
+  jax = sys.modules.get("jax")
+  if jax is not None and jax.distributed.is_initialized():
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+  sys.exit(code)

@@ -3,17 +3,18 @@
 import contextlib
 import pathlib
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 
 import jax
 import ml_collections
 
-from experiments import checks, questions, wiring
+from experiments import checks, cluster, questions, wiring
 from qsharp_jax import data, pipeline, rewards
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import seeds
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.sharding import placement
+from qsharp_jax.sharding import placement, processes
 
 # (config, a directory for the tokenizer) -> what a small reference is trained
 # on, and the tokenizer, written into that directory.
@@ -42,6 +43,7 @@ def run(
   Raises:
     InputError: a config or an input that means nothing.
   """
+  cluster.join(pathlib.Path(path))
   checks.check(config)
   _check_reference(config, corpus)
   settled = config.to_dict()
@@ -74,7 +76,8 @@ def run(
     pipeline.evaluate.evaluate(
       found, what, experiment=experiment, variant=config.variant
     )
-  print((workdir.path / "report.md").read_text())
+  if processes.is_main():
+    print((workdir.path / "report.md").read_text())
   print(f"seconds spent compiling: {clock.seconds:.1f}", file=sys.stderr)
 
 
@@ -97,9 +100,9 @@ def _pretrain(
 ) -> str:
   """Trains the small reference of some variants; returns its directory."""
   directory = workdir.path / "reference"
-  with workdir.stage("pretrain") as is_due:
+  with workdir.stage("pretrain") as is_due, contextlib.ExitStack() as stack:
     if is_due:
-      found, tokenizer = corpus(config, directory / "tokenizer")
+      found, tokenizer = corpus(config, stack.enter_context(_own(directory)))
       pipeline.pretraining.pretrain(
         wiring.own_reference(config, tokenizer),
         found,
@@ -112,6 +115,16 @@ def _pretrain(
       )
   pipeline.fitting.forget(directory)
   return str(directory / "model")
+
+
+@contextlib.contextmanager
+def _own(directory: pathlib.Path) -> Iterator[pathlib.Path]:
+  """Where this process writes a tokenizer, of which one copy is kept."""
+  if processes.is_main():
+    yield directory / "tokenizer"
+  else:
+    with tempfile.TemporaryDirectory() as elsewhere:
+      yield pathlib.Path(elsewhere)
 
 
 def _new_critic(
@@ -135,8 +148,9 @@ def _new_critic(
         noise = jax.random.normal(key, head.shape, head.dtype)
         params["params"]["head"] = model.config.init_std * noise
       huggingface.save_value_model(
-        directory, model.config, model.head, jax.device_get(params), family
+        directory, model.config, model.head, params, family
       )
-      tokenizer = data.tokenizer.load(config.reference)
-      tokenizer.hf.save_pretrained(directory)
+      if processes.is_main():
+        tokenizer = data.tokenizer.load(config.reference)
+        tokenizer.hf.save_pretrained(directory)
   return str(directory)

@@ -116,7 +116,9 @@ def _check_memory(
     max_new_tokens=own.max_new_tokens,
     num_newcomers=min(own.prompts_per_refill, batch_size),
   )
-  available = generate.memory.available_bytes(list(where.mesh.devices.flat))
+  # A process knows its own devices only; the others' hosts are like its own.
+  own_bytes = generate.memory.available_bytes(list(where.mesh.local_devices))
+  available = own_bytes * jax.process_count()
   generate.memory.check(predict, own.batch_size, available)
 
 

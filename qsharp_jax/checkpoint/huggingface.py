@@ -8,10 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-import jax
-import numpy as np
 from flax import traverse_util
-from jax.experimental import multihost_utils
 
 from qsharp_jax.checkpoint import (
   families,
@@ -19,9 +16,10 @@ from qsharp_jax.checkpoint import (
   name_tables,
   tensor_files,
 )
-from qsharp_jax.core.arrays import Array, PyTree
+from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.models import DecoderConfig, HeadConfig
+from qsharp_jax.sharding import processes
 
 _HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "merges.txt")
 _VALUE_HEAD = "value_head"  # our own key in config.json
@@ -256,23 +254,17 @@ def _save(
   """Gathers tensor by tensor; the first process writes."""
   flat = traverse_util.flatten_dict(params["params"], sep="/")
   name = lambda entry: entry.name
+  whole = lambda entry: (entry, processes.fetch(flat[entry.path]))
   groups = itertools.groupby(sorted(entries, key=name), name)
   tensors = (
-    (name, name_tables.to_stored([(e, _on_host(flat[e.path])) for e in group]))
+    (name, name_tables.to_stored(list(map(whole, group))))
     for name, group in groups
   )
-  if jax.process_index() == 0:
+  if processes.is_main():
     tensor_files.write(
       pathlib.Path(directory), raw, tensors, max_shard_bytes=max_shard_bytes
     )
   else:
     for _ in tensors:  # Gathering needs every process.
       pass
-  if jax.process_count() > 1:
-    multihost_utils.sync_global_devices("model saved")
-
-
-def _on_host(value: Array) -> np.ndarray:
-  if getattr(value, "is_fully_addressable", True):
-    return np.asarray(value)
-  return multihost_utils.process_allgather(value, tiled=True)
+  processes.barrier(f"saving {directory}")

@@ -10,6 +10,7 @@ from etils import epath
 
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.sharding import processes
 
 _logger = logging.getLogger(__name__)
 
@@ -168,12 +169,12 @@ class Checkpointer:
     """Renames damaged checkpoints, once every process is done with them."""
     if not steps:
       return
-    ocp.utils.sync_global_processes("damaged_checkpoints_read")
-    if jax.process_index() == 0:
+    processes.barrier("damaged checkpoints read")
+    if processes.is_main():
       for step in steps:
         damaged = self._directory / str(step)
         damaged.rename(self._free_name(f"{step}.damaged"))
-    ocp.utils.sync_global_processes("damaged_checkpoints_renamed")
+    processes.barrier("damaged checkpoints renamed")
     self._manager.reload()
 
   def _free_name(self, name: str) -> epath.Path:

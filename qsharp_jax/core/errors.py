@@ -7,3 +7,7 @@ class InputError(ValueError):
   Entry points print the line and exit with code 2; library callers catch it as
   a ValueError.
   """
+
+
+class Preempted(Exception):
+  """The machine is wanted back; all that was done is saved."""

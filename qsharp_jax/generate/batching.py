@@ -10,6 +10,7 @@ from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.generate import decode as decode_lib
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.generate import requests as requests_lib
+from qsharp_jax.sharding import processes
 
 _FIRST_ROOM = 64  # new tokens that the first caches have room for
 
@@ -105,7 +106,7 @@ class _Rows:
     Rows of padding count as finished.
     """
     # The caches stay on the devices; the rest is small.
-    state = jax.device_get(state.replace(caches=None))
+    state = processes.fetch(state.replace(caches=None))
     for row in np.flatnonzero(state.finished):
       if self.owners[row] is not None:
         request, sample = self.owners[row]

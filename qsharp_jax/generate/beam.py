@@ -13,6 +13,7 @@ from qsharp_jax.generate import decode as decode_lib
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.generate import requests as requests_lib
 from qsharp_jax.models import cache as cache_lib
+from qsharp_jax.sharding import processes
 
 
 def generate(
@@ -62,7 +63,7 @@ def generate(
     reader = requests_lib.Reader(policy, params, beams, sampling, place)
     room = reader.width - 1 + sampling.max_new_tokens
     state = reader.read(range(len(batch)), size, room)
-    state = jax.device_get(
+    state = processes.fetch(
       _search(policy, params, state, num_beams).replace(caches=None)
     )
     own = sum(map(len, policy.decoders.values()))

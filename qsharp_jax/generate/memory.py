@@ -2,13 +2,15 @@
 
 Weights, caches and tables are counted from their shapes, exactly. What a
 program needs besides is an estimate, made for float32 on CPU, and checked
-against the compiler's own figures by the tests. All bytes are those of all
-devices together, each array counted once: what a mesh replicates costs more.
+against the compiler's own figures by the tests. Given a mesh, all bytes are
+those of one of its devices; without one, those of all devices together, each
+array counted once, though a mesh may replicate it.
 """
 
 import dataclasses
 import functools
 import itertools
+import math
 import os
 from collections.abc import Callable, Sequence
 
@@ -22,6 +24,9 @@ from qsharp_jax.core.errors import InputError
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.models import cache as cache_lib
 from qsharp_jax.models import config as config_lib
+from qsharp_jax.sharding import placement, rules
+
+Mesh = jax.sharding.Mesh | jax.sharding.AbstractMesh | None
 
 # Arrays of the width of the vocabulary that a step holds at once: while it
 # makes the law and draws from it, and while the value model runs.
@@ -54,6 +59,7 @@ def needed(
   prompt_length: int,
   max_new_tokens: int,
   num_newcomers: int = 0,
+  mesh: Mesh = None,
 ) -> Needed:
   """Most bytes held at once, in the prefill or in the loop after it.
 
@@ -65,24 +71,28 @@ def needed(
     max_new_tokens: room for each completion, in tokens.
     num_newcomers: prompts read at once, to take the place of finished ones,
       while the others stay in memory; fewer than the batch that starts.
+    mesh: of the devices, laid out for decoding; None is one device.
 
   Returns:
-    The prediction.
+    The prediction, for one device.
   """
+  cut = functools.partial(_share, mesh=mesh, axes=("data", "fsdp"))
+  batch_size, num_newcomers = cut(batch_size), cut(num_newcomers)
   rows, new_rows = batch_size * num_samples, num_newcomers * num_samples
   # The last prompt token is left to the loop.
   num_read = prompt_length - 1
   num_slots = num_read + max_new_tokens
-  configs = list(itertools.chain(*policy.decoders.values()))
+  whole = list(itertools.chain(*policy.decoders.values()))
+  configs = [_on_one_device(c, mesh) for c in whole]
   held = [(rows, num_slots)] + [(new_rows, num_read)] * (new_rows > 0)
   # Tokens and four numbers of each.
   tables = (rows + new_rows) * max_new_tokens * 5 * 4
   prefill = _prefill_bytes(configs, batch_size, num_read)
   return Needed(
-    reference=_weights(policy, "reference") + _weights(policy, "actor"),
-    value=_weights(policy, "value"),
+    reference=sum(_weights(policy, x, mesh) for x in ("reference", "actor")),
+    value=_weights(policy, "value", mesh),
     caches=sum(cache_bytes(c, *sizes) for c in configs for sizes in held),
-    workspace=tables + max(prefill, _step_bytes(policy, rows, num_slots)),
+    workspace=tables + max(prefill, _step_bytes(policy, rows, num_slots, mesh)),
   )
 
 
@@ -131,17 +141,42 @@ def available_bytes(devices: Sequence[jax.Device]) -> int:
   return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def _weights(policy: policy_lib.Policy, name: str) -> int:
+def _weights(policy: policy_lib.Policy, name: str, mesh: Mesh) -> int:
   model = getattr(policy, name)
-  return 0 if model is None else parameter_bytes(model)
+  return 0 if model is None else parameter_bytes(model, mesh)
 
 
 @functools.cache
-def parameter_bytes(model: nn.Module) -> int:
-  """Bytes of the weights of a language or value model."""
+def parameter_bytes(model: nn.Module, mesh: Mesh = None) -> int:
+  """Bytes of the weights of a language or value model on one device."""
   one = jnp.zeros((1, 1), jnp.int32)
-  init = lambda: model.init(jax.random.key(0), one, one, method="prefill")
-  return _bytes(jax.eval_shape(init))
+  with nn.logical_axis_rules(()):
+    init = lambda: model.init(jax.random.key(0), one, one, method="prefill")
+    shapes = nn.unbox(jax.eval_shape(init))
+  if mesh is None:
+    return _bytes(shapes)
+  places = placement.shardings(model, mesh, rules.DECODING)
+  own = lambda x, place: jax.ShapeDtypeStruct(
+    place.shard_shape(x.shape), x.dtype
+  )
+  return _bytes(jax.tree.map(own, shapes, places))
+
+
+def _share(size: int, *, mesh: Mesh, axes: Sequence[str]) -> int:
+  """What one device has of a dimension; all, where it cannot be cut."""
+  num_parts = 1 if mesh is None else math.prod(mesh.shape[x] for x in axes)
+  return size if size % num_parts else size // num_parts
+
+
+def _on_one_device(
+  config: config_lib.DecoderConfig, mesh: Mesh
+) -> config_lib.DecoderConfig:
+  """The part of a decoder that a device has, as if it were a decoder."""
+  cut = functools.partial(_share, mesh=mesh, axes=("tensor",))
+  names = ("vocab_size", "num_heads", "num_kv_heads", "mlp_width")
+  return dataclasses.replace(
+    config, **{name: cut(getattr(config, name)) for name in names}
+  )
 
 
 def cache_bytes(
@@ -167,9 +202,11 @@ def _prefill_bytes(
   return first + int(_OVERLAP * sum(others))
 
 
-def _step_bytes(policy: policy_lib.Policy, rows: int, num_slots: int) -> int:
+def _step_bytes(
+  policy: policy_lib.Policy, rows: int, num_slots: int, mesh: Mesh
+) -> int:
   """Workspace of one decode step: the law, or the value model before it."""
-  table = rows * policy.reference.config.vocab_size * 4
+  table = rows * _on_one_device(policy.reference.config, mesh).vocab_size * 4
   law = _LAW_TABLES * table
   if policy.value is None:
     return law
@@ -178,7 +215,8 @@ def _step_bytes(policy: policy_lib.Policy, rows: int, num_slots: int) -> int:
   )
   leaves = policy.num_candidates if is_v_type else 0
   values = max(
-    _score_bytes(c, num_slots) + _mlp_bytes(c) for c in policy.value.decoders
+    _score_bytes(c, num_slots) + _mlp_bytes(c)
+    for c in (_on_one_device(c, mesh) for c in policy.value.decoders)
   )
   return max(law, _LOGITS_TABLES * table + rows * (1 + leaves) * values)
 

@@ -12,6 +12,7 @@ from qsharp_jax.generate import decode as decode_lib
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.generate import requests as requests_lib
 from qsharp_jax.models import cache as cache_lib
+from qsharp_jax.sharding import processes
 
 # Finished sequences (request, tokens after its prompt) to their C rewards,
 # [n, C]: a value model, or a reward read from the text.
@@ -65,18 +66,18 @@ def generate(
     state = reader.read(range(len(batch)), size, room)
     owners = [r for r in batch for _ in range(reader.num_samples)]
     spent = np.zeros(len(state.finished), np.int64)
-    while not (finished := np.asarray(state.finished)).all():
+    while not (finished := processes.fetch(state.finished)).all():
       logits, state = _read(policy, params, state)
       candidates, ends = _look_ahead(
         policy, params, state, logits, num_rollouts
       )
-      found = jax.device_get((state.tokens, state.lengths, candidates, ends))
+      found = processes.fetch((state.tokens, state.lengths, candidates, ends))
       scores, passes = _judge(owners, ~finished, *found, rewards)
       spent += passes
       state = _choose(
         policy, state, logits, candidates, *place((scores,)), weigh
       )
-    state = jax.device_get(state.replace(caches=None))
+    state = processes.fetch(state.replace(caches=None))
     rows = iter(range(len(owners)))
     own = sum(map(len, policy.decoders.values()))
     for _ in batch:

@@ -6,7 +6,6 @@ import json
 import pathlib
 from collections.abc import Callable, Sequence
 
-import jax
 import numpy as np
 
 from qsharp_jax import data, generate, rollout, training
@@ -18,6 +17,7 @@ from qsharp_jax.evaluation import report
 from qsharp_jax.pipeline import fitting, held_out, labelled, progress
 from qsharp_jax.pipeline import layout as layout_lib
 from qsharp_jax.pipeline import workdir as workdir_lib
+from qsharp_jax.sharding import processes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,6 +167,7 @@ def sample_all(
   with progress.bar(None, name, total=total, unit="question") as bar:
     for done in rollout.collect.collect(sampler, problems, plan, store):
       bar.update(done - bar.n)
+  processes.barrier(f"sampling {name}")
 
 
 def train(run: Run, round_index: int) -> None:
@@ -272,7 +273,7 @@ def _save(run: Run, params: PyTree, directory: pathlib.Path) -> None:
     directory / "value",
     model.config,
     model.head,
-    jax.device_get(params),
+    params,
     run.players.family,
   )
 
@@ -319,7 +320,8 @@ def _measure(
     )
     lengths = [len(r.prompt) for r in kept]
     found[name] = held_out.metrics(*predicted, rows, lengths)
-  files.replace(
-    directory / "value_metrics.json",
-    json.dumps(report.plain(found), indent=2) + "\n",
-  )
+  if processes.is_main():
+    files.replace(
+      directory / "value_metrics.json",
+      json.dumps(report.plain(found), indent=2) + "\n",
+    )

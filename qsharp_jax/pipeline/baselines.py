@@ -8,8 +8,6 @@ import dataclasses
 import pathlib
 import shutil
 
-import jax
-
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.pipeline import (
@@ -19,6 +17,7 @@ from qsharp_jax.pipeline import (
   recipes,
   tuning,
 )
+from qsharp_jax.sharding import processes
 
 _TOKENIZER_FILES = (
   "tokenizer*",
@@ -80,10 +79,12 @@ def _save(job: recipes.Job, params: PyTree, model: pathlib.Path) -> None:
   huggingface.save_language_model(
     model,
     job.model.config,
-    jax.device_get(params),
+    params,
     raw["model_type"],
     token_ids={k: raw[k] for k in _TOKEN_IDS if raw.get(k) is not None},
   )
+  if not processes.is_main():
+    return
   source = huggingface.resolve(job.reference)
   for pattern in _TOKENIZER_FILES:
     for file in source.glob(pattern):

@@ -12,6 +12,7 @@ from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.ops import policy_gradient
 from qsharp_jax.pipeline import layout as layout_lib
 from qsharp_jax.pipeline import on_policy
+from qsharp_jax.sharding import processes
 from qsharp_jax.training import objectives, policy_objectives
 
 Baseline = Literal["leave_one_out", "batch"]
@@ -115,7 +116,7 @@ def actor_critic(
         if name != "sequence_ids"
       }
       found = estimate(params["critic"], dense_params, layout.place(batch))
-      parts.append(jax.device_get(found))
+      parts.append(processes.fetch(found))
     labels = np.concatenate(parts)
     labels[..., 1] = policy_gradient.whiten(labels[..., 1], rows.mask)
     return np.where(rows.mask[..., None], labels, 0.0)

@@ -12,6 +12,7 @@ from qsharp_jax.core import files
 from qsharp_jax.evaluation import matching, paths, plots, report
 from qsharp_jax.pipeline import algorithm1
 from qsharp_jax.pipeline import methods as methods_lib
+from qsharp_jax.sharding import processes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,8 +81,9 @@ def evaluate(
     "seconds": seconds | {"total": sum(seconds.values())},
     "versions": report.versions(),
   }
-  report.write(content, run.workdir.path)
-  plots.pareto(rows, run.workdir.path / "pareto.png")
+  if processes.is_main():
+    report.write(content, run.workdir.path)
+    plots.pareto(rows, run.workdir.path / "pareto.png")
   return content
 
 
@@ -155,7 +157,8 @@ def _judge(run: algorithm1.Run, store: pathlib.Path) -> None:
   values = methods_lib.judge(run)(
     [[*r.prompt, *r.tokens] for r in rollout.store.read(store)]
   )
-  files.replace(store / "values.json", json.dumps(values.tolist()))
+  if processes.is_main():
+    files.replace(store / "values.json", json.dumps(values.tolist()))
 
 
 def _extra(

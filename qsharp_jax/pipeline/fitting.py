@@ -1,6 +1,7 @@
 """Training to a fixed number of steps that survives being killed."""
 
 import dataclasses
+import functools
 import pathlib
 import shutil
 from collections.abc import Mapping
@@ -8,13 +9,16 @@ from typing import Protocol
 
 import jax
 import numpy as np
+import optax
 from tensorboardX import SummaryWriter
 
 from qsharp_jax import data, training
 from qsharp_jax.checkpoint import train_state
+from qsharp_jax.core import errors
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.pipeline import layout as layout_lib
 from qsharp_jax.pipeline import progress
+from qsharp_jax.sharding import placement, processes
 
 _CHECKPOINTS = "checkpoints"
 
@@ -50,7 +54,7 @@ class Batches(Protocol):
   block: int
 
   def __call__(self, step: int, params: PyTree) -> Mapping[str, np.ndarray]:
-    """This process's rows of the batch at a step.
+    """The batch at a step, the same in every process.
 
     A pure function of the step and of the parameters before its block.
     """
@@ -118,7 +122,7 @@ def fit(
     clip_norm=how.clip_norm,
     b2=how.b2,
   )
-  state, done = training.create(params, optimizer), 0
+  state, done = _create(params, optimizer), 0
   with train_state.Checkpointer(
     directory / _CHECKPOINTS,
     keep=2,
@@ -134,12 +138,12 @@ def fit(
       ),
       lambda step, params: layout.place(_for_device(batches(step, params))),
       num_steps=num_steps,
-      save=lambda step, state: checkpointer.save(step, state, {"step": step}),
+      save=functools.partial(_save, checkpointer, batches.block),
     )
     del params, found, state  # whoever keeps a name keeps the memory
     events = str(directory / "events")
     # What an interrupted attempt wrote beyond its last checkpoint is hidden.
-    with SummaryWriter(events, purge_step=done + 1, flush_secs=10) as writer:
+    with _writer(events, done + 1) as writer:
       bar = progress.bar(
         loop, directory.name, total=num_steps, done=done, unit="step"
       )
@@ -154,7 +158,42 @@ def fit(
 
 def forget(directory: pathlib.Path) -> None:
   """Frees the disk that a finished fit's checkpoints take."""
-  shutil.rmtree(directory / _CHECKPOINTS, ignore_errors=True)
+  if processes.is_main():
+    shutil.rmtree(directory / _CHECKPOINTS, ignore_errors=True)
+
+
+def _create(
+  params: PyTree, optimizer: optax.GradientTransformation
+) -> training.TrainState:
+  """The state before the first step, its moments beside their parameters."""
+  create = functools.partial(training.create, optimizer=optimizer)
+  shardings = placement.extend(
+    jax.tree.map(lambda x: x.sharding, params), jax.eval_shape(create, params)
+  )
+  return jax.jit(create, out_shardings=shardings, donate_argnums=0)(params)
+
+
+def _save(
+  checkpointer: train_state.Checkpointer,
+  block: int,
+  step: int,
+  state: training.TrainState,
+) -> None:
+  """Saves when it is time to, or when the machine is wanted back."""
+  is_last = processes.termination.look() and step % block == 0
+  checkpointer.save(step, state, {"step": step}, force=is_last)
+  if is_last:
+    raise errors.Preempted(f"saved after step {step}")
+
+
+def _writer(events: str, first_step: int) -> SummaryWriter:
+  """TensorBoard events of the main process; none of the others."""
+  return SummaryWriter(
+    events,
+    purge_step=first_step,
+    flush_secs=10,
+    write_to_disk=processes.is_main(),
+  )
 
 
 def _abstract(x: jax.Array) -> jax.ShapeDtypeStruct:

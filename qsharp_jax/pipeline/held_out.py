@@ -12,6 +12,7 @@ from qsharp_jax import data, models, training
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.evaluation import calibration
 from qsharp_jax.pipeline import layout as layout_lib
+from qsharp_jax.sharding import processes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # atoms are not comparable
@@ -52,7 +53,7 @@ def predict(
       )
       if name not in ("mask", "sequence_ids")
     }
-    parts.append(jax.device_get(forward(params, **layout.place(batch))))
+    parts.append(processes.fetch(forward(params, **layout.place(batch))))
   means, losses = (
     np.concatenate(x)[: len(rows.tokens)] for x in zip(*parts, strict=True)
   )

@@ -29,5 +29,5 @@ class Layout:
     return placement.shardings(model, self.mesh, rules.DECODING)
 
   def place(self, batch: PyTree) -> PyTree:
-    """Global arrays, cut along their rows, from this process's rows."""
+    """Global arrays, cut along their rows, from a batch on the host."""
     return placement.place_batch(batch, self.mesh, rules.DECODING)

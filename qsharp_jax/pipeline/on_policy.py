@@ -15,6 +15,7 @@ from qsharp_jax.core import seeds as seeds_lib
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.pipeline import algorithm1, fitting
+from qsharp_jax.sharding import processes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,9 +179,9 @@ class Collector:
       self._policy, {"actor": actor}, self._sampling
     )
     completions = list(sampler.complete(requests))
-    grades = sampler.grade(
-      [sampler.decode(c.tokens.tolist()) for g in completions for c in g],
-      [p.answer for p in problems for _ in range(plan.num_samples)],
+    rewards, is_graded = processes.agree(
+      f"grades of iteration {iteration}",
+      self._grade(problems, completions) if processes.is_main() else None,
     )
     column = lambda values, dtype: np.array(values, dtype).reshape(
       len(problems), plan.num_samples
@@ -188,9 +189,22 @@ class Collector:
     return Experience(
       problems,
       completions,
-      rewards=column([grade.reward for grade in grades], np.float32),
-      is_graded=column([grade.error is None for grade in grades], bool),
+      rewards=column(rewards, np.float32),
+      is_graded=column(is_graded, bool),
     )
+
+  def _grade(
+    self,
+    problems: Sequence[rollout.Problem],
+    completions: Sequence[Sequence[generate.Completion]],
+  ) -> tuple[list[float], list[bool]]:
+    """Rewards of all samples, and whether they could be found."""
+    task, num_samples = self._run.task, self._plan.num_samples
+    grades = task.grade(
+      [task.decode(c.tokens.tolist()) for g in completions for c in g],
+      [p.answer for p in problems for _ in range(num_samples)],
+    )
+    return [g.reward for g in grades], [g.error is None for g in grades]
 
   def _chosen(self, places: Sequence[int]) -> list[rollout.Problem]:
     """The problems at places of an endless stream: epoch after epoch."""
@@ -209,7 +223,8 @@ class Collector:
       rows = json.loads(self._file.read_text())["iterations"]
     rows = [row for row in rows if row["iteration"] < iteration]
     rows.append({"iteration": iteration} | found)
-    files.replace(self._file, json.dumps({"iterations": rows}, indent=2))
+    if processes.is_main():
+      files.replace(self._file, json.dumps({"iterations": rows}, indent=2))
 
 
 def summary(experience: Experience) -> dict[str, float]:

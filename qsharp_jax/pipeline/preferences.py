@@ -8,6 +8,7 @@ import numpy as np
 from qsharp_jax import data, models, rollout
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.pipeline import layout as layout_lib
+from qsharp_jax.sharding import processes
 from qsharp_jax.training import policy_objectives
 
 # A problem's gold answer in tokens, the end token included.
@@ -125,5 +126,5 @@ def scored(
       name: getattr(whole, name)[start : start + batch_size]
       for name in ("tokens", "positions", "segments")
     }
-    parts.append(jax.device_get(forward(params, layout.place(batch))))
+    parts.append(processes.fetch(forward(params, layout.place(batch))))
   return rows._replace(labels=np.concatenate(parts)[:num_rows])

@@ -10,7 +10,7 @@ from qsharp_jax import data, models, training
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.pipeline import fitting
 from qsharp_jax.pipeline import layout as layout_lib
-from qsharp_jax.sharding import placement
+from qsharp_jax.sharding import placement, processes
 
 
 def pretrain(
@@ -55,11 +55,12 @@ def pretrain(
   huggingface.save_language_model(
     directory / "model",
     config,
-    jax.device_get(params),
+    params,
     family,
     token_ids={"eos_token_id": end, "pad_token_id": tokenizer.pad_id},
   )
-  tokenizer.hf.save_pretrained(directory / "model")
+  if processes.is_main():
+    tokenizer.hf.save_pretrained(directory / "model")
 
 
 def _sequence(

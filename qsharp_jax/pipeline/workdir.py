@@ -10,6 +10,10 @@ from typing import Any
 
 from qsharp_jax.core import files
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.sharding import processes
+
+# Folder in which processes say that they have started, before any stage.
+ROLL_CALL = "processes"
 
 
 class Workdir:
@@ -58,15 +62,18 @@ class Workdir:
       inside must itself go on where an interrupted attempt stopped.
     """
     file = self.path / "stages" / f"{name}.json"
-    if file.exists() and is_whole:
+    is_due = not (file.exists() and is_whole)
+    if not processes.agree(f"is {name} due?", is_due):
       yield False
       return
-    if not self._file.exists():
+    if processes.is_main() and not self._file.exists():
       files.replace(self._file, self._content)
     started = time.monotonic()
     yield True
+    processes.barrier(f"end of {name}")
     seconds = time.monotonic() - started
-    files.replace(file, json.dumps({"seconds": round(seconds, 2)}))
+    if processes.is_main():
+      files.replace(file, json.dumps({"seconds": round(seconds, 2)}))
 
   def seconds(self) -> dict[str, float]:
     """Wall-clock seconds of each finished stage, in the order they ended."""
@@ -83,7 +90,9 @@ class Workdir:
     """Whether there is something that no run left behind."""
     if not self.path.exists():
       return False
-    return not self.path.is_dir() or any(self.path.iterdir())
+    if not self.path.is_dir():
+      return True
+    return any(entry.name != ROLL_CALL for entry in self.path.iterdir())
 
 
 def _read(file: pathlib.Path) -> Mapping[str, Any]:

@@ -9,7 +9,9 @@ import numpy as np
 
 from qsharp_jax import generate, rewards
 from qsharp_jax.core import seeds as seeds_lib
+from qsharp_jax.core.errors import Preempted
 from qsharp_jax.rollout import store, switch
+from qsharp_jax.sharding import processes
 
 Grade = Callable[[list[str], list[str]], list[rewards.Grade]]
 
@@ -47,12 +49,21 @@ class Sampler:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Answer:
+class Answer:
   """All samples of one problem."""
 
   request: generate.Request
   completions: list[generate.Completion]
   first_labels: np.ndarray  # [num_samples]
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+  """The answers to some problems, not graded yet."""
+
+  problems: Sequence[Problem]
+  answers: Sequence[Answer]
+  seconds: float  # that went into each sample
 
 
 def collect(
@@ -61,27 +72,38 @@ def collect(
   """Samples all problems into a store, one shard per batch of problems.
 
   Shards that exist are left alone, so a second call goes on where the first
-  one stopped. Batches go through the decode loop in stretches; one that was
-  interrupted is sampled again as a whole, so that the numbers of its missing
-  shards are, to the last bit, those of a run never stopped.
+  one stopped. All processes sample together; each grades and writes its share
+  of the shards, and is not waited for.
+
+  Batches go through the decode loop in stretches; one that was interrupted is
+  sampled again as a whole, so that the numbers of its missing shards are, to
+  the last bit, those of a run never stopped.
 
   Yields:
     The number of problems done.
+
+  Raises:
+    Preempted: the machine is wanted back.
   """
   size = sampler.batch_size
   batches = [problems[i : i + size] for i in range(0, len(problems), size)]
   paths = [store.shard_path(directory, i) for i in range(len(batches))]
+  missing = processes.agree(
+    f"shards of {directory}", [not path.exists() for path in paths]
+  )
   done = 0
   for start in range(0, len(batches), _STRETCH):
     stretch = range(start, min(start + _STRETCH, len(batches)))
-    is_due = not all(paths[index].exists() for index in stretch)
-    samples = sample(sampler, [batches[i] for i in stretch], plan)
+    is_due = any(missing[index] for index in stretch)
+    samples = answer(sampler, [batches[i] for i in stretch], plan)
     for index in stretch:
-      rollouts = next(samples) if is_due else None
-      if not paths[index].exists():
-        store.write_shard(directory, index, rollouts)
+      batch = next(samples) if is_due else None
+      if missing[index] and processes.is_mine(index):
+        store.write_shard(directory, index, graded(sampler, plan, batch))
       done += len(batches[index])
       yield done
+      if is_due and processes.termination.look():
+        raise Preempted(f"{done} of {len(problems)} questions are sampled")
 
 
 def is_complete(directory, num_problems: int, *, batch_size: int) -> bool:
@@ -92,33 +114,24 @@ def is_complete(directory, num_problems: int, *, batch_size: int) -> bool:
   )
 
 
-def sample(
+def answer(
   sampler: Sampler, batches: Sequence[Sequence[Problem]], plan: Plan
-) -> Iterator[list[store.Rollout]]:
-  """Scored samples of each batch of problems, those of a problem side by side.
-
-  All batches go through the decode loop as one stream.
-  """
+) -> Iterator[Batch]:
+  """Samples of each batch; all go through the decode loop as one stream."""
   requests = [_request(problem, plan) for batch in batches for problem in batch]
   answers = _complete(sampler, requests, plan)
   for batch in batches:
     started = time.monotonic()
     found = list(itertools.islice(answers, len(batch)))
     seconds = (time.monotonic() - started) / (len(batch) * plan.num_samples)
-    yield _graded(sampler, batch, plan, found, seconds)
+    yield Batch(batch, found, seconds)
 
 
-def _graded(
-  sampler: Sampler,
-  problems: Sequence[Problem],
-  plan: Plan,
-  answers: Sequence[_Answer],
-  seconds: float,
-) -> list[store.Rollout]:
-  """Rows of the store; `seconds` went into each of them."""
+def graded(sampler: Sampler, plan: Plan, batch: Batch) -> list[store.Rollout]:
+  """Rows of the store, the samples of a problem side by side."""
   rows = [
     (problem, answer, i)
-    for problem, answer in zip(problems, answers, strict=True)
+    for problem, answer in zip(batch.problems, batch.answers, strict=True)
     for i in range(plan.num_samples)
   ]
   tokens = [answer.completions[i].tokens.tolist() for _, answer, i in rows]
@@ -142,7 +155,7 @@ def _graded(
       kl=float(answer.completions[i].kl.sum()),
       kl_filtered=float(answer.completions[i].kl_filtered.sum()),
       forwards=answer.completions[i].num_forwards,
-      seconds=seconds,
+      seconds=batch.seconds,
     )
     for (problem, answer, i), ids, text, grade in zip(
       rows, tokens, texts, grades, strict=True
@@ -165,7 +178,7 @@ def _request(problem: Problem, plan: Plan) -> generate.Request:
 
 def _complete(
   sampler: Sampler, requests: Sequence[generate.Request], plan: Plan
-) -> Iterator[_Answer]:
+) -> Iterator[Answer]:
   """Completions of all requests, in their order."""
   run = sampler.complete
   if plan.rule == "response":
@@ -179,13 +192,13 @@ def _labelled(
   requests: Sequence[generate.Request],
   groups: Iterator[list[generate.Completion]],
   rule: switch.Rule | None,
-) -> Iterator[_Answer]:
+) -> Iterator[Answer]:
   """Pairs requests with their completions, and says where labels begin."""
   for request, group in zip(requests, groups, strict=True):
     first = np.zeros(len(group), int)
     if rule is not None:
       first = switch.first_label(request.guided_steps, rule)
-    yield _Answer(request, group, first)
+    yield Answer(request, group, first)
 
 
 def _cut(request: generate.Request, lengths: Sequence[int]) -> generate.Request:

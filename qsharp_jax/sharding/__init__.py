@@ -1,5 +1,5 @@
-"""Meshes, rules from logical axes to mesh axes, and placing trees by them."""
+"""Meshes, rules from logical to mesh axes, placing trees, many processes."""
 
-from qsharp_jax.sharding import mesh, placement, rules
+from qsharp_jax.sharding import mesh, placement, processes, rules
 
-__all__ = ["mesh", "placement", "rules"]
+__all__ = ["mesh", "placement", "processes", "rules"]

@@ -121,11 +121,11 @@ def batch_sharding(mesh: Mesh, rules: Rules) -> NamedSharding:
 
 
 def place_batch(batch: PyTree, mesh: Mesh, rules: Rules) -> PyTree:
-  """Makes global arrays from the rows that this process has loaded.
+  """Makes global arrays; each process copies its own devices' rows only.
 
   Args:
-    batch: this process's part of the batch; all of it where there is one
-      process. Any tree of arrays of shapes [B / num_processes, ...].
+    batch: the whole batch, the same in every process. Any tree of arrays of
+      shapes [B, ...].
     mesh: the mesh.
     rules: logical axis names to mesh axes.
 
@@ -139,14 +139,17 @@ def place_batch(batch: PyTree, mesh: Mesh, rules: Rules) -> PyTree:
   num_parts = _num_parts(sharding.spec[0], mesh)
 
   def put(path: tuple, array: np.ndarray) -> Array:
-    num_rows = len(array) * jax.process_count()
+    array = np.asarray(array)
+    num_rows = len(array)
     if num_rows % num_parts:
       name = jax.tree_util.keystr(path, simple=True)
       raise InputError(
         f"batch field {name!r} has {num_rows} rows, expected a multiple of the "
         f"{num_parts} devices that share them: change the batch size or pad"
       )
-    return jax.make_array_from_process_local_data(sharding, np.asarray(array))
+    return jax.make_array_from_callback(
+      array.shape, sharding, lambda index: array[index]
+    )
 
   return jax.tree_util.tree_map_with_path(put, batch)
 

@@ -63,21 +63,6 @@ def test_epochs_and_seeds_have_their_own_order():
   assert len(set(map(tuple, orders))) == 4
 
 
-def test_parts_of_all_processes_make_the_batch():
-  whole = Loader(rows(10), batch_size=4, seed=2)
-  for count in (2, 4):
-    parts = [
-      Loader(
-        rows(10), batch_size=4, seed=2, process_index=i, process_count=count
-      )
-      for i in range(count)
-    ]
-    for step in range(6):
-      for name, field in whole.batch(step).items():
-        together = np.concatenate([p.batch(step)[name] for p in parts])
-        np.testing.assert_array_equal(together, field)
-
-
 def test_batches_do_not_share_memory_with_the_data():
   data = rows(4)
   Loader(data, batch_size=4, seed=0).batch(0)["tokens"][:] = 99
@@ -87,10 +72,8 @@ def test_batches_do_not_share_memory_with_the_data():
 def test_errors():
   with pytest.raises(InputError, match="no rows"):
     Loader(packing.pack([], length=4), batch_size=1, seed=0)
-  with pytest.raises(InputError, match="multiple of the 3 processes"):
-    Loader(rows(4), batch_size=4, seed=0, process_count=3)
-  with pytest.raises(InputError, match="process_index"):
-    Loader(rows(4), batch_size=4, seed=0, process_index=2, process_count=2)
+  with pytest.raises(InputError, match="at least 1"):
+    Loader(rows(4), batch_size=0, seed=0)
 
 
 def test_labels_with_columns_are_padded_too():

@@ -47,7 +47,8 @@ def content(rollouts):
 
 
 def samples(sampler, problems, plan):
-  (rollouts,) = collect.sample(sampler, [problems], plan)
+  (batch,) = collect.answer(sampler, [problems], plan)
+  rollouts = collect.graded(sampler, plan, batch)
   return rollouts
 
 
@@ -159,7 +160,9 @@ def test_batches_go_through_the_loop_as_one(response):
   plan = dataclasses.replace(GUIDED, rule="response")
   few = sampler(sampling=players.sampling(batch_size=3))
   batches = [PROBLEMS[:4], PROBLEMS[4:5], PROBLEMS[5:]]
-  found = list(collect.sample(few, batches, plan))
+  found = [
+    collect.graded(few, plan, b) for b in collect.answer(few, batches, plan)
+  ]
   assert [len(batch) for batch in found] == [8, 2, 10]
   exact = lambda rollouts: [(r.question_id, r.tokens) for r in rollouts]
   assert exact(r for batch in found for r in batch) == exact(response)

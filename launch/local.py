@@ -1,0 +1,166 @@
+r"""Runs an experiment in several processes of this machine.
+
+Examples:
+  python -m launch.local --num_processes=2 --devices_per_process=1 -- \
+    experiments.gsm8k --workdir=runs/two
+
+What works here works on as many hosts: the processes find one another and
+divide the work as they would there. Devices are CPU devices, unless
+JAX_PLATFORMS says otherwise. If one process ends badly, its number is printed
+and the others are ended; all are started again where the code says so, or after
+a crash, at most --max_restarts times.
+"""
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+
+from absl import app, flags
+
+_NUM_PROCESSES = flags.DEFINE_integer(
+  "num_processes", 2, "How many processes.", 1
+)
+_DEVICES = flags.DEFINE_integer(
+  "devices_per_process", 1, "CPU devices of each.", 1
+)
+_MAX_RESTARTS = flags.DEFINE_integer(
+  "max_restarts", 0, "How often all are started again.", 0
+)
+_DRY_RUN = flags.DEFINE_bool(
+  "dry_run", False, "Print the commands and start none."
+)
+
+_WRONG_INPUT = 2  # never better the second time
+_GRACE = 20.0  # seconds between asking a process to end and killing it
+
+
+def commands(
+  arguments: Sequence[str], *, num_processes: int, port: int
+) -> list[list[str]]:
+  """The command of each process.
+
+  Args:
+    arguments: a module and its flags.
+    num_processes: how many.
+    port: where process 0 waits for the others.
+  """
+  base = [sys.executable, "-m", *arguments]
+  if num_processes == 1:
+    return [base]
+  together = [
+    f"--coordinator_address=127.0.0.1:{port}",
+    f"--num_processes={num_processes}",
+  ]
+  return [[*base, *together, f"--process_id={i}"] for i in range(num_processes)]
+
+
+def run_once(argvs: Sequence[Sequence[str]], *, num_devices: int) -> int:
+  """Runs the commands side by side; the first bad exit code, or 0."""
+  environment = os.environ | {
+    "JAX_PLATFORMS": os.environ.get("JAX_PLATFORMS", "cpu"),
+    "JAX_NUM_CPU_DEVICES": str(num_devices),
+    "PYTHONUNBUFFERED": "1",
+  }
+  children = [
+    subprocess.Popen(
+      argv,
+      env=environment,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.STDOUT,
+      text=True,
+    )
+    for argv in argvs
+  ]
+  readers = [
+    threading.Thread(target=_relay, args=(i, child), daemon=True)
+    for i, child in enumerate(children)
+  ]
+  for reader in readers:
+    reader.start()
+  # Whoever ends this process means all of them.
+  forward = lambda number, _: [child.send_signal(number) for child in children]
+  before = signal.signal(signal.SIGTERM, forward)
+  try:
+    return _watch(children)
+  finally:
+    signal.signal(signal.SIGTERM, before)
+    _end(children)
+    for reader in readers:
+      reader.join()
+
+
+def _relay(index: int, child: subprocess.Popen) -> None:
+  for line in child.stdout:
+    sys.stdout.write(f"[{index}] {line}")
+    sys.stdout.flush()
+
+
+def _watch(children: Sequence[subprocess.Popen]) -> int:
+  """Waits for all to end well, or for the first that does not."""
+  while True:
+    codes = [child.poll() for child in children]
+    bad = [(i, code) for i, code in enumerate(codes) if code]
+    if bad:
+      index, code = bad[0]
+      how = f"exit code {code}"
+      if code < 0:
+        how = f"signal {-code} ({signal.Signals(-code).name})"
+      print(
+        f"process {index} of {len(children)} ended with {how}; ending the "
+        "others",
+        file=sys.stderr,
+        flush=True,
+      )
+      return code
+    if all(code == 0 for code in codes):
+      return 0
+    time.sleep(0.1)
+
+
+def _end(children: Sequence[subprocess.Popen]) -> None:
+  """Ends those that still run: first by asking."""
+  deadline = time.monotonic() + _GRACE
+  for child in children:
+    if child.poll() is None:
+      child.terminate()
+  for child in children:
+    try:
+      child.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+      child.kill()
+      child.wait()
+
+
+def _free_port() -> int:
+  with socket.socket() as probe:
+    probe.bind(("127.0.0.1", 0))
+    return probe.getsockname()[1]
+
+
+def main(argv: list[str]) -> int:
+  """Starts the processes, again if need be."""
+  if len(argv) < 2:
+    raise app.UsageError("expected -- MODULE [FLAGS], e.g. experiments.gsm8k")
+  for attempt in range(_MAX_RESTARTS.value + 1):
+    argvs = commands(
+      argv[1:], num_processes=_NUM_PROCESSES.value, port=_free_port()
+    )
+    if _DRY_RUN.value:
+      for found in argvs:
+        print(shlex.join(found))
+      return 0
+    code = run_once(argvs, num_devices=_DEVICES.value)
+    if code in (0, _WRONG_INPUT) or attempt == _MAX_RESTARTS.value:
+      return code if code >= 0 else 128 - code
+    print("starting all processes again", file=sys.stderr, flush=True)
+  raise AssertionError("the last attempt returns")
+
+
+if __name__ == "__main__":
+  app.run(main)
