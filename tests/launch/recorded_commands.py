@@ -27,11 +27,11 @@ for index, (words, output, code) in enumerate(answers):
 
 
 class Fakes:
-  """A directory of fake programs, to be put in front of PATH."""
+  """A new directory of fake programs, to be put in front of PATH."""
 
   def __init__(self, directory: pathlib.Path, names):
     self.directory = directory
-    directory.mkdir()
+    directory.mkdir(parents=True)
     for name in names:
       path = directory / name
       path.write_text(FAKE.format(python=sys.executable))

@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import shutil
 import subprocess
 
 import pytest
@@ -101,19 +100,14 @@ def test_a_host_runs_the_words_it_was_given(code, fakes, tmp_path):
   fakes.run(*words("run"))
   (call,) = told(fakes)
   assert option(call, "worker") == "all"
-  home = tmp_path / "home"
-  (home / "qsharp-jax/.venv/bin").mkdir(parents=True)
-  shutil.copy(fakes.directory / "git", home / "qsharp-jax/.venv/bin/python")
-  answers = home / "qsharp-jax/.venv/bin/answers.json"
-  answers.write_text(f'[[["-m"], "said", {code}]]')
-  remote = "set -e; cd; " + option(call, "command") + "; wait"
-  there = {"HOME": str(home), "PATH": os.environ["PATH"]}
+  host = recorded_commands.Fakes(tmp_path / "qsharp-jax/.venv/bin", ["python"])
+  host.answer([[["-m"], "said", code]])
+  there = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+  remote = f"cd; {option(call, 'command')}; wait"
   subprocess.run(["bash", "-c", remote], env=there, check=True, timeout=60)
-  host = recorded_commands.Fakes.calls
-  fakes.directory = answers.parent
-  assert [call[:-1] for call in host(fakes)] == [["python", "-m", *MODULE]]
-  assert (home / "qsharp-jax/exit_code").read_text() == f"{code}\n"
-  assert (home / "qsharp-jax/run.log").read_text() == "said\n"
+  assert told(host) == [["python", "-m", *MODULE]]
+  assert (tmp_path / "qsharp-jax/exit_code").read_text() == f"{code}\n"
+  assert (tmp_path / "qsharp-jax/run.log").read_text() == "said\n"
 
 
 @pytest.mark.parametrize(
@@ -126,7 +120,6 @@ def test_a_host_runs_the_words_it_was_given(code, fakes, tmp_path):
   ],
 )
 def test_what_a_host_answers(files, answer, fakes, tmp_path):
-  fakes.run(*words("watch"), "--dry_run")  # not a flag after --
   printed = fakes.run(*words("watch")[:2], "--dry_run", *words("watch")[2:])
   (line,) = [x for x in printed.stdout.splitlines() if "running" in x]
   (tmp_path / "qsharp-jax").mkdir()
