@@ -1,5 +1,6 @@
 """Shell that passes shellcheck, and a container file of few words."""
 
+import configparser
 import pathlib
 import shutil
 import subprocess
@@ -52,3 +53,20 @@ def test_shell_is_strict(path):
   text = (ROOT / path).read_text()
   # What is sourced takes over the settings of who sources it.
   assert "set -euo pipefail" in text or text.startswith("# shellcheck shell")
+
+
+def test_the_container_holds_what_it_runs():
+  """It was not built here: what can be read off is checked."""
+  lines = (ROOT / "launch/Containerfile").read_text().splitlines()
+  words = [line.split() for line in lines if line and line[0] != "#"]
+  told = [(line[0], line[1:]) for line in words]
+  copied = [name for key, rest in told if key == "COPY" for name in rest[:-1]]
+  assert all((ROOT / name).exists() for name in copied)
+  assert {"qsharp_jax", "experiments", "launch", "setup.cfg"} <= set(copied)
+  # The files that setup.cfg reads.
+  assert {"README.md", "LICENSE", "pyproject.toml"} <= set(copied)
+  extras = configparser.ConfigParser()
+  extras.read(ROOT / "setup.cfg")
+  assert {"tpu", "cuda13"} <= set(extras["options.extras_require"])
+  assert ("USER", ["qsharp"]) in told[-2:]
+  assert told[-1] == ("ENTRYPOINT", ['["python",', '"-m"]'])
