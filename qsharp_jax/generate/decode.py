@@ -127,7 +127,7 @@ def decode(
     return has_room.all() & (state.finished.sum() < num_finished)
 
   return jax.lax.while_loop(
-    is_going, functools.partial(_step, policy, params), state
+    is_going, functools.partial(step, policy, params), state
   )
 
 
@@ -149,7 +149,7 @@ def grow(state: DecodeState, num_slots: int) -> DecodeState:
 _unroll = jax.jit(cache_lib.unroll, static_argnames=("num_slots", "fill"))
 
 
-def _step(
+def step(
   policy: policy_lib.Policy,
   params: PyTree,
   state: DecodeState,
