@@ -7,8 +7,8 @@ Examples:
 What works here works on as many hosts: the processes find one another and
 divide the work as they would there. Devices are CPU devices, unless
 JAX_PLATFORMS says otherwise. If one process ends badly, its number is printed
-and the others are ended; all are started again where the code says so, or after
-a crash, at most --max_restarts times.
+and the others are ended; all are then started again, at most --max_restarts
+times, unless the input was wrong (exit code 2).
 """
 
 import os
@@ -84,12 +84,13 @@ def run_once(argvs: Sequence[Sequence[str]], *, num_devices: int) -> int:
   for reader in readers:
     reader.start()
   # Whoever ends this process means all of them.
-  forward = lambda number, _: [child.send_signal(number) for child in children]
-  before = signal.signal(signal.SIGTERM, forward)
+  signal.signal(
+    signal.SIGTERM,
+    lambda number, _: [child.send_signal(number) for child in children],
+  )
   try:
     return _watch(children)
   finally:
-    signal.signal(signal.SIGTERM, before)
     _end(children)
     for reader in readers:
       reader.join()
@@ -111,16 +112,15 @@ def _watch(children: Sequence[subprocess.Popen]) -> int:
       how = f"exit code {code}"
       if code < 0:
         how = f"signal {-code} ({signal.Signals(-code).name})"
-      print(
-        f"process {index} of {len(children)} ended with {how}; ending the "
-        "others",
-        file=sys.stderr,
-        flush=True,
-      )
+      _say(f"process {index} of {len(children)} ended with {how}")
       return code
     if all(code == 0 for code in codes):
       return 0
     time.sleep(0.1)
+
+
+def _say(text: str) -> None:
+  print(text, file=sys.stderr, flush=True)
 
 
 def _end(children: Sequence[subprocess.Popen]) -> None:
@@ -158,7 +158,7 @@ def main(argv: list[str]) -> int:
     code = run_once(argvs, num_devices=_DEVICES.value)
     if code in (0, _WRONG_INPUT) or attempt == _MAX_RESTARTS.value:
       return code if code >= 0 else 128 - code
-    print("starting all processes again", file=sys.stderr, flush=True)
+    _say("starting all processes again")
   raise AssertionError("the last attempt returns")
 
 
