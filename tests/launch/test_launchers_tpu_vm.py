@@ -110,6 +110,20 @@ def test_a_host_runs_the_words_it_was_given(code, fakes, tmp_path):
   assert (tmp_path / "qsharp-jax/run.log").read_text() == "said\n"
 
 
+def test_an_old_exit_code_is_gone_when_it_runs_again(fakes, tmp_path):
+  fakes.run(*words("run"))
+  (call,) = told(fakes)
+  python = tmp_path / "qsharp-jax/.venv/bin/python"
+  python.parent.mkdir(parents=True)
+  python.write_text("#!/bin/bash\nls\n")
+  python.chmod(0o755)
+  (tmp_path / "qsharp-jax/exit_code").write_text("75")
+  remote = f"{option(call, 'command')}; wait"
+  subprocess.run(["bash", "-c", remote], cwd=tmp_path, check=True, timeout=60)
+  assert "exit_code" not in (tmp_path / "qsharp-jax/run.log").read_text()
+  assert (tmp_path / "qsharp-jax/exit_code").read_text() == "0\n"
+
+
 @pytest.mark.parametrize(
   "files, answer",
   [

@@ -63,7 +63,7 @@ flags=(
   evaluation.methods="('qsharp',)" evaluation.etas='(0.5,)'
   evaluation.num_samples=4
 )
-submit COMPLETED "0: round_1/rollouts" experiments.gsm8k --workdir="$work/run" \
+submit COMPLETED "rollouts: 0 failed" experiments.gsm8k --workdir="$work/run" \
   "${flags[@]/#/--config.}"
 python3 - "$work/run/report.json" <<'PY'
 import json, sys
