@@ -49,7 +49,9 @@ def generate(
   waiting = collections.deque(range(len(requests)))
   entering = _take(waiting, sampling.batch_size)
   room = min(_FIRST_ROOM, sampling.max_new_tokens)
-  state = reader.read(entering, sampling.batch_size, reader.width - 1 + room)
+  # A slot more than is needed: where their number is odd, the TPU compiler
+  # turns the caches around in memory, as copies, whenever the loop is entered.
+  state = reader.read(entering, sampling.batch_size, reader.width + room)
   num_models = sum(map(len, policy.decoders.values()))
   rows = _Rows(sampling.batch_size, reader.num_samples, num_models)
   rows.enter(entering, rows.free())
@@ -60,7 +62,7 @@ def generate(
     state = decode_lib.decode(policy, params, state, np.int32(wanted))
     if rows.leave(state) < wanted:  # it stopped for want of room
       room = min(2 * room, sampling.max_new_tokens)
-      state = decode_lib.grow(state, reader.width - 1 + room)
+      state = decode_lib.grow(state, reader.width + room)
     while waiting and len(rows.free()) >= per_refill:
       entering = _take(waiting, sampling.prompts_per_refill)
       newcomers = reader.read(entering, sampling.prompts_per_refill)

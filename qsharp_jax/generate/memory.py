@@ -81,7 +81,7 @@ def needed(
   rows, new_rows = batch_size * num_samples, num_newcomers * num_samples
   # The last prompt token is left to the loop.
   num_read = prompt_length - 1
-  num_slots = num_read + max_new_tokens
+  num_slots = prompt_length + max_new_tokens
   whole = list(itertools.chain(*policy.decoders.values()))
   configs = [_on_one_device(c, mesh) for c in whole]
   held = [(rows, num_slots)] + [(new_rows, num_read)] * (new_rows > 0)

@@ -81,7 +81,7 @@ def _compiled(policy, batch, samples, prompt, new):
   params = _abstract_params(policy)
   prompts = jax.ShapeDtypeStruct((batch, prompt), jnp.int32)
   arrays = params, prompts, prompts, _controls(batch * samples)
-  sizes = dict(num_slots=prompt - 1 + new, num_new_tokens=new)
+  sizes = dict(num_slots=prompt + new, num_new_tokens=new)
   prefill = decode.prefill.lower(policy, *arrays, **sizes).compile()
   state = jax.eval_shape(
     lambda *arrays: decode.prefill(policy, *arrays, **sizes), *arrays
@@ -125,7 +125,7 @@ def test_parts_by_hand():
   backbone = 512 * 64 + 3 * layer + 64
   assert found.reference == 4 * (backbone + 512 * 64)
   assert found.value == 4 * (backbone + 64)
-  slots = 6 * (4 + 7)
+  slots = 6 * (5 + 7)
   keys_and_values = 3 * 2 * slots * 64 * 4
   assert found.caches == 2 * (keys_and_values + slots * 4 + 4)
   assert found.total == (
