@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import math
-import re
 from collections.abc import Callable, Sequence
 
 import jax
@@ -14,7 +13,6 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from launch import players as players_lib
 from qsharp_jax import generate, training
 from qsharp_jax.core.arrays import PyTree
-from qsharp_jax.core.errors import InputError
 from qsharp_jax.generate import decode
 from qsharp_jax.sharding import placement, rules
 
@@ -57,18 +55,16 @@ class Plan:
     the prefill, where it is expected to.
     """
     found, state = [], self._state()
-    # The constraints on activations are the same in both tables.
-    with placement.context(self.mesh, rules.TRAINING):
-      if "prefill" in names:
-        found.append(self._prefill())
-        if not isinstance(found[0].compiled, str):
-          state = players_lib.placed(state, found[0].compiled.output_shardings)
-      if "step" in names:
-        found.append(self._decode("step", state))
-      if "loop" in names:
-        found.append(self._decode("loop", state))
-      if "train" in names:
-        found.append(self._train())
+    if "prefill" in names:
+      found.append(self._prefill())
+      if not isinstance(found[0].compiled, str):
+        state = players_lib.placed(state, found[0].compiled.output_shardings)
+    if "step" in names:
+      found.append(self._decode("step", state))
+    if "loop" in names:
+      found.append(self._decode("loop", state))
+    if "train" in names:
+      found.append(self._train())
     return found
 
   @property
@@ -118,7 +114,7 @@ class Plan:
   @property
   def _sizes(self) -> dict[str, int]:
     room = self.config.sampling.max_new_tokens
-    return {"num_slots": self.prompt_length - 1 + room, "num_new_tokens": room}
+    return {"num_slots": self.prompt_length + room, "num_new_tokens": room}
 
   def _state(self) -> PyTree:
     """The state before the first step, where it is expected to lie."""
@@ -135,23 +131,23 @@ class Plan:
 
   def _prefill(self) -> Program:
     arrays = self._arrays()
-    lowered = lambda: decode.prefill.lower(
+    lower = lambda: decode.prefill.lower(
       self.players.policy, *arrays, **self._sizes
     )
     held = self._held() | self._caches(self._state())
     tokens = math.prod(arrays[1].shape)
-    return Program("prefill", held, _compiled(lowered), tokens)
+    return Program("prefill", held, self._compiled(lower), tokens)
 
   def _decode(self, name: str, state: PyTree) -> Program:
     policy = self.players.policy
     if name == "step":
       step = jax.jit(decode.step, static_argnums=0, donate_argnums=2)
-      lowered = lambda: step.lower(policy, self.params, state)
+      lower = lambda: step.lower(policy, self.params, state)
     else:
       count = jax.ShapeDtypeStruct((), jnp.int32)
-      lowered = lambda: decode.decode.lower(policy, self.params, state, count)
+      lower = lambda: decode.decode.lower(policy, self.params, state, count)
     held = self._held() | self._caches(state)
-    return Program(name, held, _compiled(lowered), self.rows)
+    return Program(name, held, self._compiled(lower), self.rows)
 
   def _caches(self, state: PyTree) -> dict[str, int]:
     return {"caches": players_lib.bytes_on_one_device(state.caches)}
@@ -171,7 +167,7 @@ class Plan:
     return Program(
       "train",
       held,
-      _compiled(lambda: step.lower(state, self._batch())),
+      self._compiled(lambda: step.lower(state, self._batch())),
       tokens=own.batch_size * own.max_length,
       # The reference stays where it is while values are trained.
       beside={"reference": weigh(self.params["reference"])},
@@ -196,27 +192,18 @@ class Plan:
       for name, dtype in dtypes.items()
     }
 
-
-def _compiled(
-  lowered: Callable[[], jax.stages.Lowered],
-) -> jax.stages.Compiled | str:
-  """The program, or the line in which the compiler says that it is too large.
-
-  Raises:
-    InputError: the rows cannot be cut as the mesh wants it.
-  """
-  try:
-    program = lowered()
-  except ValueError as error:
-    if "divisible" not in str(error):
-      raise
-    raise InputError(
-      f"{str(error).splitlines()[0]}: change config.mesh, "
-      "sampling.batch_size or fit.batch_size"
-    ) from error
-  try:
-    return program.compile()
-  except jax.errors.JaxRuntimeError as error:
-    if "RESOURCE_EXHAUSTED" not in str(error):
-      raise
-    return re.sub(r"\s+", " ", str(error).removeprefix("RESOURCE_EXHAUSTED: "))
+  def _compiled(
+    self, lower: Callable[[], jax.stages.Lowered]
+  ) -> jax.stages.Compiled | str:
+    """The program, or the line in which the compiler says it is too large."""
+    # The constraints on activations are the same in both tables. No array can
+    # be made in this context: its devices are not here.
+    with placement.context(self.mesh, rules.TRAINING):
+      program = lower()
+      try:
+        return program.compile()
+      except jax.errors.JaxRuntimeError as error:
+        reason = " ".join(str(error).split())
+    if "RESOURCE_EXHAUSTED" not in reason:
+      raise RuntimeError(reason)
+    return reason.removeprefix("RESOURCE_EXHAUSTED: ")
