@@ -13,7 +13,7 @@ from experiments import checks, cluster, questions, wiring
 from qsharp_jax import data, pipeline, rewards
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import seeds
-from qsharp_jax.core.errors import InputError
+from qsharp_jax.core.errors import InputError, Preempted
 from qsharp_jax.sharding import placement, processes
 
 # (config, a directory for the tokenizer) -> what a small reference is trained
@@ -58,6 +58,7 @@ def run(
   layout = wiring.layout(config)
   splits = questions.splits(config)  # before anything that takes long
   with (
+    _leaving_together(),
     pipeline.compiling.Clock() as clock,
     layout.context(),
     rewards.GradingPool(config.reward, config.reward_workers) as pool,
@@ -79,6 +80,16 @@ def run(
   if processes.is_main():
     print((workdir.path / "report.md").read_text())
   print(f"seconds spent compiling: {clock.seconds:.1f}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _leaving_together() -> Iterator[None]:
+  """Lets no process go before all of them have saved."""
+  try:
+    yield
+  except Preempted:
+    processes.leave()
+    raise
 
 
 def _check_reference(

@@ -34,7 +34,11 @@ _DEFINITIONS = (
   ),
   ("length", "mean tokens of a response."),
   ("truncated", "share of responses that never ended."),
-  ("tokens/s", "response tokens over the seconds spent sampling them."),
+  (
+    "tokens/s",
+    "response tokens over the seconds spent sampling them, compilation "
+    "included.",
+  ),
   (
     "forwards",
     "passes of any model over one row, over its prompt or over one new token "

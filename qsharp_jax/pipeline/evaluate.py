@@ -195,8 +195,6 @@ def _samples(
   """Rollouts as the columns that the report is made of."""
   column = lambda name: np.array([getattr(r, name) for r in rollouts])
   lengths = np.array([len(r.tokens) for r in rollouts])
-  # The median over rows leaves out the batch that waited for the compiler.
-  speed = np.median(lengths.mean() / column("seconds"))
   return report.Samples(
     question_ids=[r.question_id for r in rollouts],
     correct=column("correct"),
@@ -205,6 +203,6 @@ def _samples(
     kl_filtered=column("kl_filtered"),
     length=lengths,
     truncated=~column("ended"),
-    seconds=float(lengths.sum() / speed),
+    seconds=float(column("seconds").sum()),
     value=values,
   )

@@ -9,6 +9,7 @@ With one process, everything here is free of communication.
 import functools
 import json
 import signal
+import time
 from typing import Any
 
 import jax
@@ -21,6 +22,7 @@ from qsharp_jax.core.arrays import PyTree
 
 # Seconds that processes wait for one another: writing a large model takes long.
 _TIMEOUT = 1800
+_LEAVING = 60
 
 
 def is_main() -> bool:
@@ -49,6 +51,17 @@ def barrier(name: str, *, timeout: int = _TIMEOUT) -> None:
     ocp.multihost.sync_global_processes(
       name, timeout=timeout, processes=everyone
     )
+
+
+def leave() -> None:
+  """Ends together what all processes give up; process 0 is the last to go.
+
+  The others lose their connection with it, and would take that for a crash.
+  """
+  if jax.process_count() > 1:
+    barrier("leaving", timeout=_LEAVING)
+    if is_main():
+      time.sleep(1.0)
 
 
 def agree(name: str, value: Any) -> Any:
