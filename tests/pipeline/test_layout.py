@@ -1,13 +1,14 @@
 """Sampling and training on eight devices against one."""
 
 import dataclasses
+import functools
 import re
 
 import jax
 import numpy as np
 import optax
 import pytest
-from oracles import players
+from oracles import decoders, players
 
 from qsharp_jax import data, generate, models, training
 from qsharp_jax.generate import decode
@@ -23,7 +24,11 @@ pytestmark = pytest.mark.skipif(
 # Two key-value heads: cut over `tensor` on (2, 2, 2), whole on (1, 1, 8).
 SHAPES = [(8, 1, 1), (1, 8, 1), (2, 2, 2), (1, 1, 8)]
 # One layer: most of the time here is the compiler's.
-CONFIG = dataclasses.replace(players.CONFIG, num_layers=1)
+LLAMA = dataclasses.replace(players.CONFIG, num_layers=1)
+CONFIGS = {
+  "llama": LLAMA,
+  "qwen2": dataclasses.replace(LLAMA, qkv_bias=True),
+}
 
 
 @pytest.fixture(scope="module", params=SHAPES, ids=str)
@@ -31,29 +36,33 @@ def layout(request):
   return layout_lib.Layout(mesh_lib.make_mesh(request.param))
 
 
-def policy(kind):
+def policy(kind, family="llama"):
+  config = CONFIGS[family]
   return dataclasses.replace(
     players.policy(kind),
-    reference=models.LanguageModel(CONFIG),
-    value=models.ValueModel(CONFIG, models.HeadConfig(kind)),
+    reference=models.LanguageModel(config),
+    value=models.ValueModel(config, models.HeadConfig(kind)),
   )
 
 
-def params(kind):
+@functools.cache
+def params(kind, family="llama"):
   """Parameters of both models, in the host's memory."""
-  tree = jax.tree.map(lambda x: x, players.params(kind))  # a copy to cut
-  for model in tree.values():
-    del model["params"]["backbone"]["layers_1"]
-  return tree
-
-
-def placed(layout, kind):
-  """Parameters where the pipeline puts those of a sampler."""
-  shardings = {
-    "reference": layout.for_decoding(policy(kind).reference),
-    "value": layout.for_decoding(policy(kind).value),
+  found = policy(kind, family)
+  return {
+    "reference": jax.device_get(decoders.params(found.reference, 0)),
+    "value": jax.device_get(decoders.params(found.value, 1)),
   }
-  return jax.device_put(params(kind), shardings)
+
+
+def placed(layout, kind, family="llama"):
+  """Parameters where the pipeline puts those of a sampler."""
+  found = policy(kind, family)
+  shardings = {
+    "reference": layout.for_decoding(found.reference),
+    "value": layout.for_decoding(found.value),
+  }
+  return jax.device_put(params(kind, family), shardings)
 
 
 def requests():
@@ -63,9 +72,9 @@ def requests():
   ]
 
 
-def sample(kind, tree, place, per_refill):
+def sample(kind, family, tree, place, per_refill):
   groups = generate.generate(
-    policy(kind),
+    policy(kind, family),
     tree,
     requests(),
     players.sampling(prompts_per_refill=per_refill),
@@ -74,13 +83,20 @@ def sample(kind, tree, place, per_refill):
   return [completion for group in groups for completion in group]
 
 
-@pytest.mark.parametrize("kind", ["v", "q"])
-def test_guided_sampling_equals_one_device(layout, kind):
-  wanted = sample(kind, params(kind), jax.device_put, 1)
-  tree = placed(layout, kind)
+@functools.cache
+def sampled_on_one_device(kind, family):
+  return sample(kind, family, params(kind, family), jax.device_put, 1)
+
+
+@pytest.mark.parametrize(
+  "kind, family", [("v", "llama"), ("q", "llama"), ("v", "qwen2")]
+)
+def test_guided_sampling_equals_one_device(layout, kind, family):
+  wanted = sampled_on_one_device(kind, family)
+  tree = placed(layout, kind, family)
   with layout.context():
     # As many newcomers as devices that share the rows.
-    got = sample(kind, tree, layout.place, 8)
+    got = sample(kind, family, tree, layout.place, 8)
   assert players.tokens(got) == players.tokens(wanted)
   for a, b in zip(got, wanted, strict=True):
     np.testing.assert_allclose(a.log_probs, b.log_probs, atol=1e-4)
@@ -142,13 +158,18 @@ def rows():
   }
 
 
-def losses(tree, place):
-  """Losses of three steps on different rows."""
+def objective(name, family):
+  """The model trained, and its loss."""
+  found = policy("v", family)
+  if name == "value":
+    return training.objectives.value(found.value, loss="bernoulli")
+  return training.objectives.language_model(found.reference)
+
+
+def losses(name, family, tree, place):
+  """Losses and gradient norms of three steps on different rows."""
   optimizer = optax.adamw(3e-2)
-  update = training.make_step(
-    training.objectives.value(policy("v").value, loss="bernoulli"),
-    optimizer,
-  )
+  update = training.make_step(objective(name, family), optimizer)
   state = training.create(tree, optimizer)
   packed, found = rows(), []
   for start in range(3):
@@ -158,15 +179,19 @@ def losses(tree, place):
   return found
 
 
-@pytest.fixture(scope="module")
-def losses_on_one_device():
-  return losses(jax.device_put(params("v")["value"]), jax.device_put)
+@functools.cache
+def losses_on_one_device(name, family):
+  tree = jax.device_put(params("v", family)[name])
+  return losses(name, family, tree, jax.device_put)
 
 
-def test_training_equals_one_device(layout, losses_on_one_device):
-  shardings = layout.for_training(policy("v").value)
-  tree = jax.device_put(params("v")["value"], shardings)
+@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("name", ["value", "reference"])
+def test_training_equals_one_device(layout, name, family):
+  model = getattr(policy("v", family), name)
+  tree = jax.device_put(params("v", family)[name], layout.for_training(model))
   with layout.context():
-    got = losses(tree, layout.place)
-  np.testing.assert_allclose(got, losses_on_one_device, atol=1e-5, rtol=1e-5)
+    got = losses(name, family, tree, layout.place)
+  wanted = losses_on_one_device(name, family)
+  np.testing.assert_allclose(got, wanted, atol=1e-5, rtol=1e-5)
   assert got[2][0] < got[0][0]
