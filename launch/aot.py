@@ -77,6 +77,7 @@ def _predict(
     one = roofline.predict(program, where.chip, scale=scale)
     found[one.name] = one
     print(report.program(one, where.chip), flush=True)
+  print(report.comparison(plan, found, scale))
   return report.as_json(plan, where, found)
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from launch import players as players_lib
 from qsharp_jax import generate, training
 from qsharp_jax.core.arrays import PyTree
-from qsharp_jax.generate import decode
+from qsharp_jax.generate import decode, memory
 from qsharp_jax.sharding import placement, rules
 
 NAMES = ("prefill", "step", "loop", "train")
@@ -48,24 +48,23 @@ class Plan:
   mesh: Mesh
   prompt_length: int
 
-  def compile(self, names: Sequence[str]) -> list[Program]:
+  def compile(self, names: Sequence[str]) -> Iterator[Program]:
     """Compiles programs, in the order of a run.
 
     The step and the loop get the state where the prefill leaves it; without
     the prefill, where it is expected to.
     """
-    found, state = [], self._state()
+    state = self.state()
     if "prefill" in names:
-      found.append(self._prefill())
-      if not isinstance(found[0].compiled, str):
-        state = players_lib.placed(state, found[0].compiled.output_shardings)
-    if "step" in names:
-      found.append(self._decode("step", state))
-    if "loop" in names:
-      found.append(self._decode("loop", state))
+      program = self._prefill()
+      if not isinstance(program.compiled, str):
+        state = players_lib.placed(state, program.compiled.output_shardings)
+      yield program
+    for name in ("step", "loop"):
+      if name in names:
+        yield self._decode(name, state)
     if "train" in names:
-      found.append(self._train())
-    return found
+      yield self._train()
 
   @property
   def num_samples(self) -> int:
@@ -77,6 +76,20 @@ class Plan:
   def rows(self) -> int:
     """Completions decoded at the same time."""
     return self.config.sampling.batch_size * self.num_samples
+
+  def needed(
+    self, mesh: memory.Mesh = None, batch_size: int = 0
+  ) -> memory.Needed:
+    """What arithmetic says that decoding needs on one device."""
+    own = self.config.sampling
+    return memory.needed(
+      self.players.policy,
+      batch_size=batch_size or own.batch_size,
+      num_samples=self.num_samples,
+      prompt_length=self.prompt_length,
+      max_new_tokens=own.max_new_tokens,
+      mesh=mesh or self.mesh,
+    )
 
   @functools.cached_property
   def params(self) -> PyTree:
@@ -116,7 +129,7 @@ class Plan:
     room = self.config.sampling.max_new_tokens
     return {"num_slots": self.prompt_length + room, "num_new_tokens": room}
 
-  def _state(self) -> PyTree:
+  def state(self) -> PyTree:
     """The state before the first step, where it is expected to lie."""
     make = functools.partial(decode.prefill, self.players.policy, **self._sizes)
     shapes = jax.eval_shape(make, *self._arrays())
@@ -134,7 +147,7 @@ class Plan:
     lower = lambda: decode.prefill.lower(
       self.players.policy, *arrays, **self._sizes
     )
-    held = self._held() | self._caches(self._state())
+    held = self._held() | self._caches(self.state())
     tokens = math.prod(arrays[1].shape)
     return Program("prefill", held, self._compiled(lower), tokens)
 

@@ -60,7 +60,7 @@ def run(
   Raises:
     InputError: nothing fits.
   """
-  plan, _ = make(_with(config, _meshes(len(where.devices))[0], None))
+  plan, _ = make(_with(config, meshes(len(where.devices))[0], None))
   found = sorted(
     candidates(plan, where.chip, len(where.devices)),
     key=lambda one: -one.tokens_per_second,
@@ -84,7 +84,7 @@ def candidates(
 ) -> list[Candidate]:
   """Of every mesh the batch that may decode fastest, where one fits."""
   found = []
-  for mesh in _meshes(num_devices):
+  for mesh in meshes(num_devices):
     of_mesh = []
     batch_size = mesh[0] * mesh[1]
     while batch_size * plan.num_samples <= _MOST_ROWS:
@@ -107,14 +107,7 @@ def candidate(
   """What arithmetic says of a mesh and a batch."""
   policy = plan.players.policy
   abstract = jax.sharding.AbstractMesh(mesh, mesh_lib.AXES)
-  needed = memory.needed(
-    policy,
-    batch_size=batch_size,
-    num_samples=plan.num_samples,
-    prompt_length=plan.prompt_length,
-    max_new_tokens=plan.config.sampling.max_new_tokens,
-    mesh=abstract,
-  )
+  needed = plan.needed(abstract, batch_size)
   rows = batch_size * plan.num_samples
   own_rows = rows // (mesh[0] * mesh[1])
   flops, links = 0.0, 0.0
@@ -151,7 +144,8 @@ def _exchanged(config: models.DecoderConfig, num_parts: int) -> float:
   return 2 * config.num_layers * size * 2 * (num_parts - 1) / num_parts
 
 
-def _meshes(num_devices: int) -> list[tuple[int, int, int]]:
+def meshes(num_devices: int) -> list[tuple[int, int, int]]:
+  """Meshes of so many devices that differ to decoding."""
   sizes = [n for n in range(1, num_devices + 1) if num_devices % n == 0]
   return [(1, num_devices // tensor, tensor) for tensor in sizes]
 

@@ -22,6 +22,7 @@ _ALONE = {
   "TPU_MIN_LOG_LEVEL": "3",
   "TPU_STDERR_LOG_LEVEL": "3",
   "TPU_LOG_DIR": "disabled",
+  "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
 
 
@@ -87,7 +88,8 @@ def find(topology: str) -> Slice:
   if chip.compiler == "tpu":
     devices = _tpus(topology)
     return Slice(topology, chip, devices, max(1, len(devices) // num_chips))
-  jax.config.update("jax_num_cpu_devices", num_chips)
+  if jax.config.jax_num_cpu_devices < num_chips:
+    jax.config.update("jax_num_cpu_devices", num_chips)
   return Slice(topology, chip, tuple(jax.devices("cpu")[:num_chips]))
 
 
