@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.sharding import PartitionSpec
 
 from qsharp_jax.core.arrays import Array
 from qsharp_jax.models import attention, products, rope
@@ -95,7 +96,12 @@ class Backbone(nn.Module):
 
   def _embed(self, tokens: Array, positions: Array) -> Array:
     """Token (and learned position) embeddings. Shape [B, T, D]."""
-    x = self.embedding[tokens]
+    # Whole along its width, like the other weights when they are used: rows
+    # that come out cut along it cannot be cut along the batch again.
+    table = nn.with_logical_constraint(
+      self.embedding, (PartitionSpec.UNCONSTRAINED, "embed_activation")
+    )
+    x = table[tokens]
     if self.config.rope_theta is None:
       x = x + self.positions[jnp.maximum(positions, 0)]
     return nn.with_logical_constraint(
