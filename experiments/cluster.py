@@ -1,5 +1,6 @@
 """Which processes run this command together, found before jax starts."""
 
+import importlib.util
 import os
 import pathlib
 import socket
@@ -77,7 +78,9 @@ def _is_cluster() -> bool:
   # One host of a TPU slice does not know of the others: jax asks.
   devices = (pathlib.Path("/dev/accel0"), pathlib.Path("/dev/vfio/0"))
   is_tpu = "TPU_WORKER_ID" in os.environ or any(d.exists() for d in devices)
-  return is_tpu and os.environ.get("JAX_PLATFORMS", "tpu").startswith("tpu")
+  has_library = importlib.util.find_spec("libtpu") is not None
+  wanted = os.environ.get("JAX_PLATFORMS", "tpu").startswith("tpu")
+  return is_tpu and has_library and wanted
 
 
 def _own_rank() -> str:
