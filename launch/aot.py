@@ -77,8 +77,9 @@ def _predict(
     one = roofline.predict(program, where.chip, scale=scale)
     found[one.name] = one
     print(report.program(one, where.chip), flush=True)
-  print(report.comparison(plan, found, scale))
-  return report.as_json(plan, where, found)
+  decoding = int(scale * plan.needed().total)
+  print(report.comparison(found, decoding), flush=True)
+  return report.as_json(plan, where, found, decoding)
 
 
 def _search(

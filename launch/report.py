@@ -67,17 +67,14 @@ def program(found: roofline.Prediction, chip: chips.Chip) -> str:
   )
 
 
-def comparison(
-  plan: programs.Plan, found: dict[str, roofline.Prediction], scale: float
-) -> str:
-  """What arithmetic says of decoding, beside the compiler; "" without it."""
+def comparison(found: dict[str, roofline.Prediction], decoding: int) -> str:
+  """Bytes of decoding by arithmetic, beside the compiler; "" without it."""
   sizes = [one.hbm_bytes for name, one in found.items() if name != "train"]
   if not sizes:
     return ""
-  predicted = scale * plan.needed().total
   return (
-    f"\ndecoding by arithmetic: {predicted / _GB:.2f} GB a device, "
-    f"{predicted / max(sizes) - 1:+.1%} beside the compiler's"
+    f"\ndecoding by arithmetic: {decoding / _GB:.2f} GB a device, "
+    f"{decoding / max(sizes) - 1:+.1%} beside the compiler's"
   )
 
 
@@ -85,6 +82,7 @@ def as_json(
   plan: programs.Plan,
   where: slices.Slice,
   found: dict[str, roofline.Prediction],
+  decoding: int,
 ) -> dict[str, Any]:
   """All of it for a program to read."""
   return {
@@ -94,6 +92,6 @@ def as_json(
     "is_estimate": where.is_estimate,
     "fits": all(one.fits for one in found.values()),
     "hbm_bytes": max(one.hbm_bytes for one in found.values()),
-    "decoding_bytes_by_arithmetic": plan.needed().total,
+    "decoding_bytes_by_arithmetic": decoding,
     "programs": {name: one.as_json() for name, one in found.items()},
   }

@@ -60,9 +60,9 @@ def run(
   Raises:
     InputError: nothing fits.
   """
-  plan, _ = make(_with(config, meshes(len(where.devices))[0], None))
+  plan, scale = make(_with(config, meshes(len(where.devices))[0], None))
   found = sorted(
-    candidates(plan, where.chip, len(where.devices)),
+    candidates(plan, where.chip, len(where.devices), scale),
     key=lambda one: -one.tokens_per_second,
   )
   if not found:
@@ -80,7 +80,7 @@ def run(
 
 
 def candidates(
-  plan: programs.Plan, chip: chips.Chip, num_devices: int
+  plan: programs.Plan, chip: chips.Chip, num_devices: int, scale: float = 1.0
 ) -> list[Candidate]:
   """Of every mesh the batch that may decode fastest, where one fits."""
   found = []
@@ -88,7 +88,7 @@ def candidates(
     of_mesh = []
     batch_size = mesh[0] * mesh[1]
     while batch_size * plan.num_samples <= _MOST_ROWS:
-      one = candidate(plan, chip, mesh, batch_size)
+      one = candidate(plan, chip, mesh, batch_size, scale)
       if one.hbm_bytes <= chip.hbm_bytes:
         of_mesh.append(one)
       batch_size *= 2
@@ -103,6 +103,7 @@ def candidate(
   chip: chips.Chip,
   mesh: tuple[int, int, int],
   batch_size: int,
+  scale: float = 1.0,
 ) -> Candidate:
   """What arithmetic says of a mesh and a batch."""
   policy = plan.players.policy
@@ -117,9 +118,11 @@ def candidate(
     flops += 2 * (weights - _looked_up(model, mesh[2])) * own_rows * tokens
     links += own_rows * tokens * _exchanged(model.config, mesh[2])
   # The weights and the whole ring of the caches are read at every step.
-  traffic = needed.reference + needed.value + needed.caches
-  seconds = roofline.seconds(chip, flops=flops, traffic=traffic, links=links)
-  return Candidate(mesh, batch_size, rows, needed.total, seconds)
+  traffic = scale * (needed.reference + needed.value + needed.caches)
+  seconds = roofline.seconds(
+    chip, flops=flops, traffic=traffic, links=scale * links
+  )
+  return Candidate(mesh, batch_size, rows, int(scale * needed.total), seconds)
 
 
 def _readers(policy: generate.Policy):
@@ -196,9 +199,11 @@ def _confirm(
     one = roofline.predict(program, where.chip, scale=scale)
     predictions[one.name] = one
     print(report.program(one, where.chip), flush=True)
-  found = report.as_json(plan, where, predictions)
-  predicted = {"hbm_bytes": best.hbm_bytes, "step_seconds": best.step_seconds}
-  return found | {"batch_size": best.batch_size, "predicted": predicted}
+  found = report.as_json(plan, where, predictions, best.hbm_bytes)
+  return found | {
+    "batch_size": best.batch_size,
+    "step_seconds_by_arithmetic": best.step_seconds,
+  }
 
 
 def _answer(

@@ -5,7 +5,17 @@ import math
 import jax
 import pytest
 
-from launch import chips, hlo, roofline, search, shapes, slices
+from experiments.configs import gsm8k
+from launch import (
+  chips,
+  hlo,
+  players,
+  programs,
+  roofline,
+  search,
+  shapes,
+  slices,
+)
 from qsharp_jax import models
 from qsharp_jax.checkpoint import families
 from qsharp_jax.core import errors
@@ -154,3 +164,40 @@ def test_all_meshes_of_eight_devices():
   found = search.meshes(8)
   assert found == [(1, 8, 1), (1, 4, 2), (1, 2, 4), (1, 1, 8)]
   assert all(math.prod(mesh) == 8 for mesh in found)
+
+
+def test_the_search_keeps_what_fits():
+  config = gsm8k.get_config("llama31_8b")
+  plan = programs.Plan(config, players.make(config), None, 256)
+  chip = chips.find("v5e")
+  found = {one.mesh: one for one in search.candidates(plan, chip, 8)}
+  # Both models take 18.5 GB.
+  assert (1, 8, 1) not in found and (1, 1, 8) in found
+  for one in found.values():
+    twice = search.candidate(plan, chip, one.mesh, 2 * one.batch_size)
+    assert one.hbm_bytes <= chip.hbm_bytes
+    assert twice.hbm_bytes > chip.hbm_bytes or (
+      twice.tokens_per_second <= one.tokens_per_second
+    )
+
+
+def test_a_steps_seconds_by_hand():
+  config = gsm8k.get_config("llama31_8b")
+  config.rounds.num_samples = config.evaluation.num_samples = 1
+  plan = programs.Plan(config, players.make(config), None, 256)
+  one = search.candidate(plan, chips.find("v5e"), (1, 1, 8), 32)
+  # 8.03e9 and 1.24e9 weights, and 32 rows of 1280 slots of 32 layers of 8
+  # heads of 128, and of 16 of 8 of 64, keys and values, of two bytes.
+  slots = 32 * 1280 * 2 * 2 * 8 * (32 * 128 + 16 * 64) / 8
+  weights = 2 * (8.03e9 + 1.236e9) / 8
+  assert one.seconds["memory"] == pytest.approx(
+    (weights + slots) / 819e9, rel=0.01
+  )
+  # Every weight but the two tables that are looked up meets 1 token or 21.
+  met = 8.03e9 - 128256 * 4096 + 21 * (1.236e9 - 128256 * 2048)
+  assert one.seconds["compute"] == pytest.approx(
+    2 * 32 * met / 8 / 197e12, rel=0.01
+  )
+  # Two sums a layer, of 7/8 of the row, there and back.
+  sent = 32 * 2 * 2 * (32 * 4096 + 21 * 16 * 2048) * 2 * 7 / 8
+  assert one.seconds["links"] == pytest.approx(sent / 200e9, rel=0.01)
