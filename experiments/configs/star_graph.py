@@ -143,7 +143,8 @@ def _tiny() -> ml_collections.ConfigDict:
   }
   config.pretrain.update(sizes | fit | {"family": "llama", "num_epochs": 4})
   config.value.update(sizes)
-  config.fit.update(fit | {"num_epochs": 9})
+  # Above 5e-4 the first choice is found only once the schedule comes down.
+  config.fit.update(fit | {"num_epochs": 6, "learning_rate": 5e-4})
   config.baselines = _baselines(
     config, on_policy=3e-4, pairs=3e-4, iterations=200, prompts=64
   )
