@@ -54,6 +54,12 @@ def check(config: ml_collections.ConfigDict) -> None:
       raise InputError(
         f"{name} is {field(name)!r}; expected one of {', '.join(choices)}"
       )
+  if config.value.q_head == "random" and config.value.start != "scratch":
+    raise InputError(
+      "value.q_head is 'random' and value.start is "
+      f"{config.value.start!r}; a random head belongs to random weights: set "
+      "value.start to 'scratch', or value.q_head to 'zeros' or 'lm_head'"
+    )
   _check_etas(config)
   methods.check_guided(config.rounds.method)
   methods.check(config.evaluation.methods)

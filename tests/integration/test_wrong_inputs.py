@@ -147,6 +147,7 @@ IN_FIELDS = [
   ),
   ({"data__source": "math:tfds:{}"}, ["without math:", "tfds:"]),
   ({"data__test_source": "jsonl:{}/nowhere"}, ["nowhere", "no such file"]),
+  ({"value__q_head": "random"}, ["value.start is ''", "'scratch'"]),
   ({"sampling__max_new_tokens": 63}, ["fit.max_length"]),
   ({"data__question_key": "problem"}, ["test.jsonl:1", "'problem'"]),
   ({"data__num_validation": 40}, ["0 for train"]),
