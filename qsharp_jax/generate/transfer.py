@@ -73,6 +73,10 @@ def generate(
       )
       found = processes.fetch((state.tokens, state.lengths, candidates, ends))
       scores, passes = _judge(owners, ~finished, *found, rewards)
+      # A reward made of text may time out in one process and not in another.
+      scores = np.array(
+        processes.agree("rewards of roll-outs", scores.tolist()), np.float32
+      )
       spent += passes
       state = _choose(
         policy, state, logits, candidates, *place((scores,)), weigh
