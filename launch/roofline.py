@@ -13,8 +13,8 @@ from typing import Any
 from launch import chips, hlo, programs
 
 _PREFIXES = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "": 1}
-_TEMPORARIES = re.compile(r"temporaries \(([\d.]+)([KMGT]?)\)")
-_USED = re.compile(r"Used ([\d.]+)([KMGT]?) of")
+# It says temporaries, and counts arguments and results with them.
+_REQUIRED = re.compile(r"(?:temporaries \(|Used )([\d.]+)([KMGT]?)(?:\)| of)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,11 +146,10 @@ def _memory(program: programs.Program, scale: float) -> dict[str, int]:
 
 def refused_bytes(refusal: str, held: int) -> int:
   """Bytes beyond those held that a program wanted, by the compiler's words."""
-  if match := _TEMPORARIES.search(refusal):
-    return int(float(match[1]) * _PREFIXES[match[2]])
-  if match := _USED.search(refusal):
-    return max(0, int(float(match[1]) * _PREFIXES[match[2]]) - held)
-  return 0
+  match = _REQUIRED.search(refusal)
+  if not match:
+    return 0
+  return max(0, int(float(match[1]) * _PREFIXES[match[2]]) - held)
 
 
 def _by_kind(
