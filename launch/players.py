@@ -64,7 +64,6 @@ def _critic(
   atoms = None
   if own.loss == "categorical":
     atoms = laws.support(own.v_min, own.v_max, own.num_atoms)
-  decoder = dataclasses.replace(decoder, remat=bool(own.get("remat", False)))
   model = models.ValueModel(decoder, models.HeadConfig(own.head, own.num_atoms))
   return pipeline.Critic(model, own.loss, atoms)
 
