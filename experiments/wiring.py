@@ -69,7 +69,7 @@ def players(
   if start != config.reference:
     data.tokenizer.check_same(tokenizer, data.tokenizer.load(start))
   found, family = critic(config, start)
-  policy = _policy(config, tokenizer, found)
+  policy = _policy(config, tokenizer, found, where)
   _, params = huggingface.load_language_model(
     config.reference,
     dtype=config.dtype,
@@ -85,14 +85,15 @@ def _policy(
   config: ml_collections.ConfigDict,
   tokenizer: data.Tokenizer,
   found: pipeline.Critic,
+  where: pipeline.Layout,
 ) -> generate.Policy:
   """The policy that collects; no weights are read yet."""
   hf_config = huggingface.read_config(config.reference)
   decoder = huggingface.families.from_hf(hf_config, dtype=config.dtype)
   return generate.Policy(
-    reference=models.LanguageModel(decoder),
+    reference=where.sampling(models.LanguageModel(decoder)),
     eos_ids=tokenizer.eos_ids,
-    value=found.model,
+    value=where.sampling(found.model),
     guidance=methods.select(found, config.rounds.method),
     num_candidates=config.sampling.num_candidates,
     is_guidance_tempered=config.sampling.is_guidance_tempered,
@@ -115,10 +116,10 @@ def _check_memory(
     prompt_length=prompt_length,
     max_new_tokens=own.max_new_tokens,
     num_newcomers=min(own.prompts_per_refill, batch_size),
+    mesh=where.mesh,
   )
-  # A process knows its own devices only; the others' hosts are like its own.
-  own_bytes = generate.memory.available_bytes(list(where.mesh.local_devices))
-  available = own_bytes * jax.process_count()
+  # A process knows its own devices only; the others' are like them.
+  available = generate.memory.available_bytes(list(where.mesh.local_devices))
   generate.memory.check(predict, own.batch_size, available)
 
 
@@ -158,7 +159,7 @@ def run(
   )
   own, _ = critic(config, config.value.start or config.reference)
   longest = max(len(problem.prompt) for problem in problems)
-  _check_memory(config, _policy(config, tokenizer, own), where, longest)
+  _check_memory(config, _policy(config, tokenizer, own, where), where, longest)
   rounds = config.rounds.to_dict()
   rounds.pop("method")
   return pipeline.Run(

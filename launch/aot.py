@@ -23,6 +23,7 @@ from ml_collections import config_flags
 from experiments import checks, console
 from experiments.configs import gsm8k as default
 from launch import players, programs, report, roofline, search, slices
+from qsharp_jax import pipeline
 from qsharp_jax.core.errors import InputError
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -97,7 +98,8 @@ def _plan(
   if where.is_estimate and config.dtype == "bfloat16":
     # A CPU emulates bfloat16, with copies of its own of all weights.
     config.dtype, scale = "float32", 0.5
-  found, mesh = players.make(config), where.mesh(tuple(config.mesh))
+  mesh = where.mesh(tuple(config.mesh))
+  found = players.make(config, pipeline.Layout(mesh))
   checks.check_rows(config, mesh.shape["data"] * mesh.shape["fsdp"])
   return programs.Plan(config, found, mesh, _prompt_length(config)), scale
 

@@ -28,8 +28,8 @@ class Players:
   critic: pipeline.Critic  # weights of float32, as when training
 
 
-def make(config: ml_collections.ConfigDict) -> Players:
-  """Reads the shapes that a config names.
+def make(config: ml_collections.ConfigDict, layout: pipeline.Layout) -> Players:
+  """Reads the shapes that a config names, and lays the sampling out.
 
   Raises:
     InputError: it names none that is known.
@@ -46,9 +46,9 @@ def make(config: ml_collections.ConfigDict) -> Players:
   )
   critic = _critic(config, value)
   policy = generate.Policy(
-    reference=models.LanguageModel(_narrow(reference)),
+    reference=layout.sampling(models.LanguageModel(reference)),
     eos_ids=_END,
-    value=models.ValueModel(_narrow(value), critic.model.head),
+    value=layout.sampling(critic.model),
     guidance=methods.select(critic, config.rounds.method),
     num_candidates=config.sampling.num_candidates,
     is_guidance_tempered=config.sampling.is_guidance_tempered,
@@ -66,10 +66,6 @@ def _critic(
     atoms = laws.support(own.v_min, own.v_max, own.num_atoms)
   model = models.ValueModel(decoder, models.HeadConfig(own.head, own.num_atoms))
   return pipeline.Critic(model, own.loss, atoms)
-
-
-def _narrow(config: models.DecoderConfig) -> models.DecoderConfig:
-  return dataclasses.replace(config, param_dtype=config.dtype)
 
 
 def abstract(model: nn.Module, mesh: Mesh, table: rules.Rules) -> PyTree:

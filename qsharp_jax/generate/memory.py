@@ -104,7 +104,7 @@ def check(
   Args:
     predict: from a batch size to what it needs, such as a partial `needed`.
     batch_size: the one wanted.
-    available: bytes, see `available_bytes`.
+    available: bytes of a device, see `available_bytes`.
 
   Returns:
     What is needed.
@@ -125,20 +125,22 @@ def check(
   raise InputError(
     f"this needs {_gb(found.total)} GB (reference {_gb(found.reference)}, "
     f"value {_gb(found.value)}, caches {_gb(found.caches)}, workspace "
-    f"{_gb(found.workspace)}) and the devices have {_gb(available)}: {advice}"
+    f"{_gb(found.workspace)}) on each device, which has {_gb(available)}: "
+    f"{advice}"
   )
 
 
 def available_bytes(devices: Sequence[jax.Device]) -> int:
-  """Bytes that the devices have in all, used or not.
+  """Bytes that the smallest of this host's devices has, used or not.
 
   Devices that do not say, such as CPUs, share the host's memory.
   """
   stats = [device.memory_stats() or {} for device in devices]
   limits = [stat["bytes_limit"] for stat in stats if "bytes_limit" in stat]
   if limits:
-    return sum(limits)
-  return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(limits)
+  whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+  return whole // len(devices)
 
 
 def _weights(policy: policy_lib.Policy, name: str, mesh: Mesh) -> int:
@@ -173,10 +175,14 @@ def _on_one_device(
 ) -> config_lib.DecoderConfig:
   """The part of a decoder that a device has, as if it were a decoder."""
   cut = functools.partial(_share, mesh=mesh, axes=("tensor",))
-  names = ("vocab_size", "num_heads", "num_kv_heads", "mlp_width")
-  return dataclasses.replace(
-    config, **{name: cut(getattr(config, name)) for name in names}
-  )
+  # Caches keep heads more than once where more devices than heads share them.
+  config = config.shared_by(1 if mesh is None else mesh.shape["tensor"])
+  sizes = {
+    name: cut(getattr(config, name))
+    for name in ("vocab_size", "num_heads", "mlp_width")
+  }
+  kept = cut(config.num_kv_heads * config.kv_copies)
+  return dataclasses.replace(config, **sizes, num_kv_heads=kept, kv_copies=1)
 
 
 def cache_bytes(

@@ -22,6 +22,7 @@ class KVCache:
   while loop are copied on every step.
   """
 
+  # G counts the copies, too, where heads are kept more than once.
   keys: tuple[Array, ...]  # per layer [B, G, S, H], already rotated
   values: tuple[Array, ...]  # per layer [B, G, S, H]
   positions: Array  # [B, S] int32, -1 = empty slot or padding
@@ -32,7 +33,8 @@ def empty(
   config: config_lib.DecoderConfig, batch_size: int, num_slots: int
 ) -> KVCache:
   """A cache of `num_slots` empty slots for each of `batch_size` rows."""
-  shape = (batch_size, config.num_kv_heads, num_slots, config.head_width)
+  num_heads = config.num_kv_heads * config.kv_copies
+  shape = (batch_size, num_heads, num_slots, config.head_width)
   zeros = lambda: tuple(
     jnp.zeros(shape, config.dtype) for _ in range(config.num_layers)
   )

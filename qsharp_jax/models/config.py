@@ -51,6 +51,18 @@ class DecoderConfig:
   dtype: str = "float32"  # of activations and matrix products
   param_dtype: str = "float32"
   remat: bool = False  # recompute each layer's activations in the backward pass
+  kv_copies: int = 1  # of each key-value head in caches, see `shared_by`
+
+  def shared_by(self, num_devices: int) -> "DecoderConfig":
+    """The same decoder, whose caches so many devices can share by heads.
+
+    Where there are more devices than key-value heads, every head is kept as
+    often as devices use it; left alone, every device would keep all heads.
+    """
+    copies, rest = divmod(num_devices, self.num_kv_heads)
+    if rest or copies < 2 or self.num_heads % num_devices:
+      return self
+    return dataclasses.replace(self, kv_copies=copies)
 
   def window(self, layer: int) -> int | None:
     """Sliding window of a layer in tokens, None where it sees everything."""

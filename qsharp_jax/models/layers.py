@@ -109,6 +109,7 @@ class Attention(nn.Module):
     key, value = key.swapaxes(1, 2), value.swapaxes(1, 2)  # [B, G, T, H]
     if slots is None:
       return self.output(attention.attend(query, key, value, mask)), None
+    key, value = self._copied(key), self._copied(value)
     old_keys, old_values, index = slots
     num_kept = x.shape[1] - leaves
     # Write first, read after: the buffer is updated in place, never copied.
@@ -117,6 +118,14 @@ class Attention(nn.Module):
     own = (key[:, :, num_kept:], value[:, :, num_kept:]) if leaves else None
     mixed = attention.attend(query, keys, values, mask, own)
     return self.output(mixed), (keys, values)
+
+  def _copied(self, x: Array) -> Array:
+    """Keys or values as caches keep them: one head for each device."""
+    if self.config.kv_copies == 1:
+      return x
+    x = jnp.repeat(x, self.config.kv_copies, axis=1)
+    # Left alone, the compiler keeps all copies on every device.
+    return nn.with_logical_constraint(x, ("batch", "heads", "time", "head"))
 
 
 class MLP(nn.Module):

@@ -28,6 +28,16 @@ class Layout:
     """Shardings of the parameters of a model in decoding."""
     return placement.shardings(model, self.mesh, rules.DECODING)
 
+  def sampling(self, model: nn.Module) -> nn.Module:
+    """The model as it samples: caches cut over all of `tensor` if possible.
+
+    Its parameters have the type that it computes in.
+    """
+    config = model.config.shared_by(self.mesh.shape["tensor"])
+    return model.clone(
+      config=dataclasses.replace(config, param_dtype=config.dtype)
+    )
+
   def place(self, batch: PyTree) -> PyTree:
     """Global arrays, cut along their rows, from a batch on the host."""
     return placement.place_batch(batch, self.mesh, rules.DECODING)

@@ -300,4 +300,4 @@ def _load(
     param_dtype=dtype,
     shardings=run.layout.for_decoding(model),
   )
-  return models.LanguageModel(config), params
+  return run.layout.sampling(models.LanguageModel(config)), params

@@ -12,6 +12,7 @@ import pytest
 
 from experiments.configs import gsm8k
 from launch import hlo, players, programs, roofline, slices
+from qsharp_jax import pipeline
 from qsharp_jax.checkpoint import families
 from qsharp_jax.sharding import rules
 
@@ -62,7 +63,9 @@ def plan(directory):
   config.update_from_flattened_dict(_FLAGS)
   config.reference = config.value.start = directory
   mesh = slices.find("v5e:2x4").mesh((1, 2, 4))
-  return programs.Plan(config, players.make(config), mesh, 128)
+  return programs.Plan(
+    config, players.make(config, pipeline.Layout(mesh)), mesh, 128
+  )
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +202,9 @@ def test_a_gpu_is_estimated_from_the_cpus_program(directory):
   config.dtype = "float32"
   where = slices.find(f"h100:{jax.device_count()}")
   mesh = where.mesh((1, 2, jax.device_count() // 2))
-  plan = programs.Plan(config, players.make(config), mesh, 128)
+  plan = programs.Plan(
+    config, players.make(config, pipeline.Layout(mesh)), mesh, 128
+  )
   (step,) = plan.compile(["step"])
   assert where.is_estimate
   found = roofline.predict(step, where.chip, scale=0.5)

@@ -16,11 +16,13 @@ from launch import (
   shapes,
   slices,
 )
-from qsharp_jax import models
+from qsharp_jax import models, pipeline
 from qsharp_jax.checkpoint import families
 from qsharp_jax.core import errors
 from qsharp_jax.generate import memory
+from qsharp_jax.sharding import mesh as mesh_lib
 
+LAYOUT = pipeline.Layout(mesh_lib.make_mesh())
 _CHIP = chips.Chip("toy", 100.0, 1000.0, 10.0, 5.0, "tpu")
 
 # Two chips; 3 turns of an inner loop; a fusion that computes inside.
@@ -168,7 +170,7 @@ def test_all_meshes_of_eight_devices():
 
 def test_the_search_keeps_what_fits():
   config = gsm8k.get_config("llama31_8b")
-  plan = programs.Plan(config, players.make(config), None, 256)
+  plan = programs.Plan(config, players.make(config, LAYOUT), None, 256)
   chip = chips.find("v5e")
   found = {one.mesh: one for one in search.candidates(plan, chip, 8)}
   # Both models take 18.5 GB.
@@ -184,7 +186,7 @@ def test_the_search_keeps_what_fits():
 def test_a_steps_seconds_by_hand():
   config = gsm8k.get_config("llama31_8b")
   config.rounds.num_samples = config.evaluation.num_samples = 1
-  plan = programs.Plan(config, players.make(config), None, 256)
+  plan = programs.Plan(config, players.make(config, LAYOUT), None, 256)
   one = search.candidate(plan, chips.find("v5e"), (1, 1, 8), 32)
   # 8.03e9 and 1.24e9 weights, and 32 rows of 1280 slots of 32 layers of 8
   # heads of 128, and of 16 of 8 of 64, keys and values, of two bytes.

@@ -36,8 +36,8 @@ def layout(request):
   return layout_lib.Layout(mesh_lib.make_mesh(request.param))
 
 
-def policy(kind, family="llama"):
-  config = CONFIGS[family]
+@functools.cache
+def policy(kind, config=LLAMA):
   return dataclasses.replace(
     players.policy(kind),
     reference=models.LanguageModel(config),
@@ -46,23 +46,21 @@ def policy(kind, family="llama"):
 
 
 @functools.cache
-def params(kind, family="llama"):
+def params(found):
   """Parameters of both models, in the host's memory."""
-  found = policy(kind, family)
   return {
     "reference": jax.device_get(decoders.params(found.reference, 0)),
     "value": jax.device_get(decoders.params(found.value, 1)),
   }
 
 
-def placed(layout, kind, family="llama"):
+def placed(layout, found):
   """Parameters where the pipeline puts those of a sampler."""
-  found = policy(kind, family)
   shardings = {
     "reference": layout.for_decoding(found.reference),
     "value": layout.for_decoding(found.value),
   }
-  return jax.device_put(params(kind, family), shardings)
+  return jax.device_put(params(found), shardings)
 
 
 def requests():
@@ -72,9 +70,9 @@ def requests():
   ]
 
 
-def sample(kind, family, tree, place, per_refill):
+def sample(found, tree, place, per_refill):
   groups = generate.generate(
-    policy(kind, family),
+    found,
     tree,
     requests(),
     players.sampling(prompts_per_refill=per_refill),
@@ -84,51 +82,58 @@ def sample(kind, family, tree, place, per_refill):
 
 
 @functools.cache
-def sampled_on_one_device(kind, family):
-  return sample(kind, family, params(kind, family), jax.device_put, 1)
+def sampled_on_one_device(found):
+  return sample(found, params(found), jax.device_put, 1)
 
 
 @pytest.mark.parametrize(
   "kind, family", [("v", "llama"), ("q", "llama"), ("v", "qwen2")]
 )
 def test_guided_sampling_equals_one_device(layout, kind, family):
-  wanted = sampled_on_one_device(kind, family)
-  tree = placed(layout, kind, family)
+  found = policy(kind, CONFIGS[family])
+  wanted = sampled_on_one_device(found)
+  tree = placed(layout, found)
   with layout.context():
     # As many newcomers as devices that share the rows.
-    got = sample(kind, family, tree, layout.place, 8)
+    got = sample(found, tree, layout.place, 8)
   assert players.tokens(got) == players.tokens(wanted)
   for a, b in zip(got, wanted, strict=True):
     np.testing.assert_allclose(a.log_probs, b.log_probs, atol=1e-4)
     np.testing.assert_allclose(a.kl, b.kl, atol=1e-4)
 
 
-def gathered(layout):
-  """Shapes of all that the decode loop gathers, as compiled."""
+def prefilled(layout, found, tree):
+  """The state before the first step, for 16 rows."""
   tokens, positions = requests_lib.right_align(
     players.prompts([4] * 8), bucket=8
   )
-  tree = placed(layout, "v")
-  with layout.context():
-    controls = requests_lib.make_controls(
-      players.requests([4] * 8), 2, 0, players.SAMPLING
-    )
-    state = decode.prefill(
-      policy("v"),
-      tree,
-      *layout.place((tokens, positions, controls)),
-      num_slots=7 + 4,
-      num_new_tokens=4,
-    )
-    compiled = decode.decode.lower(policy("v"), tree, state, 16).compile()
-  cache = state.caches["reference"].keys[0]
-  found = re.findall(r"= \w+\[([\d,]*)\]\S* all-gather\(", compiled.as_text())
-  return cache, {tuple(map(int, shape.split(","))) for shape in found}
+  controls = requests_lib.make_controls(
+    players.requests([4] * 8), 2, 0, players.SAMPLING
+  )
+  return decode.prefill(
+    found,
+    tree,
+    *layout.place((tokens, positions, controls)),
+    num_slots=8 + 4,
+    num_new_tokens=4,
+  )
+
+
+def gathered(found, tree, state):
+  """Shapes of all that the decode loop gathers, as compiled."""
+  text = decode.decode.lower(found, tree, state, 16).compile().as_text()
+  shapes = re.findall(r"= \w+\[([\d,]*)\]\S* all-gather\(", text)
+  return {tuple(map(int, shape.split(","))) for shape in shapes}
 
 
 def test_decoding_moves_no_weights_and_no_rows_of_logits():
   layout = layout_lib.Layout(mesh_lib.make_mesh((2, 2, 2)))
-  cache, shapes = gathered(layout)
+  found = policy("v")
+  tree = placed(layout, found)
+  with layout.context():
+    state = prefilled(layout, found, tree)
+    shapes = gathered(found, tree, state)
+  cache = state.caches["reference"].keys[0]
   # 16 rows over data and fsdp, 2 heads over tensor.
   assert cache.addressable_shards[0].data.shape[:2] == (4, 1)
   # A device gathers the vocabulary of its own 4 rows, never of all 16.
@@ -137,6 +142,33 @@ def test_decoding_moves_no_weights_and_no_rows_of_logits():
   widths = {players.CONFIG.width, players.CONFIG.mlp_width}
   tables = {s for s in shapes if len(s) > 1 and widths & set(s[1:])}
   assert not tables - {(4, players.VOCAB)}, tables
+
+
+# Eight heads with two keys and values: every device has a head of its own.
+MANY_HEADS = dataclasses.replace(LLAMA, num_heads=8)
+
+
+def test_more_devices_than_key_value_heads_share_the_caches():
+  layout = layout_lib.Layout(mesh_lib.make_mesh((1, 1, 8)))
+  alone = policy("v", MANY_HEADS)
+  shared = dataclasses.replace(
+    alone,
+    reference=layout.sampling(alone.reference),
+    value=layout.sampling(alone.value),
+  )
+  assert shared.reference.config.kv_copies == 4
+  wanted = sample(alone, params(alone), jax.device_put, 1)
+  tree = placed(layout, shared)
+  with layout.context():
+    got = sample(shared, tree, layout.place, 8)
+    state = prefilled(layout, shared, tree)
+    shapes = gathered(shared, tree, state)
+  assert players.tokens(got) == players.tokens(wanted)
+  for model in ("reference", "value"):
+    cache = state.caches[model].keys[0]
+    assert cache.shape[1] == 8
+    assert cache.addressable_shards[0].data.shape[:2] == (16, 1)
+  assert not [s for s in shapes if s[-2:] == cache.shape[2:]], shapes
 
 
 def rows():
@@ -160,7 +192,7 @@ def rows():
 
 def objective(name, family):
   """The model trained, and its loss."""
-  found = policy("v", family)
+  found = policy("v", CONFIGS[family])
   if name == "value":
     return training.objectives.value(found.value, loss="bernoulli")
   return training.objectives.language_model(found.reference)
@@ -181,15 +213,17 @@ def losses(name, family, tree, place):
 
 @functools.cache
 def losses_on_one_device(name, family):
-  tree = jax.device_put(params("v", family)[name])
+  tree = jax.device_put(params(policy("v", CONFIGS[family]))[name])
   return losses(name, family, tree, jax.device_put)
 
 
 @pytest.mark.parametrize("family", CONFIGS)
 @pytest.mark.parametrize("name", ["value", "reference"])
 def test_training_equals_one_device(layout, name, family):
-  model = getattr(policy("v", family), name)
-  tree = jax.device_put(params("v", family)[name], layout.for_training(model))
+  model = getattr(policy("v", CONFIGS[family]), name)
+  tree = jax.device_put(
+    params(policy("v", CONFIGS[family]))[name], layout.for_training(model)
+  )
   with layout.context():
     got = losses(name, family, tree, layout.place)
   wanted = losses_on_one_device(name, family)
