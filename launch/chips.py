@@ -37,7 +37,6 @@ def _gpu(name: str, *figures: float) -> Chip:
 CHIPS = {
   chip.name: chip
   for chip in (
-    _tpu("v4", 275, 32, 1228, 300),
     _tpu("v5e", 197, 16, 819, 200),
     _tpu("v5p", 459, 95, 2765, 600),
     _tpu("v6e", 918, 32, 1638, 400),

@@ -34,13 +34,11 @@ class Slice:
     name: as it was asked for.
     chip: of which they are, or for which they stand.
     devices: of jax.
-    cores: devices that share a chip.
   """
 
   name: str
   chip: chips.Chip
   devices: tuple[jax.Device, ...]
-  cores: int = 1
 
   @property
   def is_estimate(self) -> bool:
@@ -86,8 +84,7 @@ def find(topology: str) -> Slice:
   num_chips = math.prod(map(int, match[2].split("x")))
   jax.config.update("jax_platforms", "cpu")
   if chip.compiler == "tpu":
-    devices = _tpus(topology)
-    return Slice(topology, chip, devices, max(1, len(devices) // num_chips))
+    return Slice(topology, chip, _tpus(topology))
   if jax.config.jax_num_cpu_devices < num_chips:
     jax.config.update("jax_num_cpu_devices", num_chips)
   return Slice(topology, chip, tuple(jax.devices("cpu")[:num_chips]))
