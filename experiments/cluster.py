@@ -1,5 +1,6 @@
 """Which processes run this command together, found before jax starts."""
 
+import contextlib
 import importlib.util
 import os
 import pathlib
@@ -36,6 +37,7 @@ _RANKS = ("SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "TPU_WORKER_ID")
 _COUNTS = ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE")
 # Before jax gives up, which would be without a name.
 _MARGIN = 5.0
+_READING = 2.0  # seconds in which the others read who is there
 
 
 def join(shared: pathlib.Path) -> None:
@@ -50,7 +52,6 @@ def join(shared: pathlib.Path) -> None:
   Raises:
     InputError: flags that do not go together.
   """
-  processes.termination.listen()
   given = [_ADDRESS.value, _NUM.value, _ID.value]
   is_explicit = None not in given
   if not is_explicit and any(value is not None for value in given):
@@ -63,6 +64,7 @@ def join(shared: pathlib.Path) -> None:
       f"--process_id is {_ID.value}; expected 0 to {_NUM.value - 1}"
     )
   if not is_explicit and not _is_cluster():
+    processes.termination.listen()
     return
   own, count = _own_rank(), _count()
   with _RollCall(shared / workdir.ROLL_CALL, own, count, _TIMEOUT.value):
@@ -126,17 +128,18 @@ class _RollCall:
   def _give_up(self) -> None:
     """Ends the process: jax is waiting inside, where nothing else can."""
     print(f"error: {self._complaint()}", file=sys.stderr, flush=True)
+    time.sleep(_READING)
     (self._directory / self._own).unlink(missing_ok=True)
     os._exit(1)
 
   def _complaint(self) -> str:
     # Files of an earlier attempt, if it was killed, are too old to count.
     oldest = self._started - self._timeout
-    here = {
-      path.name: path.read_text()
-      for path in self._directory.glob("[!.]*")
-      if path.stat().st_mtime >= oldest
-    }
+    here = {}
+    for path in self._directory.glob("[!.]*"):
+      with contextlib.suppress(FileNotFoundError):  # its process gave up, too
+        if path.stat().st_mtime >= oldest:
+          here[path.name] = path.read_text()
     who = ", ".join(f"{name} on {host}" for name, host in sorted(here.items()))
     text = f"not all processes have started within {self._timeout} s"
     if self._count is not None:

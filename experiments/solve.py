@@ -43,7 +43,7 @@ def run(
   Raises:
     InputError: a config or an input that means nothing.
   """
-  cluster.join(pathlib.Path(path))
+  cluster.join(pathlib.Path(path).expanduser())
   checks.check(config)
   _check_reference(config, corpus)
   settled = config.to_dict()
@@ -84,11 +84,12 @@ def run(
 
 @contextlib.contextmanager
 def _leaving_together() -> Iterator[None]:
-  """Lets no process go before all of them have saved."""
+  """Lets no process go before the others have come to the same end."""
   try:
     yield
-  except Preempted:
-    processes.leave()
+  except (Preempted, InputError):
+    with contextlib.suppress(RuntimeError):  # some did not come: go alone
+      processes.leave()
     raise
 
 

@@ -1,8 +1,9 @@
 """Saving and resuming a run: arrays by Orbax, the bookkeeping as JSON."""
 
+import contextlib
 import logging
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn, Self
 
 import jax
 import orbax.checkpoint as ocp
@@ -10,7 +11,6 @@ from etils import epath
 
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.sharding import processes
 
 _logger = logging.getLogger(__name__)
 
@@ -60,6 +60,9 @@ class Checkpointer:
     self._manager = ocp.CheckpointManager(
       self._directory, options=ocp.CheckpointManagerOptions(max_to_keep=keep)
     )
+    # Who trains asks whether the machine is wanted back. Orbax would ask too,
+    # under numbers of its own, and jax answers each number once.
+    self._manager.reached_preemption = lambda step: False
 
   def save(
     self,
@@ -119,6 +122,8 @@ class Checkpointer:
     Raises:
       InputError: there are checkpoints and none can be read, which is also
         what a state of other shapes looks like. Nothing is renamed then.
+      RuntimeError: one of many processes could not read it; it is set aside,
+        and the next start uses the one before.
     """
     self.wait()
     items = ocp.args.Composite(
@@ -134,6 +139,8 @@ class Checkpointer:
         _logger.warning(
           "cannot read checkpoint %s: %s", self._directory / str(step), error
         )
+        if jax.process_count() > 1:
+          self._give_up(step, error)
         continue
       self._set_aside(faults)
       return found.state, found.meta, step
@@ -165,16 +172,24 @@ class Checkpointer:
   def __exit__(self, *exception) -> None:
     self.close()
 
-  def _set_aside(self, steps: Mapping[int, Exception]) -> None:
-    """Renames damaged checkpoints, once every process is done with them."""
-    if not steps:
-      return
-    processes.barrier("damaged checkpoints read")
-    if processes.is_main():
-      for step in steps:
-        damaged = self._directory / str(step)
-        damaged.rename(self._free_name(f"{step}.damaged"))
-    processes.barrier("damaged checkpoints renamed")
+  def _give_up(self, step: int, error: Exception) -> NoReturn:
+    """Sets a checkpoint aside and ends this process, one of many.
+
+    The others may have read their parts of it and wait inside Orbax for this
+    one: only a new start brings all of them to the checkpoint before.
+    """
+    with contextlib.suppress(FileNotFoundError):  # another one was faster
+      self._set_aside([step])
+    raise RuntimeError(
+      f"checkpoint {self._directory / str(step)} cannot be read and was set "
+      "aside; start all processes again, to go on from the one before"
+    ) from error
+
+  def _set_aside(self, steps: Iterable[int]) -> None:
+    """Renames damaged checkpoints."""
+    for step in steps:
+      damaged = self._directory / str(step)
+      damaged.rename(self._free_name(f"{step}.damaged"))
     self._manager.reload()
 
   def _free_name(self, name: str) -> epath.Path:

@@ -168,6 +168,9 @@ def sample_all(
     for done in rollout.collect.collect(sampler, problems, plan, store):
       bar.update(done - bar.n)
   processes.barrier(f"sampling {name}")
+  rollout.collect.wait_until_complete(
+    store, total, batch_size=sampler.batch_size
+  )
 
 
 def train(run: Run, round_index: int) -> None:

@@ -72,15 +72,10 @@ def mixture(
     )
 
   def sampler(_: int) -> rollout.Sampler:
-    own = run.players.critic.model
+    own = run.players.policy.value
     last = algorithm1.load_values(run, run.rounds.num_rounds)
-    loaded = [(own.config, own.head, last)]
-    dtype = own.config.dtype
-    for path in others:
-      loaded.append(
-        huggingface.load_value_model(path, dtype=dtype, param_dtype=dtype)
-      )
-    heads = tuple((config, head) for config, head, _ in loaded)
+    loaded = [(own, last), *(_load_value(run, path) for path in others)]
+    heads = tuple((model.config, model.head) for model, _ in loaded)
     ends = np.cumsum([head.num_atoms for _, head in heads])[:-1].tolist()
 
     def weigh(values: Array, eta: Array) -> Array:
@@ -93,8 +88,7 @@ def mixture(
       run.players.policy, value=models.Several(heads), guidance=weigh
     )
     members = {
-      f"members_{i}": params["params"]
-      for i, (_, _, params) in enumerate(loaded)
+      f"members_{i}": params["params"] for i, (_, params) in enumerate(loaded)
     }
     return run.sampler_of(policy, {"value": {"params": members}})
 
@@ -286,6 +280,28 @@ def graded_rewards(
 def _unguided(run: algorithm1.Run, **changes) -> generate.Policy:
   policy = run.players.policy
   return dataclasses.replace(policy, value=None, guidance=None, **changes)
+
+
+def _load_value(
+  run: algorithm1.Run, directory: str
+) -> tuple[models.ValueModel, PyTree]:
+  """A value model of another run, placed for decoding."""
+  raw = huggingface.read_config(directory)
+  dtype = run.players.policy.reference.config.dtype
+  head = huggingface.saved_head(raw)
+  if head is None:
+    raise InputError(
+      f"{directory} holds no value model; expected the `value` of a round"
+    )
+  config = huggingface.families.from_hf(raw, dtype=dtype)
+  model = models.ValueModel(config, head)
+  _, _, params = huggingface.load_value_model(
+    directory,
+    dtype=dtype,
+    param_dtype=dtype,
+    shardings=run.layout.for_decoding(model),
+  )
+  return run.layout.sampling(model), params
 
 
 def _load(

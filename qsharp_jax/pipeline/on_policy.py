@@ -218,13 +218,14 @@ class Collector:
   def _write(self, iteration: int, found: dict[str, float]) -> None:
     """Keeps the means; what an interrupted attempt wrote later goes."""
     self._metrics[iteration] = found
+    if not processes.is_main():
+      return
     rows = []
     if self._file.exists():
       rows = json.loads(self._file.read_text())["iterations"]
     rows = [row for row in rows if row["iteration"] < iteration]
     rows.append({"iteration": iteration} | found)
-    if processes.is_main():
-      files.replace(self._file, json.dumps({"iterations": rows}, indent=2))
+    files.replace(self._file, json.dumps({"iterations": rows}, indent=2))
 
 
 def summary(experience: Experience) -> dict[str, float]:

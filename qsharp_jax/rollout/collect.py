@@ -16,6 +16,7 @@ from qsharp_jax.sharding import processes
 Grade = Callable[[list[str], list[str]], list[rewards.Grade]]
 
 _STRETCH = 8  # batches that refill one another's rows
+_UNSEEN = 90.0  # seconds until a new file of another host is seen at the latest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,8 +103,6 @@ def collect(
         store.write_shard(directory, index, graded(sampler, plan, batch))
       done += len(batches[index])
       yield done
-      if is_due and processes.termination.look():
-        raise Preempted(f"{done} of {len(problems)} questions are sampled")
 
 
 def is_complete(directory, num_problems: int, *, batch_size: int) -> bool:
@@ -112,6 +111,25 @@ def is_complete(directory, num_problems: int, *, batch_size: int) -> bool:
   return all(
     store.shard_path(directory, index).exists() for index in range(num_shards)
   )
+
+
+def wait_until_complete(
+  directory, num_problems: int, *, batch_size: int
+) -> None:
+  """Returns once every shard is seen here: other hosts may have written it.
+
+  Raises:
+    RuntimeError: one is not seen for longer than file systems remember what
+      was not there.
+  """
+  deadline = time.monotonic() + _UNSEEN
+  while not is_complete(directory, num_problems, batch_size=batch_size):
+    if time.monotonic() > deadline:
+      raise RuntimeError(
+        f"{directory} lacks a shard that another host has written; check that "
+        "all hosts share the workdir"
+      )
+    time.sleep(1.0)
 
 
 def answer(
@@ -183,9 +201,20 @@ def _complete(
   run = sampler.complete
   if plan.rule == "response":
     # The same seeds give the same guided response again, up to the switch.
-    lengths = [[len(c.tokens) for c in group] for group in run(requests)]
+    groups = _watched(run(requests))
+    lengths = [[len(c.tokens) for c in group] for group in groups]
     requests = [_cut(r, own) for r, own in zip(requests, lengths, strict=True)]
-  yield from _labelled(requests, run(requests), plan.rule)
+  yield from _labelled(requests, _watched(run(requests)), plan.rule)
+
+
+def _watched(
+  groups: Iterator[list[generate.Completion]],
+) -> Iterator[list[generate.Completion]]:
+  """The same groups, until the machine is wanted back."""
+  for group in groups:
+    if processes.termination.look():
+      raise Preempted("all shards before this batch are written")
+    yield group
 
 
 def _labelled(
