@@ -49,14 +49,20 @@ def critic(
 ) -> tuple[pipeline.Critic, str]:
   """The value model's shape, and its family; no weights are read yet."""
   hf_config = huggingface.read_config(start)
+  decoder = huggingface.families.from_hf(hf_config, dtype=config.dtype)
+  return critic_of(config, decoder), hf_config["model_type"]
+
+
+def critic_of(
+  config: ml_collections.ConfigDict, decoder: models.DecoderConfig
+) -> pipeline.Critic:
+  """A value model on this decoder, and what its logits mean."""
   own = config.value
-  head = models.HeadConfig(own.head, own.num_atoms)
   atoms = None
   if own.loss == "categorical":
     atoms = laws.support(own.v_min, own.v_max, own.num_atoms)
-  decoder = huggingface.families.from_hf(hf_config, dtype=config.dtype)
-  model = models.ValueModel(decoder, head)
-  return pipeline.Critic(model, own.loss, atoms), hf_config["model_type"]
+  head = models.HeadConfig(own.head, own.num_atoms)
+  return pipeline.Critic(models.ValueModel(decoder, head), own.loss, atoms)
 
 
 def players(
@@ -90,9 +96,20 @@ def _policy(
   """The policy that collects; no weights are read yet."""
   hf_config = huggingface.read_config(config.reference)
   decoder = huggingface.families.from_hf(hf_config, dtype=config.dtype)
+  return policy_of(config, decoder, found, tokenizer.eos_ids, where)
+
+
+def policy_of(
+  config: ml_collections.ConfigDict,
+  decoder: models.DecoderConfig,
+  found: pipeline.Critic,
+  eos_ids: tuple[int, ...],
+  where: pipeline.Layout,
+) -> generate.Policy:
+  """The policy that collects, from the reference's decoder."""
   return generate.Policy(
     reference=where.sampling(models.LanguageModel(decoder)),
-    eos_ids=tokenizer.eos_ids,
+    eos_ids=eos_ids,
     value=where.sampling(found.model),
     guidance=methods.select(found, config.rounds.method),
     num_candidates=config.sampling.num_candidates,

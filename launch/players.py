@@ -8,13 +8,12 @@ import ml_collections
 from flax import linen as nn
 from jax.sharding import Mesh
 
-from experiments import methods
+from experiments import wiring
 from launch import shapes
-from qsharp_jax import generate, models, pipeline, training
-from qsharp_jax.checkpoint import families
+from qsharp_jax import generate, pipeline, training
+from qsharp_jax.checkpoint import families, train_state
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.ops import laws
 from qsharp_jax.sharding import placement, rules
 
 _END = (0,)  # an end token; which one it is does not shape a program
@@ -44,28 +43,9 @@ def make(config: ml_collections.ConfigDict, layout: pipeline.Layout) -> Players:
   reference, value = (
     families.from_hf(shapes.read(name), dtype=config.dtype) for name in names
   )
-  critic = _critic(config, value)
-  policy = generate.Policy(
-    reference=layout.sampling(models.LanguageModel(reference)),
-    eos_ids=_END,
-    value=layout.sampling(critic.model),
-    guidance=methods.select(critic, config.rounds.method),
-    num_candidates=config.sampling.num_candidates,
-    is_guidance_tempered=config.sampling.is_guidance_tempered,
-    is_truncated=config.sampling.is_truncated,
-  )
+  critic = wiring.critic_of(config, value)
+  policy = wiring.policy_of(config, reference, critic, _END, layout)
   return Players(policy, critic)
-
-
-def _critic(
-  config: ml_collections.ConfigDict, decoder: models.DecoderConfig
-) -> pipeline.Critic:
-  own = config.value
-  atoms = None
-  if own.loss == "categorical":
-    atoms = laws.support(own.v_min, own.v_max, own.num_atoms)
-  model = models.ValueModel(decoder, models.HeadConfig(own.head, own.num_atoms))
-  return pipeline.Critic(model, own.loss, atoms)
 
 
 def abstract(model: nn.Module, mesh: Mesh, table: rules.Rules) -> PyTree:
@@ -74,15 +54,7 @@ def abstract(model: nn.Module, mesh: Mesh, table: rules.Rules) -> PyTree:
   with nn.logical_axis_rules(()):
     init = lambda: nn.unbox(model.init(jax.random.key(0), one, one))
     found = jax.eval_shape(init)
-  return placed(found, placement.shardings(model, mesh, table))
-
-
-def placed(tree: PyTree, shardings: PyTree) -> PyTree:
-  """The same shapes at these places."""
-  put = lambda x, sharding: jax.ShapeDtypeStruct(
-    x.shape, x.dtype, sharding=sharding
-  )
-  return jax.tree.map(put, tree, shardings)
+  return train_state.abstract(found, placement.shardings(model, mesh, table))
 
 
 def optimizer(config: ml_collections.ConfigDict):

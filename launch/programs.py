@@ -12,6 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from launch import players as players_lib
 from qsharp_jax import generate, training
+from qsharp_jax.checkpoint import train_state
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.generate import decode, memory
 from qsharp_jax.sharding import placement, rules
@@ -58,7 +59,7 @@ class Plan:
     if "prefill" in names:
       program = self._prefill()
       if not isinstance(program.compiled, str):
-        state = players_lib.placed(state, program.compiled.output_shardings)
+        state = train_state.abstract(state, program.compiled.output_shardings)
       yield program
     for name in ("step", "loop"):
       if name in names:
@@ -133,7 +134,7 @@ class Plan:
     """The state before the first step, where it is expected to lie."""
     make = functools.partial(decode.prefill, self.players.policy, **self._sizes)
     shapes = jax.eval_shape(make, *self._arrays())
-    return players_lib.placed(shapes, jax.tree.map(self._expected, shapes))
+    return train_state.abstract(shapes, jax.tree.map(self._expected, shapes))
 
   def _expected(self, x: jax.ShapeDtypeStruct) -> NamedSharding:
     """Rows over data and fsdp, heads of caches over tensor."""
@@ -193,7 +194,7 @@ class Plan:
     create = lambda params: training.create(params, optimizer)
     shapes = jax.eval_shape(create, params)
     places = jax.tree.map(lambda x: x.sharding, params)
-    return players_lib.placed(shapes, placement.extend(places, shapes))
+    return train_state.abstract(shapes, placement.extend(places, shapes))
 
   def _batch(self) -> PyTree:
     own = self.config.fit
