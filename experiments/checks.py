@@ -24,9 +24,6 @@ _AT_LEAST = {
   "sampling.prompt_bucket": 1,
   "sampling.prompts_per_refill": 1,
   "value.num_atoms": 1,
-  "value.num_heads": 1,
-  "value.num_layers": 1,
-  "value.width": 1,
 }
 _CHOICES = {
   "data.prompt": ("plain", "chat", "raw"),
@@ -35,7 +32,7 @@ _CHOICES = {
   "rounds.rule": ("algorithm1", "response"),
   "value.head": ("v", "q"),
   "value.loss": ("bernoulli", "categorical", "squared_error"),
-  "value.q_head": ("lm_head", "zeros", "random"),
+  "value.q_head": ("lm_head", "zeros"),
 }
 
 
@@ -54,12 +51,6 @@ def check(config: ml_collections.ConfigDict) -> None:
       raise InputError(
         f"{name} is {field(name)!r}; expected one of {', '.join(choices)}"
       )
-  if config.value.q_head == "random" and config.value.start != "scratch":
-    raise InputError(
-      "value.q_head is 'random' and value.start is "
-      f"{config.value.start!r}; a random head belongs to random weights: set "
-      "value.start to 'scratch', or value.q_head to 'zeros' or 'lm_head'"
-    )
   _check_etas(config)
   methods.check_guided(config.rounds.method)
   methods.check(config.evaluation.methods)
@@ -73,7 +64,7 @@ def check(config: ml_collections.ConfigDict) -> None:
       f"sampling.prompts_per_refill is {config.sampling.prompts_per_refill}; "
       f"expected at most sampling.batch_size, {config.sampling.batch_size}"
     )
-  _check_widths(config)
+  _check_width(config)
   if (config.value.num_atoms > 1) != (config.value.loss == "categorical"):
     raise InputError(
       f"value.num_atoms is {config.value.num_atoms} with the loss "
@@ -123,16 +114,15 @@ def _check_etas(config: ml_collections.ConfigDict) -> None:
       )
 
 
-def _check_widths(config: ml_collections.ConfigDict) -> None:
-  """Heads of models of our own: rotation needs an even part of the width."""
-  for name in ("pretrain", "value"):
-    own = config.get(name, None)
-    if own is not None and own.width % (2 * own.num_heads):
-      raise InputError(
-        f"{name}.width is {own.width}; expected a multiple of "
-        f"{2 * own.num_heads}, an even number for each of {name}.num_heads "
-        f"{own.num_heads}"
-      )
+def _check_width(config: ml_collections.ConfigDict) -> None:
+  """Heads of a model of our own: rotation needs an even part of the width."""
+  own = config.get("pretrain", None)
+  if own is not None and own.width % (2 * own.num_heads):
+    raise InputError(
+      f"pretrain.width is {own.width}; expected a multiple of "
+      f"{2 * own.num_heads}, an even number for each of pretrain.num_heads "
+      f"{own.num_heads}"
+    )
 
 
 def _field(config: ml_collections.ConfigDict, name: str):

@@ -11,10 +11,8 @@ import ml_collections
 
 from experiments import checks, cluster, questions, wiring
 from qsharp_jax import data, pipeline, rewards
-from qsharp_jax.checkpoint import huggingface
-from qsharp_jax.core import seeds
 from qsharp_jax.core.errors import InputError, Preempted
-from qsharp_jax.sharding import placement, processes
+from qsharp_jax.sharding import processes
 
 # (config, a directory for the tokenizer) -> what a small reference is trained
 # on, and the tokenizer, written into that directory.
@@ -66,8 +64,6 @@ def run(
   ):
     if not config.reference:
       config.reference = _pretrain(config, workdir, layout, corpus)
-    if config.value.start == "scratch":
-      config.value.start = _new_critic(config, workdir, layout)
     found = wiring.run(config, splits, workdir, pool, layout)
     pipeline.learn(found)
     start = lambda name: stack.enter_context(
@@ -137,32 +133,3 @@ def _own(directory: pathlib.Path) -> Iterator[pathlib.Path]:
   else:
     with tempfile.TemporaryDirectory() as elsewhere:
       yield pathlib.Path(elsewhere)
-
-
-def _new_critic(
-  config: ml_collections.ConfigDict,
-  workdir: pipeline.Workdir,
-  layout: pipeline.Layout,
-) -> str:
-  """Draws the weights that the value model starts from; their directory."""
-  directory = workdir.path / "value_start"
-  with workdir.stage("value_start") as is_due:
-    if is_due:
-      model, family = wiring.own_critic(config)
-      params = placement.init(
-        model,
-        jax.random.key(seeds.stable_seed("value_start", config.seed)),
-        layout.for_training(model),
-      )
-      if config.value.q_head == "random":
-        key = jax.random.key(seeds.stable_seed("value_head", config.seed))
-        head = params["params"]["head"]
-        noise = jax.random.normal(key, head.shape, head.dtype)
-        params["params"]["head"] = model.config.init_std * noise
-      huggingface.save_value_model(
-        directory, model.config, model.head, params, family
-      )
-      if processes.is_main():
-        tokenizer = data.tokenizer.load(config.reference)
-        tokenizer.hf.save_pretrained(directory)
-  return str(directory)

@@ -212,59 +212,26 @@ def evaluation(
 def own_reference(
   config: ml_collections.ConfigDict, tokenizer: data.Tokenizer
 ) -> models.DecoderConfig:
-  """Sizes of the reference that some variants train."""
+  """The reference that some variants train: few sizes, else as its family."""
   own = config.pretrain
-  return _own_decoder(
-    own.family,
-    own,
-    vocab_size=tokenizer.vocab_size,
-    context=own.context,
-    dtype=config.dtype,
-  )
-
-
-def own_critic(
-  config: ml_collections.ConfigDict,
-) -> tuple[models.ValueModel, str]:
-  """A value model of sizes of its own, and its family, the reference's."""
-  raw = huggingface.read_config(config.reference)
-  like = huggingface.families.from_hf(raw)
-  decoder = _own_decoder(
-    raw["model_type"],
-    config.value,
-    vocab_size=like.vocab_size,
-    context=like.max_length,
-    dtype=config.dtype,
-  )
-  head = models.HeadConfig(config.value.head, config.value.num_atoms)
-  return models.ValueModel(decoder, head), raw["model_type"]
-
-
-def _own_decoder(
-  family: str,
-  own: ml_collections.ConfigDict,
-  *,
-  vocab_size: int,
-  context: int,
-  dtype: str,
-) -> models.DecoderConfig:
-  """A decoder of few sizes; all else is as the family's models have it."""
-  keys = huggingface.families.FAMILIES[family].keys
   sizes = {
-    "vocab_size": vocab_size,
+    "vocab_size": tokenizer.vocab_size,
     "width": own.width,
     "num_layers": own.num_layers,
     "num_heads": own.num_heads,
     # Three products of a gated layer are worth four plain widths in two.
-    "mlp_width": own.width * (4 if family == "gpt2" else 3),
-    "max_length": context,
+    "mlp_width": own.width * (4 if own.family == "gpt2" else 3),
+    "max_length": own.context,
     "norm_eps": 1e-5,
+    "tied_embeddings": own.tied_embeddings,
     "init_std": own.init_std,
   }
+  keys = huggingface.families.FAMILIES[own.family].keys
   raw = {keys[name]: size for name, size in sizes.items()}
-  return huggingface.families.from_hf(
-    {"model_type": family, **raw}, dtype=dtype
+  decoder = huggingface.families.from_hf(
+    {"model_type": own.family, **raw}, dtype=config.dtype
   )
+  return dataclasses.replace(decoder, embedding_std=own.embedding_std)
 
 
 def pretraining_fit(config: ml_collections.ConfigDict) -> pipeline.Fit:

@@ -34,11 +34,11 @@ def make(config: ml_collections.ConfigDict, layout: pipeline.Layout) -> Players:
     InputError: it names none that is known.
   """
   names = config.reference, config.value.start or config.reference
-  if not names[0] or names[1] == "scratch":
+  if not names[0]:
     raise InputError(
-      f"reference is {names[0]!r} and value.start {config.value.start!r}; "
-      "expected models with a shape: set --config.reference=NAME and "
-      f"--config.value.start=NAME, such as {', '.join(shapes.SHAPES)}"
+      "config.reference is empty; expected a model with a shape: set "
+      "--config.reference=NAME and --config.value.start=NAME, such as "
+      f"{', '.join(shapes.SHAPES)}"
     )
   reference, value = (
     families.from_hf(shapes.read(name), dtype=config.dtype) for name in names

@@ -57,15 +57,9 @@ def paper() -> ml_collections.ConfigDict:
         "is_truncated": False,
       },
       "value": {
-        # A model directory or hub id; "" is the reference, "scratch" are random
-        # weights of the next three sizes.
-        "start": "",
-        "width": 256,
-        "num_layers": 4,
-        "num_heads": 4,
-        "init_std": 0.02,
+        "start": "",  # a model directory or hub id; "" is the reference
         "head": "v",
-        # Where a Q-type head starts: lm_head, zeros, or random from scratch.
+        # Where a Q-type head starts: lm_head or zeros.
         "q_head": "lm_head",
         "loss": "bernoulli",  # or categorical, squared_error
         "num_atoms": 1,

@@ -231,7 +231,8 @@ def to_hf(config: DecoderConfig, family: str) -> dict[str, Any]:
   raw["torch_dtype"] = config.param_dtype
   back = dataclasses.replace(
     from_hf(raw, dtype=config.dtype, param_dtype=config.param_dtype),
-    # How it is run, not what it is.
+    # How it is drawn and run, not what it is.
+    embedding_std=config.embedding_std,
     remat=config.remat,
     kv_copies=config.kv_copies,
   )

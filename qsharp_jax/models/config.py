@@ -48,6 +48,7 @@ class DecoderConfig:
   sliding_windows: tuple[int | None, ...] | None = None  # one entry a layer
   tied_embeddings: bool = False
   init_std: float = 0.02  # of random weights; small widths want more
+  embedding_std: float | None = None  # of random embeddings; None: init_std
   dtype: str = "float32"  # of activations and matrix products
   param_dtype: str = "float32"
   remat: bool = False  # recompute each layer's activations in the backward pass

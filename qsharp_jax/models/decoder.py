@@ -19,10 +19,11 @@ class Backbone(nn.Module):
   def setup(self) -> None:
     """Declares the embedding tables, the layers and the final norm."""
     c = self.config
+    std = c.init_std if c.embedding_std is None else c.embedding_std
     table = lambda name, rows, axis: self.param(
       name,
       nn.with_logical_partitioning(
-        nn.initializers.normal(c.init_std), (axis, "embed")
+        nn.initializers.normal(std), (axis, "embed")
       ),
       (rows, c.width),
       c.param_dtype,
