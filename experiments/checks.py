@@ -17,6 +17,7 @@ _AT_LEAST = {
   "fit.num_epochs": 1,
   "fit.num_microbatches": 1,
   "rounds.num_rounds": 1,
+  "fit.num_frozen_layers": 0,
   "rounds.num_samples": 1,
   "sampling.batch_size": 1,
   "sampling.max_new_tokens": 1,
@@ -24,6 +25,7 @@ _AT_LEAST = {
   "sampling.prompt_bucket": 1,
   "sampling.prompts_per_refill": 1,
   "value.num_atoms": 1,
+  "value.num_new_layers": 0,
 }
 _CHOICES = {
   "data.prompt": ("plain", "chat", "raw"),

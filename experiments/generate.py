@@ -91,6 +91,8 @@ def _config(workdir: pathlib.Path) -> ml_collections.ConfigDict:
     )
   config = ml_collections.ConfigDict(json.loads(file.read_text()))
   config.reference = config.reference or str(workdir / "reference" / "model")
+  if config.value.num_new_layers:
+    config.value.start = str(workdir / "value_start")
   return config
 
 

@@ -10,9 +10,11 @@ import jax
 import ml_collections
 
 from experiments import checks, cluster, questions, wiring
-from qsharp_jax import data, pipeline, rewards
+from qsharp_jax import data, models, pipeline, rewards
+from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.core import seeds
 from qsharp_jax.core.errors import InputError, Preempted
-from qsharp_jax.sharding import processes
+from qsharp_jax.sharding import placement, processes
 
 # (config, a directory for the tokenizer) -> what a small reference is trained
 # on, and the tokenizer, written into that directory.
@@ -64,6 +66,8 @@ def run(
   ):
     if not config.reference:
       config.reference = _pretrain(config, workdir, layout, corpus)
+    if config.value.num_new_layers:
+      config.value.start = _deeper(config, workdir, layout)
     found = wiring.run(config, splits, workdir, pool, layout)
     pipeline.learn(found)
     start = lambda name: stack.enter_context(
@@ -133,3 +137,34 @@ def _own(directory: pathlib.Path) -> Iterator[pathlib.Path]:
   else:
     with tempfile.TemporaryDirectory() as elsewhere:
       yield pathlib.Path(elsewhere)
+
+
+def _deeper(
+  config: ml_collections.ConfigDict,
+  workdir: pipeline.Workdir,
+  layout: pipeline.Layout,
+) -> str:
+  """Puts new layers on the value model's start; returns its directory."""
+  directory = workdir.path / "value_start"
+  with workdir.stage("value_start") as is_due:
+    if is_due:
+      start = config.value.start or config.reference
+      critic, family = wiring.critic(config, start)
+      old = critic.model
+      _, _, params = huggingface.load_value_model(
+        start,
+        head=old.head,
+        q_head=config.value.q_head,
+        shardings=layout.for_training(old),
+      )
+      decoder = old.config.deeper(config.value.num_new_layers)
+      model = models.ValueModel(decoder, old.head)
+      key = jax.random.key(seeds.stable_seed("value_start", config.seed))
+      drawn = placement.init(model, key, layout.for_training(model))
+      huggingface.save_value_model(
+        directory, decoder, old.head, models.grow(params, drawn), family
+      )
+      if processes.is_main():
+        tokenizer = data.tokenizer.load(start)
+        tokenizer.hf.save_pretrained(directory)
+  return str(directory)

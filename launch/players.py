@@ -43,6 +43,7 @@ def make(config: ml_collections.ConfigDict, layout: pipeline.Layout) -> Players:
   reference, value = (
     families.from_hf(shapes.read(name), dtype=config.dtype) for name in names
   )
+  value = value.deeper(config.value.num_new_layers)
   critic = wiring.critic_of(config, value)
   policy = wiring.policy_of(config, reference, critic, _END, layout)
   return Players(policy, critic)
@@ -66,6 +67,7 @@ def optimizer(config: ml_collections.ConfigDict):
     schedule=own.schedule,
     weight_decay=own.weight_decay,
     b2=own.b2,
+    num_frozen_layers=own.num_frozen_layers,
   )
 
 

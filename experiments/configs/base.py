@@ -58,6 +58,7 @@ def paper() -> ml_collections.ConfigDict:
       },
       "value": {
         "start": "",  # a model directory or hub id; "" is the reference
+        "num_new_layers": 0,  # on top of those that it starts from
         "head": "v",
         # Where a Q-type head starts: lm_head or zeros.
         "q_head": "lm_head",
@@ -80,6 +81,8 @@ def paper() -> ml_collections.ConfigDict:
         "warmup_steps": 0,
         "weight_decay": 0.01,
         "b2": 0.999,
+        # The embeddings and so many layers of the value model stay as they are.
+        "num_frozen_layers": 0,
         "batch_size": 32,
         "num_microbatches": 1,
         "num_epochs": 5,

@@ -152,7 +152,8 @@ def _tiny() -> ml_collections.ConfigDict:
     "checkpoint_every": 500,
   }
   config.pretrain.update(sizes | fit | {"family": "llama", "num_epochs": 2})
-  config.fit.update(fit | {"num_epochs": 2, "learning_rate": 1e-3})
+  config.value.num_new_layers = 2
+  config.fit.update(fit | {"num_epochs": 4, "num_frozen_layers": 3})
   config.baselines = _baselines(
     config, on_policy=3e-4, pairs=3e-4, iterations=200, prompts=64
   )

@@ -65,6 +65,15 @@ class DecoderConfig:
       return self
     return dataclasses.replace(self, kv_copies=copies)
 
+  def deeper(self, num_layers: int) -> "DecoderConfig":
+    """The same decoder with so many more layers, as the last one is."""
+    windows = self.sliding_windows
+    return dataclasses.replace(
+      self,
+      num_layers=self.num_layers + num_layers,
+      sliding_windows=windows and windows + windows[-1:] * num_layers,
+    )
+
   def window(self, layer: int) -> int | None:
     """Sliding window of a layer in tokens, None where it sees everything."""
     return None if self.sliding_windows is None else self.sliding_windows[layer]

@@ -33,6 +33,7 @@ class Fit:
   weight_decay: float = 0.01
   clip_norm: float = 1.0
   b2: float = 0.999  # decay of Adam's second moments
+  num_frozen_layers: int = 0  # with the embeddings, from the bottom
   batch_size: int = 32  # packed rows
   num_microbatches: int = 1
   num_epochs: int = 5
@@ -121,6 +122,7 @@ def fit(
     weight_decay=how.weight_decay,
     clip_norm=how.clip_norm,
     b2=how.b2,
+    num_frozen_layers=how.num_frozen_layers,
   )
   state, done = _create(params, optimizer), 0
   with train_state.Checkpointer(

@@ -1,5 +1,6 @@
 """The train state and the one training step of the project."""
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -41,6 +42,7 @@ def adamw(
   weight_decay: float = 0.01,
   clip_norm: float = 1.0,
   b2: float = 0.999,
+  num_frozen_layers: int = 0,
 ) -> optax.GradientTransformation:
   """AdamW on clipped gradients.
 
@@ -52,6 +54,8 @@ def adamw(
     weight_decay: applied to every parameter, apart from its gradient.
     clip_norm: gradients that are longer, all together, are cut to it.
     b2: decay of the second moments.
+    num_frozen_layers: the embeddings and so many layers above them stay as they
+      are.
 
   Raises:
     InputError: another schedule.
@@ -70,9 +74,29 @@ def adamw(
     rate = optax.linear_schedule(
       learning_rate / (warmup_steps + 1), learning_rate, warmup_steps
     )
-  return optax.chain(
+  optimizer = optax.chain(
     optax.clip_by_global_norm(clip_norm),
     optax.adamw(rate, b2=b2, weight_decay=weight_decay),
+  )
+  if not num_frozen_layers:
+    return optimizer
+  still = optax.masked(
+    optax.set_to_zero(),
+    functools.partial(_frozen, num_layers=num_frozen_layers),
+  )
+  # Before, so that they do not count in the norm; after, against the decay.
+  return optax.chain(still, optimizer, still)
+
+
+def _frozen(params: PyTree, num_layers: int) -> PyTree:
+  """Which parameters belong to the embeddings and the first layers."""
+  names = {
+    "embedding",
+    "positions",
+    *(f"layers_{i}" for i in range(num_layers)),
+  }
+  return jax.tree.map_with_path(
+    lambda path, _: any(key.key in names for key in path), params
   )
 
 

@@ -6,8 +6,10 @@ import pathlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from oracles import star_lines
+from safetensors.numpy import load_file
 
 from qsharp_jax.rollout import store
 
@@ -21,6 +23,7 @@ FLAGS = {
   "pretrain.batch_size": 16,
   "pretrain.num_epochs": 3,
   "pretrain.max_length": 38,
+  "fit.num_frozen_layers": 1,
   "fit.batch_size": 16,
   "data.num_train": 0,
   "data.num_validation": 20,
@@ -78,7 +81,9 @@ def test_the_report_compares_on_the_graphs_of_the_files(workdir):
   for row in report["rows"]:
     assert (row["num_questions"], row["num_samples"]) == (50, 1)
     assert 0 <= row["pass@1"] <= 1
-  assert report["seconds"].keys() >= {*("pretrain", "collect_1", "train_1")}
+  assert report["seconds"].keys() >= {
+    *("pretrain", "value_start", "collect_1", "train_1")
+  }
 
 
 def test_single_samples_are_graded_as_paths_and_learnt_from(workdir, files):
@@ -97,13 +102,19 @@ def test_single_samples_are_graded_as_paths_and_learnt_from(workdir, files):
   assert metrics["held_out_questions"]["tokens"] > 0
 
 
-def test_the_value_model_has_the_shape_of_the_reference(workdir):
-  read = lambda name: json.loads((workdir / name / "config.json").read_text())
-  reference, value = read("reference/model"), read("round_1/value")
-  assert value["value_head"] == {"kind": "v", "num_atoms": 1}
-  for name in ("hidden_size", "num_hidden_layers", "tie_word_embeddings"):
-    assert value[name] == reference[name]
-  assert reference["tie_word_embeddings"]
+def test_the_value_model_is_the_reference_with_new_layers(workdir):
+  reference, start, value = (
+    load_file(workdir / name / "model.safetensors")
+    for name in ("reference/model", "value_start", "round_1/value")
+  )
+  kept = {n for n in start if n.startswith(("model.embed", "model.layers.0."))}
+  for name in kept:
+    np.testing.assert_array_equal(start[name], reference[name])
+    np.testing.assert_array_equal(value[name], reference[name])
+  for i in (1, 2):
+    name = f"model.layers.{i}.mlp.down_proj.weight"
+    assert name not in reference
+    assert not np.any(start[name]) and np.any(value[name])
 
 
 def test_foreign_files_are_checked_line_by_line(tmp_path):
