@@ -18,12 +18,14 @@ Graphs of your own: --config.data.path=DIR with pretrain.txt, train.txt and
 test.txt, or --config.data.path=FILE, cut into the three in the proportions of
 the config; --config.graphs.num_nodes must exceed every label.
 
-Why a reference with tied embeddings, whose weights the value model starts from:
-what the reference is about to say then looks, inside it, like the token itself.
-After an arm's first node it is about to say the arm's end; so the comparison
-that tells a right last token from a wrong one, which is learnt first, soon
-tells a right first node from a wrong one, too. From random weights a V-type
-head found nothing about the first choice, a Q-type head found it in parts.
+Why the value model of `tiny` is the reference, kept as it is, with new layers
+on top: an arm's first node is right if the arm's end, which the reference is
+about to say there, is the goal. With tied embeddings what it is about to say
+looks like the token itself, so one comparison serves for the first node and for
+the last. Above the reference it sees both; where lower layers could learn, too,
+the comparison settled there on some seeds, knew the last node only, and stayed
+so. From random weights a V-type head found nothing about the first choice, a
+Q-type head found it in parts.
 
 Why `init_std`: with the usual 0.02 a width of 64 hardly passes on what it
 reads. Why `embedding_std`: tokens that outweigh what the first layers add keep
