@@ -28,12 +28,27 @@ def best_seconds(function, *args, repeats: int = 7) -> float:
 
 
 def measure(dtype: str = "float32") -> Ceilings:
-  """Reads 1 GB in a matrix-vector product; multiplies two square matrices."""
+  """Reads 1 GB in a matrix-vector product; multiplies two square matrices.
+
+  Of random numbers: processors are faster on numbers that are all the same.
+  """
   size = jnp.dtype(dtype).itemsize
   rows = int(1e9 / size / 8192)
-  matrix, vector = jnp.ones((rows, 8192), dtype), jnp.ones(8192, dtype)
+  matrix, vector = _random(rows, 8192, dtype), _random(1, 8192, dtype)[0]
   read = best_seconds(jax.jit(jnp.dot), matrix, vector)
   side = 2048 if jax.default_backend() == "cpu" else 8192
-  square = jnp.ones((side, side), dtype)
+  square = _random(side, side, dtype)
   multiply = best_seconds(jax.jit(jnp.matmul), square, square)
   return Ceilings(rows * 8192 * size / read, 2 * side**3 / multiply)
+
+
+def copied_bytes_per_second() -> float:
+  """Of a copy of 1 GB with a sign changed: bytes read plus bytes written."""
+  numbers = _random(1, int(1e9 / 4), "float32")
+  return 2 * numbers.nbytes / best_seconds(jax.jit(jnp.negative), numbers)
+
+
+def _random(rows: int, columns: int, dtype: str) -> jax.Array:
+  """Numbers of [-1, 1): a million are drawn, and repeated."""
+  drawn = jax.random.uniform(jax.random.key(0), (1 << 20,), dtype, minval=-1)
+  return jax.jit(jnp.resize, static_argnums=1)(drawn, (rows, columns))

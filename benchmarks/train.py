@@ -50,6 +50,7 @@ _BATCH = flags.DEFINE_integer("batch", None, "Rows; the model's own if unset.")
 _LENGTH = flags.DEFINE_integer("length", None, "Tokens a row, likewise.")
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Timed steps; medians are shown.")
 _SEQUENCES = flags.DEFINE_integer("sequences", 2000, "Packed and padded.")
+_PACKING = flags.DEFINE_bool("packing", True, "Also the second question.")
 _TORCH = flags.DEFINE_bool("torch", True, "Also run PyTorch.")
 _COMPILE = flags.DEFINE_bool("torch_compile", True, "PyTorch compiled, too.")
 _REMAT = flags.DEFINE_bool("remat", False, "Compute activations twice.")
@@ -86,7 +87,8 @@ def main(argv: list[str]) -> None:
     result |= _peers(model, params, batch)
     ratio = result["tokens_per_second"] / result["torch_tokens_per_second"]
     result["over_torch"] = ratio
-  result |= _packing(model, params, rows * length)
+  if _PACKING.value:
+    result |= _packing(model, params, rows * length)
   measure.show(result)
 
 

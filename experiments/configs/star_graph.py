@@ -12,7 +12,8 @@ The last three are the paper's settings (arXiv 2502.20548, section 4.1): 200,000
 graphs to pre-train, another 200,000 to post-train, 20,000 to test, eta 0.1,
 temperature 1, 10 candidates. The paper: the reference, REINFORCE and RPO stay
 at 1/d (0.5, 0.2 and 0.33), DPO falls to 0 on g5_5 and g3_8, Q# and CD come near
-1. They need one GPU or TPU and were not run here.
+1. They need one GPU or TPU. g2_5 was begun on one and its value model stayed at
+a loss of ln 2 (docs/reproducing.md); the others were not run.
 
 Graphs of your own: --config.data.path=DIR with pretrain.txt, train.txt and
 test.txt, or --config.data.path=FILE, cut into the three in the proportions of
@@ -155,7 +156,8 @@ def _tiny() -> ml_collections.ConfigDict:
   }
   config.pretrain.update(sizes | fit | {"family": "llama", "num_epochs": 2})
   config.value.num_new_layers = 2
-  config.fit.update(fit | {"num_epochs": 4, "num_frozen_layers": 3})
+  kept = {"num_frozen_layers": sizes["num_layers"]}
+  config.fit.update(fit | kept | {"num_epochs": 4})
   config.baselines = _baselines(
     config, on_policy=3e-4, pairs=3e-4, iterations=200, prompts=64
   )

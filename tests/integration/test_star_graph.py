@@ -11,6 +11,7 @@ import pytest
 from oracles import star_lines
 from safetensors.numpy import load_file
 
+from qsharp_jax import data
 from qsharp_jax.rollout import store
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -115,6 +116,12 @@ def test_the_value_model_is_the_reference_with_new_layers(workdir):
     name = f"model.layers.{i}.mlp.down_proj.weight"
     assert name not in reference
     assert not np.any(start[name]) and np.any(value[name])
+  config = json.loads((workdir / "value_start" / "config.json").read_text())
+  assert (config["hidden_size"], config["num_hidden_layers"]) == (16, 3)
+  assert config["value_head"] == {"kind": "v", "num_atoms": 1}
+  ours = data.tokenizer.load(workdir / "value_start")
+  theirs = data.tokenizer.load(workdir / "reference" / "model")
+  data.tokenizer.check_same(theirs, ours)
 
 
 def test_foreign_files_are_checked_line_by_line(tmp_path):

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# The first minutes on one accelerator, in two sections of a few minutes each:
+#
+#   benchmarks/accelerator.sh 1 DIR   # decoding, and PyTorch beside it
+#   benchmarks/accelerator.sh 2 DIR   # training, and star graphs at paper scale
+#
+# Logs, JSON lines and a table go into DIR. Each part has its own time limit, so
+# that one that hangs costs no other. Without a GPU the same parts run on the
+# CPU at tiny sizes. PYTHON chooses the interpreter.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+section="${1:?which section, 1 or 2}"
+out="${2:?a directory for the results}"
+python="${PYTHON:-python3}"
+mkdir -p "$out"
+export PYTHONUNBUFFERED=1 TOKENIZERS_PARALLELISM=false
+
+if nvidia-smi -L 2>/dev/null; then
+  export JAX_PLATFORMS=cuda XLA_PYTHON_CLIENT_MEM_FRACTION=.9
+  pair=(--pair=8b_1b --dtype=bfloat16)
+  batches=8,64,1
+  model=(--model=1b --dtype=bfloat16 --remat --repeats=5)
+  stars=(--config=experiments/configs/star_graph.py:g2_5)
+  epochs=()
+  nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader
+else
+  export JAX_PLATFORMS=cpu
+  pair=(--pair=tiny --prompt=8 --new=4 --repeats=1)
+  batches=2,1
+  model=(--model=tiny --batch=2 --length=16 --repeats=1)
+  stars=(--config=experiments/configs/star_graph.py:tiny)
+  epochs=(--config.graphs.num_pretrain=32000 --config.data.num_train=2000
+    --config.data.num_validation=32 --config.data.num_test=32
+    --config.pretrain.num_epochs=1 --config.fit.num_epochs=1)
+fi
+
+# part SECONDS NAME COMMAND…: the command's output, kept and shown.
+part() {
+  local limit="$1" name="$2" started="$SECONDS"
+  shift 2
+  echo "== $name: $*"
+  timeout --kill-after=10 "$limit" "$@" 2>"$out/$name.err" |
+    tee "$out/$name.log"
+  local status="${PIPESTATUS[0]}"
+  echo "== $name: exit $status, $((SECONDS - started)) s"
+  if [ "$status" -ne 0 ]; then tail -n 15 "$out/$name.err"; fi
+}
+
+case "$section" in
+  1)
+    part 200 steady "$python" -m benchmarks.steady "${pair[@]}" \
+      --batches="$batches" --candidates=20 --profile="/tmp/steady_trace"
+    part 110 torch "$python" -m benchmarks.torch_decode "${pair[@]}" --batch=8
+    ;;
+  2)
+    part 80 train "$python" -m benchmarks.train "${model[@]}" --notorch \
+      --nopacking
+    part "${STARS_SECONDS:-280}" stars "$python" -m experiments.star_graph \
+      "${stars[@]}" "${epochs[@]}" --workdir="${STARS_WORKDIR:-$out/stars}" \
+      --config.evaluation.methods="('qsharp', 'cd')" \
+      --config.pretrain.checkpoint_every=100000 \
+      --config.fit.checkpoint_every=100000
+    ;;
+  *)
+    echo "unknown section $section; expected 1 or 2" >&2
+    exit 2
+    ;;
+esac
+
+echo "== results of section $section"
+"$python" - "$out" <<'PYTHON'
+import json, pathlib, sys
+for path in sorted(pathlib.Path(sys.argv[1]).glob("*.log")):
+  for line in path.read_text().splitlines():
+    if line.startswith("{"):
+      found = json.loads(line).items()
+      cell = lambda v: f"{v:.4g}" if isinstance(v, float) else v
+      print(path.stem, *(f"{k}={cell(v)}" for k, v in found))
+    elif " us " in line or line.startswith("|"):
+      print(f"{path.stem:8} {line}")
+PYTHON
