@@ -8,7 +8,7 @@
 # that one that hangs costs no other. Without a GPU the same parts run on the
 # CPU at tiny sizes. PYTHON chooses the interpreter.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 section="${1:?which section, 1 or 2}"
 out="${2:?a directory for the results}"
 python="${PYTHON:-python3}"

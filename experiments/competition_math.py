@@ -14,8 +14,9 @@ import os
 from absl import flags
 from ml_collections import config_flags
 
-from experiments import console, solve
 from experiments.configs import competition_math as default
+from experiments.harness import console
+from experiments.harness import run as run_lib
 
 _CONFIG = config_flags.DEFINE_config_file(
   "config",
@@ -33,7 +34,7 @@ _WORKDIR = flags.DEFINE_string(
 def main(argv: list[str]) -> None:
   """Runs all stages that are not done yet."""
   del argv
-  solve.run(_CONFIG.value, _WORKDIR.value, experiment="competition_math")
+  run_lib.run(_CONFIG.value, _WORKDIR.value, experiment="competition_math")
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
-from experiments import console, questions, solve
 from experiments.configs import gsm8k as default
+from experiments.harness import console, questions
+from experiments.harness import run as run_lib
 from qsharp_jax import data
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -36,7 +37,7 @@ _WORKDIR = flags.DEFINE_string(
 def main(argv: list[str]) -> None:
   """Runs all stages that are not done yet."""
   del argv
-  solve.run(_CONFIG.value, _WORKDIR.value, experiment="gsm8k", corpus=corpus)
+  run_lib.run(_CONFIG.value, _WORKDIR.value, experiment="gsm8k", corpus=corpus)
 
 
 def corpus(

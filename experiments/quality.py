@@ -15,8 +15,9 @@ import os
 from absl import flags
 from ml_collections import config_flags
 
-from experiments import console, solve
 from experiments.configs import quality as default
+from experiments.harness import console
+from experiments.harness import run as run_lib
 
 _CONFIG = config_flags.DEFINE_config_file(
   "config",
@@ -32,7 +33,7 @@ _WORKDIR = flags.DEFINE_string(
 def main(argv: list[str]) -> None:
   """Runs all stages that are not done yet."""
   del argv
-  solve.run(_CONFIG.value, _WORKDIR.value, experiment="quality")
+  run_lib.run(_CONFIG.value, _WORKDIR.value, experiment="quality")
 
 
 if __name__ == "__main__":

@@ -21,10 +21,11 @@ import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
-from experiments import console, questions
 from experiments.configs import star_graph as default
+from experiments.harness import console, questions
 from qsharp_jax import data
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.tasks import star_graph
 
 _CONFIG = config_flags.DEFINE_config_file(
   "config",
@@ -48,9 +49,9 @@ def main(argv: list[str]) -> int:
   del argv
   if _CHECK_DATA.value is not None:
     return check_data(_CHECK_DATA.value)
-  from experiments import solve  # takes seconds, which checking a file spares
+  from experiments.harness import run as run_lib
 
-  solve.run(
+  run_lib.run(
     _CONFIG.value, _WORKDIR.value, experiment="star_graph", corpus=corpus
   )
   return 0
@@ -62,25 +63,25 @@ def corpus(
   """Graphs of their own to learn from, and a tokenizer with a token a node."""
   nodes = map(str, range(config.graphs.num_nodes))
   tokenizer = data.tokenizer.word_level(["=", *nodes], directory=directory)
-  graphs = data.star_graphs.with_mistakes(
+  graphs = star_graph.with_mistakes(
     questions.graphs(config)["pretrain"],
     mistake_rate=config.graphs.mistake_rate,
     seed=config.seed,
   )
-  return data.star_graphs.as_questions(graphs, "pretrain"), tokenizer
+  return star_graph.as_questions(graphs, "pretrain"), tokenizer
 
 
 def check_data(path: str) -> int:
   """Says how many lines of a file are stars; 0 when all are, and right."""
-  lines = data.star_graphs.lines(path)
+  lines = star_graph.lines(path)
   num_stars = num_right = 0
   complaints = []
   for place, line in lines:
     try:
-      graph = data.star_graphs.parse(line)
-      data.star_graphs.solve(graph)
+      graph = star_graph.parse(line)
+      star_graph.solve(graph)
       num_stars += 1
-      data.star_graphs.check(graph)
+      star_graph.check(graph)
       num_right += 1
     except InputError as error:
       complaints.append(f"{place}: {error}")

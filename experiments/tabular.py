@@ -13,7 +13,7 @@ import time
 
 from absl import flags
 
-from experiments import console
+from experiments.harness import console
 from qsharp_jax.core import files
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.evaluation import report as report_lib

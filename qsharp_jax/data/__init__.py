@@ -10,32 +10,24 @@ from qsharp_jax.data import (
   records,
   sources,
   splitting,
-  star_graphs,
   tokenizer,
-  word_problems,
 )
 from qsharp_jax.data.loader import Loader
 from qsharp_jax.data.packing import Packed, Sequence
 from qsharp_jax.data.sources import Question
-from qsharp_jax.data.star_graphs import StarGraph
 from qsharp_jax.data.tokenizer import Tokenizer
-from qsharp_jax.data.word_problems import WordProblems
 
 __all__ = [
   "Loader",
   "Packed",
   "Question",
   "Sequence",
-  "StarGraph",
   "Tokenizer",
-  "WordProblems",
   "loader",
   "packing",
   "prompts",
   "records",
   "sources",
   "splitting",
-  "star_graphs",
   "tokenizer",
-  "word_problems",
 ]

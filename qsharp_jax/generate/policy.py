@@ -9,7 +9,7 @@ from flax import struct
 from qsharp_jax import models
 from qsharp_jax.core.arrays import Array, ArrayLike
 from qsharp_jax.ops import filtering, guidance
-from qsharp_jax.ops import policy as policy_ops
+from qsharp_jax.ops import kl as kl_ops
 
 # (value logits [B, A, K], eta [B, 1]) -> log-weights [B, A]: a pure function,
 # such as `ops.guidance.qsharp_bernoulli` on the only atom.
@@ -119,11 +119,11 @@ def next_law(
     base = reference
     if actor_logits is not None:
       base = filtering.apply_temperature(actor_logits, controls.temperature)
-    guided = policy_ops.tilted_log_probs(base, weights)
+    guided = kl_ops.tilted_log_probs(base, weights)
   sampled = filtering.top_p(guided, controls.top_p)
   return NextLaw(
     sampled=sampled,
     reference=reference,
-    kl=policy_ops.kl_divergence(guided, reference),
-    kl_filtered=policy_ops.kl_divergence(sampled, reference),
+    kl=kl_ops.kl_divergence(guided, reference),
+    kl_filtered=kl_ops.kl_divergence(sampled, reference),
   )

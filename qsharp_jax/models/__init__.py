@@ -4,7 +4,7 @@ from qsharp_jax.models import attention, cache, rope
 from qsharp_jax.models.cache import KVCache
 from qsharp_jax.models.config import DecoderConfig, HeadConfig, RopeScaling
 from qsharp_jax.models.decoder import Backbone, LanguageModel
-from qsharp_jax.models.growth import grow
+from qsharp_jax.models.depth import grow
 from qsharp_jax.models.scorers import LogRatio, Several
 from qsharp_jax.models.value import ValueModel
 

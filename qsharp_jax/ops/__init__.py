@@ -1,21 +1,21 @@
 """The theory as pure functions: jax only, no parameters, no IO, no config."""
 
 from qsharp_jax.ops import (
+  distributions,
   filtering,
   guidance,
-  laws,
+  kl,
   losses,
-  policy,
   policy_gradient,
   preferences,
 )
 
 __all__ = [
+  "distributions",
   "filtering",
   "guidance",
-  "laws",
+  "kl",
   "losses",
-  "policy",
   "policy_gradient",
   "preferences",
 ]

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from qsharp_jax.core import numerics
 from qsharp_jax.core.arrays import Array, ArrayLike
-from qsharp_jax.ops import laws
+from qsharp_jax.ops import distributions
 
 
 def qsharp_bernoulli(logits: Array, *, eta: ArrayLike) -> Array:
@@ -52,7 +52,7 @@ def qsharp_categorical(
   Source: arXiv 2502.20548, the policy induced by a learned law.
   """
   eta = _per_row(eta, log_probs[..., 0])
-  return laws.log_mean_exp(log_probs, atoms, eta=eta)
+  return distributions.log_mean_exp(log_probs, atoms, eta=eta)
 
 
 def cd(values: Array, *, eta: ArrayLike) -> Array:

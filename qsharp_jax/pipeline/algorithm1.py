@@ -4,119 +4,32 @@ import contextlib
 import dataclasses
 import json
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from qsharp_jax import data, generate, rollout, training
+from qsharp_jax import data, rollout, training
 from qsharp_jax.checkpoint import huggingface
-from qsharp_jax.core import files
+from qsharp_jax.core import files, progress
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.evaluation import report
-from qsharp_jax.pipeline import fitting, held_out, labelled, progress
-from qsharp_jax.pipeline import layout as layout_lib
-from qsharp_jax.pipeline import workdir as workdir_lib
+from qsharp_jax.evaluation import report, value_metrics
+from qsharp_jax.pipeline import labelled
+from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
+from qsharp_jax.training import fit as fit_lib
+from qsharp_jax.training import value_model
 
 
-@dataclasses.dataclass(frozen=True)
-class Task:
-  """Problems with their prompts, and how a completion is graded."""
-
-  train: Sequence[rollout.Problem]
-  validation: Sequence[rollout.Problem]
-  test: Sequence[rollout.Problem]
-  decode: Callable[[list[int]], str]
-  grade: rollout.collect.Grade
-
-
-@dataclasses.dataclass(frozen=True)
-class Players:
-  """The frozen reference and the value model that guides it."""
-
-  policy: generate.Policy  # with the value model and the roll-in's guidance
-  reference_params: PyTree  # placed for decoding
-  critic: held_out.Critic
-  start: str  # directory or hub id that the value model starts from
-  family: str  # of the value model, for export
-  q_head: str  # where a Q-type head starts: `lm_head` or `zeros`
-
-
-@dataclasses.dataclass(frozen=True)
-class Rounds:
-  """How rounds are made; the defaults are the paper's."""
-
-  num_rounds: int = 2
-  num_samples: int = 16
-  eta: float = 0.1  # of the guided roll-in, KL weight in reward units
-  rule: rollout.switch.Rule = "response"
-  is_warm: bool = False  # go on from the last round instead of starting anew
-  seed: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-  """One run: everything that its stages share."""
-
-  task: Task
-  players: Players
-  rounds: Rounds
-  sampling: generate.Sampling
-  fit: fitting.Fit
-  layout: layout_lib.Layout
-  workdir: workdir_lib.Workdir
-
-  def directory(self, round_index: int) -> pathlib.Path:
-    """Where a round keeps its rollouts and its value model."""
-    return self.workdir.path / f"round_{round_index}"
-
-  def sampler(self, value_params: PyTree | None) -> rollout.Sampler:
-    """Samples with the given values, or with the reference alone."""
-    policy, params = self.players.policy, {}
-    if value_params is None:
-      policy = dataclasses.replace(policy, value=None, guidance=None)
-    else:
-      params["value"] = value_params
-    return self.sampler_of(policy, params)
-
-  def sampler_of(
-    self,
-    policy: generate.Policy,
-    params: PyTree,
-    sampling: generate.Sampling | None = None,
-  ) -> rollout.Sampler:
-    """Samples with any policy; `params` are those beside the reference's."""
-    params = {"reference": self.players.reference_params} | params
-    return self.searcher(
-      lambda requests: generate.generate(
-        policy,
-        params,
-        requests,
-        sampling or self.sampling,
-        place=self.layout.place,
-      )
-    )
-
-  def searcher(self, complete: generate.requests.Complete) -> rollout.Sampler:
-    """Samples with anything that turns requests into completions."""
-    return rollout.Sampler(
-      complete=complete,
-      batch_size=self.sampling.batch_size,
-      decode=self.task.decode,
-      grade=self.task.grade,
-    )
-
-
-def learn(run: Run) -> None:
+def learn(run: run_lib.Run) -> None:
   """Trains the value model, round after round."""
   for round_index in range(1, run.rounds.num_rounds + 1):
     collect(run, round_index)
     train(run, round_index)
-    fitting.forget(run.directory(round_index))
+    fit_lib.forget(run.directory(round_index))
 
 
-def collect(run: Run, round_index: int) -> None:
+def collect(run: run_lib.Run, round_index: int) -> None:
   """Rolls in with the latest guided policy and out with the reference."""
   problems = [*run.task.train, *run.task.validation]
   store = run.directory(round_index) / "rollouts"
@@ -140,7 +53,7 @@ def collect(run: Run, round_index: int) -> None:
 
 
 def sampling_stage(
-  run: Run,
+  run: run_lib.Run,
   name: str,
   problems: Sequence[rollout.Problem],
   store: pathlib.Path,
@@ -155,7 +68,7 @@ def sampling_stage(
 
 
 def sample_all(
-  run: Run,
+  run: run_lib.Run,
   sampler: rollout.Sampler,
   problems: Sequence[rollout.Problem],
   plan: rollout.Plan,
@@ -173,7 +86,7 @@ def sample_all(
   )
 
 
-def train(run: Run, round_index: int) -> None:
+def train(run: run_lib.Run, round_index: int) -> None:
   """Fits the values to the rollouts of all rounds so far."""
   directory = run.directory(round_index)
   with run.workdir.stage(f"train_{round_index}") as is_due:
@@ -188,7 +101,7 @@ def train(run: Run, round_index: int) -> None:
     _save(run, params, directory)
 
 
-def train_outcome(run: Run) -> None:
+def train_outcome(run: run_lib.Run) -> None:
   """Fits a reward model of whole answers to the rollouts of all rounds."""
   directory = _outcome(run)
   with run.workdir.stage("train_outcome") as is_due:
@@ -199,29 +112,29 @@ def train_outcome(run: Run) -> None:
       )
       params = _fit(run, _placed(run, None), rows, 0, directory)
       _save(run, params, directory)
-  fitting.forget(directory)
+  fit_lib.forget(directory)
 
 
-def rollouts(run: Run, round_index: int) -> list[rollout.Rollout]:
+def rollouts(run: run_lib.Run, round_index: int) -> list[rollout.Rollout]:
   """The rollouts of one round."""
   return list(rollout.store.read(run.directory(round_index) / "rollouts"))
 
 
-def load_values(run: Run, round_index: int) -> PyTree:
+def load_values(run: run_lib.Run, round_index: int) -> PyTree:
   """The value model of a finished round, placed for decoding."""
   return _load(run, run.directory(round_index))
 
 
-def load_outcome(run: Run) -> PyTree:
+def load_outcome(run: run_lib.Run) -> PyTree:
   """The reward model of whole answers, placed for decoding."""
   return _load(run, _outcome(run))
 
 
-def _outcome(run: Run) -> pathlib.Path:
+def _outcome(run: run_lib.Run) -> pathlib.Path:
   return run.workdir.path / "outcome"
 
 
-def _load(run: Run, directory: pathlib.Path) -> PyTree:
+def _load(run: run_lib.Run, directory: pathlib.Path) -> PyTree:
   model = run.players.critic.model
   _, _, params = huggingface.load_value_model(
     directory / "value",
@@ -232,7 +145,7 @@ def _load(run: Run, directory: pathlib.Path) -> PyTree:
   return params
 
 
-def _split(run: Run, num_rounds: int) -> labelled.Split:
+def _split(run: run_lib.Run, num_rounds: int) -> labelled.Split:
   """The rollouts of the first rounds, split for training."""
   split = labelled.split(
     [r for i in range(num_rounds) for r in rollouts(run, i + 1)],
@@ -248,7 +161,7 @@ def _split(run: Run, num_rounds: int) -> labelled.Split:
 
 
 def _fit(
-  run: Run,
+  run: run_lib.Run,
   start: PyTree,
   rows: data.Packed,
   round_index: int,
@@ -257,19 +170,19 @@ def _fit(
   """Values trained on labelled rows."""
   critic = run.players.critic
   how = dataclasses.replace(run.fit, seed=run.fit.seed + round_index)
-  return fitting.fit(
+  return fit_lib.fit(
     training.objectives.value(
       critic.model, loss=critic.loss, atoms=critic.atoms
     ),
     start,
-    fitting.Epochs(rows, how),
+    fit_lib.Epochs(rows, how),
     how,
     run.layout,
     directory,
   )
 
 
-def _save(run: Run, params: PyTree, directory: pathlib.Path) -> None:
+def _save(run: run_lib.Run, params: PyTree, directory: pathlib.Path) -> None:
   """Writes values as a Hugging Face directory."""
   model = run.players.critic.model
   huggingface.save_value_model(
@@ -281,7 +194,7 @@ def _save(run: Run, params: PyTree, directory: pathlib.Path) -> None:
   )
 
 
-def _placed(run: Run, round_index: int | None) -> PyTree:
+def _placed(run: run_lib.Run, round_index: int | None) -> PyTree:
   """Where training starts: the initial weights, or a round's, in float32."""
   players = run.players
   source = players.start
@@ -296,14 +209,17 @@ def _placed(run: Run, round_index: int | None) -> PyTree:
   return params
 
 
-def _mean_length(run: Run, round_index: int) -> int:
+def _mean_length(run: run_lib.Run, round_index: int) -> int:
   """Mean response length of a round: the horizon of the switch time."""
   lengths = [len(r.tokens) for r in rollouts(run, round_index)]
   return max(1, round(float(np.mean(lengths))))
 
 
 def _measure(
-  run: Run, params: PyTree, split: labelled.Split, directory: pathlib.Path
+  run: run_lib.Run,
+  params: PyTree,
+  split: labelled.Split,
+  directory: pathlib.Path,
 ) -> None:
   """Writes the metrics on what training did not see."""
   found = {}
@@ -314,7 +230,7 @@ def _measure(
     if not kept:
       continue
     rows = labelled.pack(kept, length=run.fit.max_length)
-    predicted = held_out.predict(
+    predicted = value_model.predict(
       run.players.critic,
       params,
       rows,
@@ -322,7 +238,7 @@ def _measure(
       layout=run.layout,
     )
     lengths = [len(r.prompt) for r in kept]
-    found[name] = held_out.metrics(*predicted, rows, lengths)
+    found[name] = value_metrics.summarise(*predicted, rows, lengths)
   if processes.is_main():
     files.replace(
       directory / "value_metrics.json",

@@ -12,6 +12,7 @@ from qsharp_jax.core import files
 from qsharp_jax.evaluation import matching, paths, plots, report
 from qsharp_jax.pipeline import algorithm1
 from qsharp_jax.pipeline import methods as methods_lib
+from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
 
 
@@ -42,7 +43,7 @@ class Job:
 
 
 def evaluate(
-  run: algorithm1.Run, what: Evaluation, *, experiment: str, variant: str
+  run: run_lib.Run, what: Evaluation, *, experiment: str, variant: str
 ) -> dict:
   """Samples every method, picks etas on validation, writes the report.
 
@@ -87,7 +88,7 @@ def evaluate(
   return content
 
 
-def _grid(run: algorithm1.Run, what: Evaluation) -> list[Job]:
+def _grid(run: run_lib.Run, what: Evaluation) -> list[Job]:
   """Every method, with the values of the last round, at each of its etas."""
   return [
     Job(name, eta, run.rounds.num_rounds if method.has_rounds else 0)
@@ -96,7 +97,7 @@ def _grid(run: algorithm1.Run, what: Evaluation) -> list[Job]:
   ]
 
 
-def _earlier_rounds(run: algorithm1.Run, what: Evaluation) -> list[Job]:
+def _earlier_rounds(run: run_lib.Run, what: Evaluation) -> list[Job]:
   return [
     Job(name, run.rounds.eta, i)
     for name, method in what.methods.items()
@@ -106,7 +107,7 @@ def _earlier_rounds(run: algorithm1.Run, what: Evaluation) -> list[Job]:
 
 
 def _select(
-  run: algorithm1.Run, what: Evaluation, grid: Sequence[Job]
+  run: run_lib.Run, what: Evaluation, grid: Sequence[Job]
 ) -> set[Job]:
   """The best job of each method on the validation questions."""
 
@@ -122,7 +123,7 @@ def _select(
 
 
 def _sample(
-  run: algorithm1.Run, what: Evaluation, job: Job, split: str
+  run: run_lib.Run, what: Evaluation, job: Job, split: str
 ) -> list[rollout.Rollout]:
   """Samples of one job on the questions of a split, from disk if done."""
   store = run.workdir.path / "evaluation" / split / job.name
@@ -143,13 +144,13 @@ def _sample(
   return list(rollout.store.read(store))
 
 
-def _values(run: algorithm1.Run, job: Job) -> np.ndarray | None:
+def _values(run: run_lib.Run, job: Job) -> np.ndarray | None:
   """What the last round's value model says of the test answers."""
   file = run.workdir.path / "evaluation" / "test" / job.name / "values.json"
   return np.array(json.loads(file.read_text())) if file.exists() else None
 
 
-def _judge(run: algorithm1.Run, store: pathlib.Path) -> None:
+def _judge(run: run_lib.Run, store: pathlib.Path) -> None:
   """Writes the last round's value of every whole response beside them.
 
   They serve as a reward model: for best-of-n and the weighted majority.
@@ -162,7 +163,7 @@ def _judge(run: algorithm1.Run, store: pathlib.Path) -> None:
 
 
 def _extra(
-  run: algorithm1.Run, what: Evaluation, rollouts: Sequence[rollout.Rollout]
+  run: run_lib.Run, what: Evaluation, rollouts: Sequence[rollout.Rollout]
 ) -> dict:
   """Columns on what it cost, what failed, and where paths go wrong."""
   extra = {
@@ -179,7 +180,7 @@ def _extra(
   return extra
 
 
-def _value_metrics(run: algorithm1.Run) -> dict[str, dict]:
+def _value_metrics(run: run_lib.Run) -> dict[str, dict]:
   """What each round's values are worth on what training did not see."""
   found = {}
   for i in range(1, run.rounds.num_rounds + 1):

@@ -12,7 +12,9 @@ from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.generate import beam, blocks, transfer
 from qsharp_jax.ops import guidance as guidance_ops
-from qsharp_jax.pipeline import algorithm1, held_out
+from qsharp_jax.pipeline import algorithm1
+from qsharp_jax.pipeline import run as run_lib
+from qsharp_jax.training import value_model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,13 +29,13 @@ class Method:
   num_samples: int | None = None  # None: as many as are asked of all
 
 
-def reference(run: algorithm1.Run) -> Method:
+def reference(run: run_lib.Run) -> Method:
   """The reference alone."""
   return Method(lambda _: run.sampler(None))
 
 
 def guided(
-  run: algorithm1.Run, guidance: generate.Guidance, etas: Sequence[float]
+  run: run_lib.Run, guidance: generate.Guidance, etas: Sequence[float]
 ) -> Method:
   """The reference, or what is its actor, guided by the values of a round."""
   policy = dataclasses.replace(run.players.policy, guidance=guidance)
@@ -46,7 +48,7 @@ def guided(
 
 
 def mixture(
-  run: algorithm1.Run,
+  run: run_lib.Run,
   guidance: generate.Guidance,
   etas: Sequence[float],
   *,
@@ -96,7 +98,7 @@ def mixture(
 
 
 def outcome(
-  run: algorithm1.Run, guidance: generate.Guidance, etas: Sequence[float]
+  run: run_lib.Run, guidance: generate.Guidance, etas: Sequence[float]
 ) -> Method:
   """Guided by a reward model of whole answers, read on prefixes."""
   policy = dataclasses.replace(run.players.policy, guidance=guidance)
@@ -107,7 +109,7 @@ def outcome(
   return Method(sampler, etas, prepare=lambda: algorithm1.train_outcome(run))
 
 
-def tuned(run: algorithm1.Run, train: Callable[[], str]) -> Method:
+def tuned(run: run_lib.Run, train: Callable[[], str]) -> Method:
   """A tuned policy, whose KL to the reference is measured."""
 
   def sampler(_: int) -> rollout.Sampler:
@@ -119,7 +121,7 @@ def tuned(run: algorithm1.Run, train: Callable[[], str]) -> Method:
 
 
 def log_ratio(
-  run: algorithm1.Run,
+  run: run_lib.Run,
   train: Callable[[], str],
   guidance: generate.Guidance,
   etas: Sequence[float],
@@ -142,7 +144,7 @@ def log_ratio(
 
 
 def likeliest(
-  run: algorithm1.Run, train: Callable[[], str], *, num_beams: int
+  run: run_lib.Run, train: Callable[[], str], *, num_beams: int
 ) -> Method:
   """The likeliest answer of a tuned policy that a beam search finds."""
 
@@ -164,7 +166,7 @@ def likeliest(
 
 
 def looking_ahead(
-  run: algorithm1.Run,
+  run: run_lib.Run,
   train: Callable[[], str] | None,
   rewards: Callable[[], transfer.Rewards],
   weigh: transfer.Weigh,
@@ -199,7 +201,7 @@ def looking_ahead(
 
 
 def block_search(
-  run: algorithm1.Run, *, num_samples: int, num_kept: int, block_length: int
+  run: run_lib.Run, *, num_samples: int, num_kept: int, block_length: int
 ) -> Method:
   """Blocks of the reference, chosen by the values of the last round."""
   sampling = dataclasses.replace(run.sampling, max_new_tokens=block_length)
@@ -220,7 +222,7 @@ def block_search(
   return Method(sampler, num_samples=num_samples)
 
 
-def best_of(run: algorithm1.Run, *, num_samples: int) -> Method:
+def best_of(run: run_lib.Run, *, num_samples: int) -> Method:
   """The answer of the greatest value among samples of the reference."""
 
   def sampler(_: int) -> rollout.Sampler:
@@ -234,10 +236,10 @@ def best_of(run: algorithm1.Run, *, num_samples: int) -> Method:
   return Method(sampler, num_samples=1)
 
 
-def judge(run: algorithm1.Run) -> blocks.Score:
+def judge(run: run_lib.Run) -> blocks.Score:
   """The last round's values of whole sequences, as a function."""
   params = algorithm1.load_values(run, run.rounds.num_rounds)
-  return lambda sequences: held_out.final_values(
+  return lambda sequences: value_model.final_values(
     run.players.critic,
     params,
     sequences,
@@ -247,7 +249,7 @@ def judge(run: algorithm1.Run) -> blocks.Score:
   )
 
 
-def value_rewards(run: algorithm1.Run) -> transfer.Rewards:
+def value_rewards(run: run_lib.Run) -> transfer.Rewards:
   """The last round's value of whole answers as their reward: one column."""
   score = judge(run)
   return lambda ends: score([[*r.prompt, *tokens] for r, tokens in ends])[
@@ -256,7 +258,7 @@ def value_rewards(run: algorithm1.Run) -> transfer.Rewards:
 
 
 def graded_rewards(
-  run: algorithm1.Run, grades: Sequence[rollout.collect.Grade]
+  run: run_lib.Run, grades: Sequence[rollout.collect.Grade]
 ) -> transfer.Rewards:
   """Rewards of texts against the gold answers: one column for each grade.
 
@@ -277,13 +279,13 @@ def graded_rewards(
   return rewards
 
 
-def _unguided(run: algorithm1.Run, **changes) -> generate.Policy:
+def _unguided(run: run_lib.Run, **changes) -> generate.Policy:
   policy = run.players.policy
   return dataclasses.replace(policy, value=None, guidance=None, **changes)
 
 
 def _load_value(
-  run: algorithm1.Run, directory: str
+  run: run_lib.Run, directory: str
 ) -> tuple[models.ValueModel, PyTree]:
   """A value model of another run, placed for decoding."""
   raw = huggingface.read_config(directory)
@@ -305,7 +307,7 @@ def _load_value(
 
 
 def _load(
-  run: algorithm1.Run, directory: str
+  run: run_lib.Run, directory: str
 ) -> tuple[models.LanguageModel, PyTree]:
   """A tuned policy, placed for decoding."""
   dtype = run.players.policy.reference.config.dtype

@@ -8,16 +8,16 @@ import numpy as np
 
 from qsharp_jax import data, models, training
 from qsharp_jax.checkpoint import huggingface
-from qsharp_jax.pipeline import fitting
-from qsharp_jax.pipeline import layout as layout_lib
+from qsharp_jax.sharding import layout as layout_lib
 from qsharp_jax.sharding import placement, processes
+from qsharp_jax.training import fit as fit_lib
 
 
 def pretrain(
   config: models.DecoderConfig,
   questions: Sequence[data.Question],
   tokenizer: data.Tokenizer,
-  how: fitting.Fit,
+  how: fit_lib.Fit,
   layout: layout_lib.Layout,
   directory: pathlib.Path,
   *,
@@ -43,10 +43,10 @@ def pretrain(
     model, jax.random.key(how.seed), layout.for_training(model)
   )
   sequences = [_sequence(question, tokenizer, style) for question in questions]
-  params = fitting.fit(
+  params = fit_lib.fit(
     training.objectives.language_model(model),
     params,
-    fitting.Epochs(data.packing.pack(sequences, length=how.max_length), how),
+    fit_lib.Epochs(data.packing.pack(sequences, length=how.max_length), how),
     how,
     layout,
     directory,

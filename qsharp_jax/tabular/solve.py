@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from qsharp_jax.core.arrays import Array, ArrayLike
-from qsharp_jax.ops import guidance, laws, policy
+from qsharp_jax.ops import distributions, guidance
+from qsharp_jax.ops import kl as kl_ops
 from qsharp_jax.tabular.mdp import MDP
 
 # Returns closer than a millionth are one atom: sums of the same rewards in
@@ -54,14 +55,14 @@ def soft_values(mdp: MDP, *, eta: ArrayLike) -> tuple[Array, Array]:
   # As many sweeps as the longest path has choices.
   for _ in range(mdp.horizon):
     q_values = mdp.rewards + values[mdp.next_states]
-    values = policy.soft_value(ref, q_values, eta=eta).at[-1].set(0)
+    values = kl_ops.soft_value(ref, q_values, eta=eta).at[-1].set(0)
   return q_values, values
 
 
 def optimal(mdp: MDP, *, eta: ArrayLike) -> Array:
   """The optimal policy of the dynamic programme. Shape [S, A]."""
   q_values, _ = soft_values(mdp, eta=eta)
-  return policy.optimal_log_probs(_reference(mdp), q_values, eta=eta)
+  return kl_ops.optimal_log_probs(_reference(mdp), q_values, eta=eta)
 
 
 def qsharp(mdp: MDP, learnt: Laws, *, eta: ArrayLike) -> Array:
@@ -69,14 +70,16 @@ def qsharp(mdp: MDP, learnt: Laws, *, eta: ArrayLike) -> Array:
   weights = guidance.qsharp_categorical(
     jnp.asarray(learnt.log_probs), jnp.asarray(learnt.atoms), eta=eta
   )
-  return policy.tilted_log_probs(_reference(mdp), weights)
+  return kl_ops.tilted_log_probs(_reference(mdp), weights)
 
 
 def cd(mdp: MDP, learnt: Laws, *, eta: ArrayLike) -> Array:
   """The policy that controlled decoding induces from laws. Shape [S, A]."""
-  means = laws.mean(jnp.asarray(learnt.log_probs), jnp.asarray(learnt.atoms))
+  means = distributions.mean(
+    jnp.asarray(learnt.log_probs), jnp.asarray(learnt.atoms)
+  )
   weights = guidance.cd(means, eta=eta)
-  return policy.tilted_log_probs(_reference(mdp), weights)
+  return kl_ops.tilted_log_probs(_reference(mdp), weights)
 
 
 def evaluate(mdp: MDP, log_probs: Array, *, eta: ArrayLike) -> Outcome:
@@ -93,7 +96,7 @@ def evaluate(mdp: MDP, log_probs: Array, *, eta: ArrayLike) -> Outcome:
   visits = _visits(mdp, log_probs)
   chosen = visits[:, None] * jnp.exp(log_probs)
   reward = jnp.sum(chosen * mdp.rewards)
-  kl = _total(visits, policy.kl_divergence(log_probs, _reference(mdp)))
+  kl = _total(visits, kl_ops.kl_divergence(log_probs, _reference(mdp)))
   return Outcome(reward, kl, reward - eta * kl)
 
 
@@ -113,7 +116,7 @@ def sub_optimality(mdp: MDP, log_probs: Array, *, eta: ArrayLike) -> Array:
   """
   best = optimal(mdp, eta=eta)
   visits = _visits(mdp, log_probs)
-  return eta * _total(visits, policy.kl_divergence(log_probs, best))
+  return eta * _total(visits, kl_ops.kl_divergence(log_probs, best))
 
 
 def exact_laws(mdp: MDP, atoms: np.ndarray | None = None) -> Laws:

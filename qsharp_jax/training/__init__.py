@@ -1,17 +1,22 @@
-"""Objectives, the one training step, and the loop around it."""
+"""Objectives, the one training step, the loop around it, the value model."""
 
-from qsharp_jax.training import loop, objectives, policy_objectives, step
+from qsharp_jax.training import fit, loop, objectives, step, value_model
+from qsharp_jax.training.fit import Fit
 from qsharp_jax.training.loop import Loop
 from qsharp_jax.training.step import TrainState, adamw, create, make_step
+from qsharp_jax.training.value_model import Critic
 
 __all__ = [
+  "Critic",
+  "Fit",
   "Loop",
   "TrainState",
   "adamw",
   "create",
+  "fit",
   "loop",
   "make_step",
   "objectives",
-  "policy_objectives",
   "step",
+  "value_model",
 ]

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from qsharp_jax import models
 from qsharp_jax.core.arrays import Array, PyTree
-from qsharp_jax.ops import laws, losses
+from qsharp_jax.ops import distributions, losses
 
 Batch = Mapping[str, Array]
 Objective = Callable[[PyTree, Batch], tuple[Array, Array]]
@@ -79,7 +79,7 @@ def value_token_loss(
   if loss == "squared_error":
     return lambda logits, labels: losses.squared_error(logits[..., 0], labels)
   return lambda logits, labels: losses.categorical(
-    logits, laws.two_hot(labels, atoms)
+    logits, distributions.two_hot(labels, atoms)
   )
 
 
@@ -91,4 +91,4 @@ def value_mean(
     return lambda logits: jax.nn.sigmoid(logits[..., 0])
   if loss == "squared_error":
     return lambda logits: logits[..., 0]
-  return lambda logits: laws.mean(jax.nn.log_softmax(logits), atoms)
+  return lambda logits: distributions.mean(jax.nn.log_softmax(logits), atoms)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.data import WordProblems, prompts, tokenizer
+from qsharp_jax.data import prompts, tokenizer
+from qsharp_jax.tasks import WordProblems
 
 TEMPLATE = (
   "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>"

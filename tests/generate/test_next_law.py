@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracles import guided_decoding as oracle
-from oracles import policy as policy_oracle
+from oracles import kl as policy_oracle
 
 from qsharp_jax.generate import policy as policy_lib
 
@@ -39,7 +39,7 @@ def test_rows_of_many_temperatures_and_top_ps(is_tempered, staged):
     logits, candidates, weights, controls(temperature, top_p)
   )
   for i in range(4):
-    reference, guided, sampled = oracle.laws(
+    reference, guided, sampled = oracle.distributions(
       logits[i],
       dict(zip(candidates[i].tolist(), weights[i].tolist(), strict=True)),
       temperature=temperature[i],

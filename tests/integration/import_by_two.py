@@ -9,7 +9,7 @@ import time
 import jax
 import numpy as np
 
-from qsharp_jax import models, pipeline
+from qsharp_jax import models, sharding
 from qsharp_jax.checkpoint import huggingface, tensor_files
 from qsharp_jax.sharding import mesh as mesh_lib
 
@@ -35,7 +35,7 @@ def main(directory: str, address: str, process_id: int) -> None:
     return found
 
   tensor_files.TensorFiles.read = counted
-  layout = pipeline.Layout(mesh_lib.make_mesh((1, 1, 2)))
+  layout = sharding.Layout(mesh_lib.make_mesh((1, 1, 2)))
   config = huggingface.families.from_hf(huggingface.read_config(directory))
   shardings = layout.for_decoding(models.LanguageModel(config))
   # Whatever the first use of a device takes is not the model's.

@@ -12,7 +12,8 @@ import traceback
 
 import transformers
 
-from experiments import console, gsm8k
+from experiments import gsm8k
+from experiments.harness import console
 
 # Loaded at their first use otherwise, so in every fork anew.
 LAZY = (transformers.AutoTokenizer, transformers.Qwen2Config)

@@ -11,8 +11,8 @@ import jax
 import pytest
 
 from experiments.configs import gsm8k
-from launch import hlo, players, programs, roofline, slices
-from qsharp_jax import pipeline
+from launch.aot import hlo, players, programs, roofline, slices
+from qsharp_jax import sharding
 from qsharp_jax.checkpoint import families
 from qsharp_jax.sharding import rules
 
@@ -64,7 +64,7 @@ def plan(directory):
   config.reference = config.value.start = directory
   mesh = slices.find("v5e:2x4").mesh((1, 2, 4))
   return programs.Plan(
-    config, players.make(config, pipeline.Layout(mesh)), mesh, 128
+    config, players.make(config, sharding.Layout(mesh)), mesh, 128
   )
 
 
@@ -203,7 +203,7 @@ def test_a_gpu_is_estimated_from_the_cpus_program(directory):
   where = slices.find(f"h100:{jax.device_count()}")
   mesh = where.mesh((1, 2, jax.device_count() // 2))
   plan = programs.Plan(
-    config, players.make(config, pipeline.Layout(mesh)), mesh, 128
+    config, players.make(config, sharding.Layout(mesh)), mesh, 128
   )
   (step,) = plan.compile(["step"])
   assert where.is_estimate

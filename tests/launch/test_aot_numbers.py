@@ -6,7 +6,7 @@ import jax
 import pytest
 
 from experiments.configs import gsm8k
-from launch import (
+from launch.aot import (
   chips,
   hlo,
   players,
@@ -16,13 +16,13 @@ from launch import (
   shapes,
   slices,
 )
-from qsharp_jax import models, pipeline
+from qsharp_jax import models, sharding
 from qsharp_jax.checkpoint import families
 from qsharp_jax.core import errors
 from qsharp_jax.generate import memory
 from qsharp_jax.sharding import mesh as mesh_lib
 
-LAYOUT = pipeline.Layout(mesh_lib.make_mesh())
+LAYOUT = sharding.Layout(mesh_lib.make_mesh())
 _CHIP = chips.Chip("toy", 100.0, 1000.0, 10.0, 5.0, "tpu")
 
 # Two chips; 3 turns of an inner loop; a fusion that computes inside.

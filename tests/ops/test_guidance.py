@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracles import differences
-from oracles import policy as oracle
+from oracles import kl as oracle
 
-from qsharp_jax.ops import guidance, laws, policy
+from qsharp_jax.ops import distributions, guidance, kl
 
 ETAS = [0.02, 0.1, 1.0, 50.0]
 
@@ -117,8 +117,8 @@ def test_categorical_on_two_atoms_is_bernoulli(eta):
 def test_categorical_of_a_point_law_is_cd():
   @jax.jit
   def both(values):
-    atoms = laws.support(-1.0, 1.0, 5)
-    log_probs = jnp.log(laws.two_hot(values, atoms))
+    atoms = distributions.support(-1.0, 1.0, 5)
+    log_probs = jnp.log(distributions.two_hot(values, atoms))
     qsharp = guidance.qsharp_categorical(log_probs, atoms, eta=0.1)
     return qsharp, guidance.cd(values, eta=0.1)
 
@@ -172,7 +172,7 @@ def test_qsharp_of_a_law_lies_between_its_mean_and_its_ends(eta):
   weights = guidance.qsharp_categorical(log_probs, atoms, eta=eta)
   slack = 1e-5 * (1 + 1 / eta)
   # Jensen: never below CD.
-  cd = guidance.cd(laws.mean(log_probs, atoms), eta=eta)
+  cd = guidance.cd(distributions.mean(log_probs, atoms), eta=eta)
   assert (weights >= cd - slack).all()
   assert (weights >= atoms[0] / eta - slack).all()
   assert (weights <= atoms[-1] / eta + slack).all()
@@ -182,8 +182,8 @@ def test_weak_qsharp_of_a_law_is_cd_plus_half_the_variance():
   log_probs, atoms = random_laws(20, 4)
   for eta in [10.0, 30.0]:
     weights = guidance.qsharp_categorical(log_probs, atoms, eta=eta)
-    cd = guidance.cd(laws.mean(log_probs, atoms), eta=eta)
-    second = laws.variance(log_probs, atoms) / (2 * eta**2)
+    cd = guidance.cd(distributions.mean(log_probs, atoms), eta=eta)
+    second = distributions.variance(log_probs, atoms) / (2 * eta**2)
     np.testing.assert_allclose(weights - cd, second, rtol=0.1, atol=1e-6)
 
 
@@ -194,7 +194,7 @@ def test_strong_qsharp_of_a_law_sees_its_best_atom_only():
   best = np.where(np.arange(20) < 10, atoms[-2], atoms[-1])
   np.testing.assert_allclose(1e-3 * weights, best, atol=5e-3)
   # CD at any strength sees the mean.
-  means = laws.mean(jax.nn.log_softmax(log_probs), atoms)
+  means = distributions.mean(jax.nn.log_softmax(log_probs), atoms)
   for eta in [1e-3, 1.0]:
     np.testing.assert_allclose(
       eta * guidance.cd(means, eta=eta), means, rtol=1e-5
@@ -212,18 +212,18 @@ def test_strong_qsharp_conditions_on_success_and_cd_does_not():
   ref = np.array([0.7, 0.2, 0.09, 0.01])
   success = np.array([0.02, 0.1, 0.3, 0.5])
   overall = ref @ success
-  tilt = lambda weights: policy.tilted_log_probs(jnp.log(ref), weights)
+  tilt = lambda weights: kl.tilted_log_probs(jnp.log(ref), weights)
   log_ref = jnp.log(ref)
 
   qsharp = tilt(guidance.qsharp_bernoulli(logit(success), eta=1e-3))
   np.testing.assert_allclose(np.exp(qsharp), ref * success / overall, rtol=1e-4)
   fudge = tilt(guidance.fudge(logit(success), strength=1.0))
   np.testing.assert_allclose(qsharp, fudge, atol=1e-4)
-  assert policy.kl_divergence(qsharp, log_ref) <= np.log(1 / overall)
+  assert kl.kl_divergence(qsharp, log_ref) <= np.log(1 / overall)
 
   cd = tilt(guidance.cd(jnp.array(success), eta=1e-3))
   np.testing.assert_allclose(np.exp(cd), [0, 0, 0, 1], atol=1e-6)
-  assert policy.kl_divergence(cd, log_ref) > np.log(1 / overall)
+  assert kl.kl_divergence(cd, log_ref) > np.log(1 / overall)
 
 
 def test_vas_is_cd_inside_a_softmax_over_the_candidates():
@@ -234,8 +234,8 @@ def test_vas_is_cd_inside_a_softmax_over_the_candidates():
   weights = guidance.vas(values, eta=0.1)
   np.testing.assert_allclose(weights.mean(-1), np.zeros(3), atol=1e-5)
   np.testing.assert_allclose(
-    policy.tilted_log_probs(ref_logits, weights),
-    policy.tilted_log_probs(ref_logits, guidance.cd(values, eta=0.1)),
+    kl.tilted_log_probs(ref_logits, weights),
+    kl.tilted_log_probs(ref_logits, guidance.cd(values, eta=0.1)),
     atol=1e-5,
   )
 
@@ -246,7 +246,7 @@ def test_vas_demotes_a_candidate_below_average_and_cd_does_not():
 
   def share_of_the_worse(weights):
     placed = guidance.at_tokens(weights, candidates, 3)
-    log_probs = policy.tilted_log_probs(ref_logits, placed)[0]
+    log_probs = kl.tilted_log_probs(ref_logits, placed)[0]
     return float(log_probs[1] - log_probs[2])
 
   assert share_of_the_worse(guidance.vas(values, eta=0.1)) < 0
@@ -267,7 +267,7 @@ def test_args_by_hand():
 
 def test_log_ratio_turns_the_untuned_model_into_the_tuned_one():
   untuned, tuned = (jax.nn.log_softmax(normal(3, 6, seed=s)) for s in (1, 2))
-  at = lambda strength: policy.tilted_log_probs(
+  at = lambda strength: kl.tilted_log_probs(
     untuned, guidance.log_ratio(tuned - untuned, strength=strength)
   )
   np.testing.assert_allclose(at(1.0), tuned, atol=1e-6)
@@ -277,11 +277,11 @@ def test_log_ratio_turns_the_untuned_model_into_the_tuned_one():
 def test_log_ratio_of_an_optimal_policy_is_its_value():
   # Tuned to the optimum at KL weight beta: strength beta / eta retargets it.
   ref, q_values = jax.nn.log_softmax(normal(6)), jnp.array(normal(6, seed=1))
-  tuned = policy.optimal_log_probs(ref, q_values, eta=0.5)
+  tuned = kl.optimal_log_probs(ref, q_values, eta=0.5)
   weights = guidance.log_ratio(tuned - ref, strength=0.5 / 0.1)
   np.testing.assert_allclose(
-    policy.tilted_log_probs(ref, weights),
-    policy.optimal_log_probs(ref, q_values, eta=0.1),
+    kl.tilted_log_probs(ref, weights),
+    kl.optimal_log_probs(ref, q_values, eta=0.1),
     atol=1e-4,
   )
 

@@ -5,7 +5,7 @@ import pytest
 from oracles import differences
 from oracles import losses as oracle
 
-from qsharp_jax.ops import laws, losses
+from qsharp_jax.ops import distributions, losses
 
 
 def normal(*shape, seed=0):
@@ -41,7 +41,9 @@ def test_gradient_of_bernoulli():
 
 def test_categorical_matches_the_oracle(staged):
   logits = normal(3, 4, 5)
-  targets = np.array(laws.two_hot(normal(3, 4, seed=1), jnp.linspace(-1, 1, 5)))
+  targets = np.array(
+    distributions.two_hot(normal(3, 4, seed=1), jnp.linspace(-1, 1, 5))
+  )
   values = staged(losses.categorical)(logits, targets)
   for index in np.ndindex(3, 4):
     expected = oracle.categorical(logits[index], targets[index])
@@ -50,10 +52,10 @@ def test_categorical_matches_the_oracle(staged):
 
 def test_categorical_on_two_atoms_is_bernoulli():
   logits, targets = 2 * normal(7), np.linspace(0, 1, 7).astype(np.float32)
-  atoms = laws.support(0.0, 1.0, 2)
+  atoms = distributions.support(0.0, 1.0, 2)
   two_logits = np.stack([np.zeros(7, np.float32), logits], axis=-1)
   np.testing.assert_allclose(
-    losses.categorical(two_logits, laws.two_hot(targets, atoms)),
+    losses.categorical(two_logits, distributions.two_hot(targets, atoms)),
     losses.bernoulli(jnp.array(logits), targets),
     rtol=1e-5,
   )

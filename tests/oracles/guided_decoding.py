@@ -4,7 +4,7 @@ import math
 
 import jax
 import numpy as np
-from oracles import decoders, filtering, policy
+from oracles import decoders, filtering, kl
 
 
 def softmax(logits):
@@ -36,7 +36,7 @@ def log_weight(logits, eta, atoms):
   if math.isinf(eta):
     return 0.0
   if len(logits) == 1:
-    return policy.qsharp_bernoulli(1 / (1 + math.exp(-logits[0])), eta)
+    return kl.qsharp_bernoulli(1 / (1 + math.exp(-logits[0])), eta)
   probs = softmax(logits)
   return math.log(sum(p * math.exp(z / eta) for p, z in zip(probs, atoms)))  # noqa: B905
 
@@ -47,7 +47,7 @@ def laws(ref_logits, weights, *, temperature, top_p, is_tempered=False):
   by_token = [weights.get(token, 0.0) for token in range(len(ref_logits))]
   if is_tempered:
     by_token = [w / temperature for w in by_token]
-  guided = np.array(policy.tilt(reference, by_token))
+  guided = np.array(kl.tilt(reference, by_token))
   sampled = guided if top_p >= 1 else filtering.top_p(guided, top_p)
   return reference, guided, sampled
 
@@ -83,8 +83,8 @@ def completion(ref_logits, values, *, seed, eta, switch, atoms, how):
         token,
         math.log(sampled[token]),
         math.log(reference[token]),
-        policy.kl_divergence(guided, reference),
-        policy.kl_divergence(sampled, reference),
+        kl.kl_divergence(guided, reference),
+        kl.kl_divergence(sampled, reference),
       )
     )
   return rows

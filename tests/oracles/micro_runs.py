@@ -8,7 +8,15 @@ import jax
 from oracles import decoders, players
 from oracles import rollouts as make
 
-from qsharp_jax import generate, models, pipeline, rewards, rollout
+from qsharp_jax import (
+  generate,
+  models,
+  pipeline,
+  rewards,
+  rollout,
+  sharding,
+  training,
+)
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.rollout import store
 from qsharp_jax.sharding import mesh as mesh_lib
@@ -33,9 +41,9 @@ def prefers_favourite(texts, answers):
   return found
 
 
-def one_device() -> pipeline.Layout:
+def one_device() -> sharding.Layout:
   """A mesh of the first device: programs compile faster than for all."""
-  return pipeline.Layout(
+  return sharding.Layout(
     jax.make_mesh(
       (1, 1, 1),
       mesh_lib.AXES,
@@ -83,7 +91,7 @@ def run(directory, grade=prefers_favourite) -> pipeline.Run:
       temperature=0.5, top_p=0.5, max_new_tokens=NEW_TOKENS, batch_size=4,
       prompt_bucket=4,
     ),
-    fit=pipeline.Fit(max_length=8),
+    fit=training.Fit(max_length=8),
     layout=layout,
     workdir=pipeline.Workdir(directory / "run", {}),
   )  # fmt: skip

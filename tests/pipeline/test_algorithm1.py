@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from oracles import rollouts as make
 
-from qsharp_jax import pipeline, rollout
+from qsharp_jax import pipeline, rollout, training
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.pipeline import algorithm1
 from qsharp_jax.rollout import store
@@ -34,7 +34,7 @@ def run(tmp_path):
     ),
     rounds=pipeline.Rounds(num_rounds=3, num_samples=2, eta=0.3, seed=10),
     sampling=types.SimpleNamespace(batch_size=8),  # one shard a round
-    fit=pipeline.Fit(max_length=8, seed=10),
+    fit=training.Fit(max_length=8, seed=10),
     layout=None,
     workdir=pipeline.Workdir(tmp_path / "run", {}),
     directory=lambda i: tmp_path / "run" / f"round_{i}",

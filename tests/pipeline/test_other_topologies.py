@@ -10,10 +10,10 @@ from oracles import decoders, players
 
 from qsharp_jax import data, models, training
 from qsharp_jax.core.errors import Preempted
-from qsharp_jax.pipeline import fitting
-from qsharp_jax.pipeline import layout as layout_lib
+from qsharp_jax.sharding import layout as layout_lib
 from qsharp_jax.sharding import mesh as mesh_lib
 from qsharp_jax.sharding import processes
+from qsharp_jax.training import fit as fit_lib
 
 pytestmark = pytest.mark.skipif(
   jax.device_count() != 8,
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(
 MODEL = models.ValueModel(
   dataclasses.replace(players.CONFIG, num_layers=1), models.HeadConfig("v")
 )
-HOW = fitting.Fit(
+HOW = fit_lib.Fit(
   learning_rate=1e-2, batch_size=8, num_epochs=3, checkpoint_every=2
 )
 
@@ -37,7 +37,7 @@ def layout(*shape):
   )
 
 
-class Rows(fitting.Epochs):
+class Rows(fit_lib.Epochs):
   """Batches that note which steps asked for them."""
 
   def __init__(self):
@@ -63,7 +63,7 @@ def losses(monkeypatch):
   note = lambda _, name, value, step: (
     found.update({step: value}) if name == "loss" else None
   )
-  monkeypatch.setattr(fitting.SummaryWriter, "add_scalar", note)
+  monkeypatch.setattr(fit_lib.SummaryWriter, "add_scalar", note)
   return found
 
 
@@ -74,7 +74,7 @@ def fit(where, directory):
   objective = training.objectives.value(MODEL, loss="bernoulli")
   with where.context():
     try:
-      params = fitting.fit(objective, params, batches, HOW, where, directory)
+      params = fit_lib.fit(objective, params, batches, HOW, where, directory)
     except Preempted:
       params = None
   return jax.device_get(params), batches.steps

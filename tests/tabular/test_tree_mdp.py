@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from qsharp_jax.ops import laws
+from qsharp_jax.ops import distributions
 from qsharp_jax.tabular import mdp as mdp_lib
 from qsharp_jax.tabular import solve
 
@@ -36,7 +36,7 @@ def test_the_laws_and_their_log_moments():
   np.testing.assert_allclose(EXACT.atoms, [0, 0.1, 1])
   probs = np.exp(EXACT.log_probs[0])
   np.testing.assert_allclose(probs, [[0, 1, 0], [0.95, 0, 0.05]], atol=1e-9)
-  q_root = 0.1 * laws.log_mean_exp(
+  q_root = 0.1 * distributions.log_mean_exp(
     jnp.array(EXACT.log_probs[0]), jnp.array(EXACT.atoms), eta=0.1
   )
   np.testing.assert_allclose(q_root, [0.1, 0.70051], atol=5e-6)

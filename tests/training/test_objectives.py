@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracles import decoders
-from oracles import laws as laws_oracle
+from oracles import distributions as distributions_oracle
 from oracles import losses as losses_oracle
 
 from qsharp_jax import data, models
@@ -47,7 +47,7 @@ def loss_of_token(loss, logits, label):
   if loss == "squared_error":
     return (float(logits[0]) - float(label)) ** 2
   return losses_oracle.categorical(
-    logits, laws_oracle.two_hot(label, ATOMS.tolist())
+    logits, distributions_oracle.two_hot(label, ATOMS.tolist())
   )
 
 

@@ -1,0 +1,135 @@
+"""Refuses configs that mean nothing, before any work is done."""
+
+import math
+
+import ml_collections
+
+from experiments.harness import methods
+from qsharp_jax.core.errors import InputError
+
+_AT_LEAST = {
+  "data.num_test": 0,  # 0 is all
+  "data.num_train": 0,
+  "data.num_validation": 1,
+  "evaluation.num_samples": 1,
+  "fit.batch_size": 1,
+  "fit.checkpoint_every": 1,
+  "fit.num_epochs": 1,
+  "fit.num_frozen_layers": 0,
+  "fit.num_microbatches": 1,
+  "rounds.num_rounds": 1,
+  "rounds.num_samples": 1,
+  "sampling.batch_size": 1,
+  "sampling.max_new_tokens": 1,
+  "sampling.num_candidates": 1,
+  "sampling.prompt_bucket": 1,
+  "sampling.prompts_per_refill": 1,
+  "value.num_atoms": 1,
+  "value.num_new_layers": 0,
+}
+_CHOICES = {
+  "data.prompt": ("plain", "chat", "raw"),
+  "dtype": ("float32", "bfloat16"),
+  "fit.schedule": ("constant", "cosine"),
+  "rounds.rule": ("algorithm1", "response"),
+  "value.head": ("v", "q"),
+  "value.loss": ("bernoulli", "categorical", "squared_error"),
+  "value.q_head": ("lm_head", "zeros"),
+}
+
+
+def check(config: ml_collections.ConfigDict) -> None:
+  """Checks single fields, and fields against each other.
+
+  Raises:
+    InputError: says which field, and what it should be.
+  """
+  field = lambda name: _field(config, name)
+  for name, bound in _AT_LEAST.items():
+    if field(name) < bound:
+      raise InputError(f"{name} is {field(name)}; expected at least {bound}")
+  for name, choices in _CHOICES.items():
+    if field(name) not in choices:
+      raise InputError(
+        f"{name} is {field(name)!r}; expected one of {', '.join(choices)}"
+      )
+  _check_etas(config)
+  methods.check_guided(config.rounds.method)
+  methods.check(config.evaluation.methods)
+  if config.sampling.temperature <= 0 or not 0 < config.sampling.top_p <= 1:
+    raise InputError(
+      f"sampling.temperature is {config.sampling.temperature} and top_p "
+      f"{config.sampling.top_p}; expected > 0 and in (0, 1]"
+    )
+  if config.sampling.prompts_per_refill > config.sampling.batch_size:
+    raise InputError(
+      f"sampling.prompts_per_refill is {config.sampling.prompts_per_refill}; "
+      f"expected at most sampling.batch_size, {config.sampling.batch_size}"
+    )
+  _check_width(config)
+  if (config.value.num_atoms > 1) != (config.value.loss == "categorical"):
+    raise InputError(
+      f"value.num_atoms is {config.value.num_atoms} with the loss "
+      f"{config.value.loss}; expected at least 2 for categorical and 1 for "
+      "the others"
+    )
+
+
+def check_rows(config: ml_collections.ConfigDict, num_parts: int) -> None:
+  """Checks that the rows of every batch can be shared by the devices.
+
+  Args:
+    config: the config.
+    num_parts: devices along the mesh axes data and fsdp.
+
+  Raises:
+    InputError: names the batch size.
+  """
+  cuts = {
+    "sampling.batch_size": 1,
+    "sampling.prompts_per_refill": 1,
+    "fit.batch_size": config.fit.num_microbatches,
+  }
+  if not config.reference and "pretrain" in config:
+    cuts["pretrain.batch_size"] = 1
+  for name, num_cuts in cuts.items():
+    size = _field(config, name)
+    if size % (num_parts * num_cuts):
+      raise InputError(
+        f"{name} is {size}; expected a multiple of {num_parts * num_cuts}: "
+        f"{num_parts} devices share its rows in {num_cuts} micro-batches; "
+        "change it or --config.mesh"
+      )
+
+
+def _check_etas(config: ml_collections.ConfigDict) -> None:
+  if not (config.evaluation.etas and config.evaluation.methods):
+    raise InputError(
+      "evaluation.etas or evaluation.methods is empty; expected at least one "
+      "of each"
+    )
+  for eta in (config.rounds.eta, *config.evaluation.etas):
+    if not (eta > 0 and math.isfinite(eta)):
+      raise InputError(
+        f"eta is {eta}; expected a finite number > 0 (the KL weight, in reward "
+        "units) in rounds.eta and in every entry of evaluation.etas"
+      )
+
+
+def _check_width(config: ml_collections.ConfigDict) -> None:
+  """Heads of a model of our own: rotation needs an even part of the width."""
+  own = config.get("pretrain", None)
+  if own is not None and own.width % (2 * own.num_heads):
+    raise InputError(
+      f"pretrain.width is {own.width}; expected a multiple of "
+      f"{2 * own.num_heads}, an even number for each of pretrain.num_heads "
+      f"{own.num_heads}"
+    )
+
+
+def _field(config: ml_collections.ConfigDict, name: str):
+  """The value of a dotted name."""
+  value = config
+  for part in name.split("."):
+    value = value[part]
+  return value

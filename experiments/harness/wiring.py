@@ -1,0 +1,250 @@
+"""From a config to the pieces of a run: the only reader of configs."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import ml_collections
+
+from experiments.harness import checks, methods, questions
+from qsharp_jax import (
+  data,
+  generate,
+  models,
+  pipeline,
+  rewards,
+  rollout,
+  sharding,
+  training,
+)
+from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.core import seeds
+from qsharp_jax.ops import distributions
+from qsharp_jax.sharding import mesh as mesh_lib
+
+
+def layout(config: ml_collections.ConfigDict) -> sharding.Layout:
+  """A mesh over all devices; a 0 in the shape stands for all that is left."""
+  shape = list(config.mesh)
+  if 0 in shape:
+    rest = max(1, shape[0] or 1) * max(1, shape[1]) * max(1, shape[2])
+    shape[shape.index(0)] = max(1, jax.device_count() // rest)
+  mesh = mesh_lib.make_mesh(tuple(shape))
+  checks.check_rows(config, mesh.shape["data"] * mesh.shape["fsdp"])
+  return sharding.Layout(mesh)
+
+
+def task(
+  config: ml_collections.ConfigDict,
+  splits: questions.Splits,
+  tokenizer: data.Tokenizer,
+  pool: rewards.GradingPool,
+) -> pipeline.Task:
+  """Prompts and gold answers of the three splits."""
+  problem = lambda question: rollout.Problem(
+    question.id,
+    data.prompts.render(question.question, tokenizer, style=config.data.prompt),
+    question.answer,
+  )
+  problems = {
+    name: [problem(question) for question in found]
+    for name, found in splits.items()
+  }
+  return pipeline.Task(**problems, decode=tokenizer.decode, grade=pool.grade)
+
+
+def critic(
+  config: ml_collections.ConfigDict, start: str
+) -> tuple[training.Critic, str]:
+  """The value model's shape, and its family; no weights are read yet."""
+  hf_config = huggingface.read_config(start)
+  decoder = huggingface.families.from_hf(hf_config, dtype=config.dtype)
+  return critic_of(config, decoder), hf_config["model_type"]
+
+
+def critic_of(
+  config: ml_collections.ConfigDict, decoder: models.DecoderConfig
+) -> training.Critic:
+  """A value model on this decoder, and what its logits mean."""
+  own = config.value
+  atoms = None
+  if own.loss == "categorical":
+    atoms = distributions.support(own.v_min, own.v_max, own.num_atoms)
+  head = models.HeadConfig(own.head, own.num_atoms)
+  return training.Critic(models.ValueModel(decoder, head), own.loss, atoms)
+
+
+def players(
+  config: ml_collections.ConfigDict,
+  tokenizer: data.Tokenizer,
+  where: sharding.Layout,
+) -> pipeline.Players:
+  """Loads the reference; shapes the value model."""
+  start = config.value.start or config.reference
+  if start != config.reference:
+    data.tokenizer.check_same(tokenizer, data.tokenizer.load(start))
+  found, family = critic(config, start)
+  policy = _policy(config, tokenizer, found, where)
+  _, params = huggingface.load_language_model(
+    config.reference,
+    dtype=config.dtype,
+    param_dtype=config.dtype,
+    shardings=where.for_decoding(policy.reference),
+  )
+  return pipeline.Players(
+    policy, params, found, start, family, config.value.q_head
+  )
+
+
+def _policy(
+  config: ml_collections.ConfigDict,
+  tokenizer: data.Tokenizer,
+  found: training.Critic,
+  where: sharding.Layout,
+) -> generate.Policy:
+  """The policy that collects; no weights are read yet."""
+  hf_config = huggingface.read_config(config.reference)
+  decoder = huggingface.families.from_hf(hf_config, dtype=config.dtype)
+  return policy_of(config, decoder, found, tokenizer.eos_ids, where)
+
+
+def policy_of(
+  config: ml_collections.ConfigDict,
+  decoder: models.DecoderConfig,
+  found: training.Critic,
+  eos_ids: tuple[int, ...],
+  where: sharding.Layout,
+) -> generate.Policy:
+  """The policy that collects, from the reference's decoder."""
+  return generate.Policy(
+    reference=where.sampling(models.LanguageModel(decoder)),
+    eos_ids=eos_ids,
+    value=where.sampling(found.model),
+    guidance=methods.select(found, config.rounds.method),
+    num_candidates=config.sampling.num_candidates,
+    is_guidance_tempered=config.sampling.is_guidance_tempered,
+    is_truncated=config.sampling.is_truncated,
+  )
+
+
+def _check_memory(
+  config: ml_collections.ConfigDict,
+  policy: generate.Policy,
+  where: sharding.Layout,
+  prompt_length: int,
+) -> None:
+  """Refuses a batch that would not fit, before anything is loaded."""
+  own = config.sampling
+  predict = lambda batch_size: generate.memory.needed(
+    policy,
+    batch_size=batch_size,
+    num_samples=max(config.rounds.num_samples, config.evaluation.num_samples),
+    prompt_length=prompt_length,
+    max_new_tokens=own.max_new_tokens,
+    num_newcomers=min(own.prompts_per_refill, batch_size),
+    mesh=where.mesh,
+  )
+  # A process knows its own devices only; the others' are like them.
+  available = generate.memory.available_bytes(list(where.mesh.local_devices))
+  generate.memory.check(predict, own.batch_size, available)
+
+
+def sampling(config: ml_collections.ConfigDict) -> generate.Sampling:
+  """How to sample."""
+  own = config.sampling
+  return generate.Sampling(
+    temperature=own.temperature,
+    top_p=own.top_p,
+    max_new_tokens=own.max_new_tokens,
+    batch_size=own.batch_size,
+    prompts_per_refill=own.prompts_per_refill,
+    prompt_bucket=own.prompt_bucket,
+  )
+
+
+def run(
+  config: ml_collections.ConfigDict,
+  splits: questions.Splits,
+  workdir: pipeline.Workdir,
+  pool: rewards.GradingPool,
+  where: sharding.Layout,
+) -> pipeline.Run:
+  """Everything of one run, models loaded: last, since that takes longest."""
+  context = min(
+    huggingface.families.from_hf(huggingface.read_config(path)).max_length
+    for path in (config.reference, config.value.start or config.reference)
+  )
+  tokenizer = data.tokenizer.load(config.reference)
+  found = task(config, splits, tokenizer, pool)
+  problems = [*found.train, *found.validation, *found.test]
+  pipeline.limits.check(
+    problems,
+    context=context,
+    max_new_tokens=config.sampling.max_new_tokens,
+    row_length=config.fit.max_length,
+  )
+  own, _ = critic(config, config.value.start or config.reference)
+  longest = max(len(problem.prompt) for problem in problems)
+  _check_memory(config, _policy(config, tokenizer, own, where), where, longest)
+  rounds = config.rounds.to_dict()
+  rounds.pop("method")
+  return pipeline.Run(
+    task=found,
+    players=players(config, tokenizer, where),
+    rounds=pipeline.Rounds(**rounds, seed=config.seed),
+    sampling=sampling(config),
+    fit=training.Fit(**config.fit, seed=config.seed),
+    layout=where,
+    workdir=workdir,
+  )
+
+
+def evaluation(
+  config: ml_collections.ConfigDict,
+  run: pipeline.Run,
+  grade: Callable[[str], rollout.collect.Grade],
+) -> pipeline.Evaluation:
+  """What to compare; `grade` starts the grading of another reward by name."""
+  gold = None
+  if config.rounds.num_samples == 1:
+    # One sample makes no pair: the gold answer is the other half.
+    tokenizer = data.tokenizer.load(config.reference)
+    gold = lambda problem: data.prompts.completion(problem.answer, tokenizer)
+  return pipeline.Evaluation(
+    methods.build(methods.Bench(config, run, grade, gold)),
+    config.evaluation.num_samples,
+    seeds.stable_seed("evaluation", config.seed),
+    are_paths=config.reward == "path",
+  )
+
+
+def own_reference(
+  config: ml_collections.ConfigDict, tokenizer: data.Tokenizer
+) -> models.DecoderConfig:
+  """The reference that some variants train: few sizes, else as its family."""
+  own = config.pretrain
+  sizes = {
+    "vocab_size": tokenizer.vocab_size,
+    "width": own.width,
+    "num_layers": own.num_layers,
+    "num_heads": own.num_heads,
+    # Three products of a gated layer are worth four plain widths in two.
+    "mlp_width": own.width * (4 if own.family == "gpt2" else 3),
+    "max_length": own.context,
+    "norm_eps": 1e-5,
+    "tied_embeddings": own.tied_embeddings,
+    "init_std": own.init_std,
+  }
+  keys = huggingface.families.FAMILIES[own.family].keys
+  raw = {keys[name]: size for name, size in sizes.items()}
+  decoder = huggingface.families.from_hf(
+    {"model_type": own.family, **raw}, dtype=config.dtype
+  )
+  return dataclasses.replace(decoder, embedding_std=own.embedding_std)
+
+
+def pretraining_fit(config: ml_collections.ConfigDict) -> training.Fit:
+  """How that reference is trained."""
+  names = {field.name for field in dataclasses.fields(training.Fit)}
+  own = {k: v for k, v in config.pretrain.items() if k in names}
+  return training.Fit(schedule="cosine", seed=config.seed, **own)

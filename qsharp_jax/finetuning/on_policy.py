@@ -1,0 +1,308 @@
+"""Batches that the policy in training samples itself."""
+
+import dataclasses
+import itertools
+import json
+import pathlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import jax
+import numpy as np
+
+from qsharp_jax import data, generate, models, rollout
+from qsharp_jax.core import files
+from qsharp_jax.core import seeds as seeds_lib
+from qsharp_jax.core.arrays import PyTree
+from qsharp_jax.core.errors import InputError
+from qsharp_jax.pipeline import run as run_lib
+from qsharp_jax.sharding import processes
+from qsharp_jax.training import fit as fit_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """How much is sampled and trained on; what all on-policy methods share.
+
+  An iteration samples, then passes over its samples `fit.num_epochs` times in
+  batches of `fit.batch_size` rows.
+  """
+
+  fit: fit_lib.Fit = fit_lib.Fit(learning_rate=1e-6, num_epochs=1)
+  eta: float = 0.05  # KL weight in reward units
+  num_iterations: int = 200
+  prompts_per_iteration: int = 128
+  num_samples: int = 4  # of each prompt
+
+  def __post_init__(self) -> None:
+    """Refuses what means nothing."""
+    sizes = (self.num_iterations, self.prompts_per_iteration, self.num_samples)
+    if not (self.eta > 0 and min(sizes) > 0):
+      raise InputError(
+        f"eta is {self.eta}, num_iterations, prompts_per_iteration and "
+        f"num_samples are {sizes}; expected all > 0"
+      )
+
+
+@dataclasses.dataclass(frozen=True)
+class Experience:
+  """The samples of one iteration: P prompts, S samples of each."""
+
+  problems: Sequence[rollout.Problem]
+  completions: Sequence[Sequence[generate.Completion]]
+  rewards: np.ndarray  # [P, S] float32
+  is_graded: np.ndarray  # [P, S] bool; False where the reward failed
+
+
+@dataclasses.dataclass(frozen=True)
+class Credit:
+  """What a method makes of samples.
+
+  Attributes:
+    label: labels of the tokens of each completion, [n] or [n, F], prompt by
+      prompt and sample by sample.
+    finish: labels [R, T, …] of packed rows, from what `label` put there and
+      from the parameters that sampled.
+    policy: the language model among all parameters.
+  """
+
+  label: Callable[[Experience], Iterable[np.ndarray]]
+  finish: Callable[[PyTree, data.Packed], np.ndarray] = lambda _, rows: (
+    rows.labels
+  )
+  policy: Callable[[PyTree], PyTree] = lambda params: params
+
+
+class Collector:
+  """Samples at the start of each iteration; see `fit_lib.Batches`.
+
+  Sampling is at temperature 1 without top-p: a policy that only sees its own
+  most likely tokens explores nothing, and the log-probabilities are its own.
+  Seeds come from the iteration, so that a resumed run samples what one never
+  interrupted would have sampled.
+
+  Attributes:
+    num_steps: of all iterations.
+    block: steps of one iteration.
+  """
+
+  def __init__(
+    self,
+    run: run_lib.Run,
+    model: models.LanguageModel,
+    problems: Sequence[rollout.Problem],
+    plan: Plan,
+    credit: Credit,
+    directory: pathlib.Path,
+  ):
+    """Makes the batches.
+
+    Args:
+      run: who grades, and the frozen reference.
+      model: the policy.
+      problems: what to sample, in random order.
+      plan: sizes.
+      credit: from samples to labels.
+      directory: `metrics.json` there gets the means of every iteration.
+
+    Raises:
+      InputError: a prompt with its longest completion exceeds a row.
+    """
+    self._run, self._problems, self._plan = run, problems, plan
+    self._credit, self._file = credit, directory / "metrics.json"
+    self._metrics: dict[int, dict[str, float]] = {}  # by iteration
+    longest_prompt = max(len(problem.prompt) for problem in problems)
+    longest = longest_prompt + run.sampling.max_new_tokens
+    if longest > plan.fit.max_length:
+      raise InputError(
+        f"a prompt of {longest_prompt} tokens with max_new_tokens "
+        f"{run.sampling.max_new_tokens} exceeds the rows of fit.max_length "
+        f"{plan.fit.max_length}; expected at least {longest}"
+      )
+    self._policy = dataclasses.replace(
+      run.players.policy, value=None, guidance=None, actor=model
+    )
+    self._sampling = _sampling(run.sampling, plan, longest_prompt)
+    self._for_decoding = _for_decoding(model, run)
+    num_rows = data.packing.most_rows(
+      plan.prompts_per_iteration * plan.num_samples,
+      longest=longest,
+      length=plan.fit.max_length,
+    )
+    num_batches = -(-num_rows // plan.fit.batch_size)
+    self._num_rows = num_batches * plan.fit.batch_size
+    self.block = plan.fit.num_epochs * num_batches
+    self.num_steps = plan.num_iterations * self.block
+
+  def __call__(self, step: int, params: PyTree) -> Mapping[str, np.ndarray]:
+    """The batch at a step; the first of an iteration samples for all."""
+    iteration, offset = divmod(step, self.block)
+    if offset == 0:
+      rows = self._collect(iteration, params)
+      self._loader = data.Loader(
+        rows,
+        batch_size=self._plan.fit.batch_size,
+        seed=seeds_lib.stable_seed(self._plan.fit.seed, "order", iteration),
+      )
+    return self._loader.batch(offset)
+
+  def metrics(self, step: int) -> Mapping[str, float]:
+    """Means of the samples, at the first step of an iteration."""
+    iteration, offset = divmod(step, self.block)
+    return self._metrics[iteration] if offset == 0 else {}
+
+  def _collect(self, iteration: int, params: PyTree) -> data.Packed:
+    experience = self._sample(iteration, params)
+    self._write(iteration, summary(experience))
+    rows = data.packing.pack(
+      list(_sequences(experience, self._credit.label(experience))),
+      length=self._plan.fit.max_length,
+    )
+    rows = _completed(rows, self._num_rows)
+    return rows._replace(labels=self._credit.finish(params, rows))
+
+  def _sample(self, iteration: int, params: PyTree) -> Experience:
+    plan = self._plan
+    first = iteration * plan.prompts_per_iteration
+    places = range(first, first + plan.prompts_per_iteration)
+    problems = self._chosen(places)
+    requests = [
+      generate.Request(
+        problem.prompt,
+        [
+          seeds_lib.stable_seed(plan.fit.seed, place, i)
+          for i in range(plan.num_samples)
+        ],
+      )
+      for place, problem in zip(places, problems, strict=True)
+    ]
+    actor = self._for_decoding(self._credit.policy(params))
+    sampler = self._run.sampler_of(
+      self._policy, {"actor": actor}, self._sampling
+    )
+    completions = list(sampler.complete(requests))
+    rewards, is_graded = processes.agree(
+      f"grades of iteration {iteration}",
+      self._grade(problems, completions) if processes.is_main() else None,
+    )
+    column = lambda values, dtype: np.array(values, dtype).reshape(
+      len(problems), plan.num_samples
+    )
+    return Experience(
+      problems,
+      completions,
+      rewards=column(rewards, np.float32),
+      is_graded=column(is_graded, bool),
+    )
+
+  def _grade(
+    self,
+    problems: Sequence[rollout.Problem],
+    completions: Sequence[Sequence[generate.Completion]],
+  ) -> tuple[list[float], list[bool]]:
+    """Rewards of all samples, and whether they could be found."""
+    task, num_samples = self._run.task, self._plan.num_samples
+    grades = task.grade(
+      [task.decode(c.tokens.tolist()) for g in completions for c in g],
+      [p.answer for p in problems for _ in range(num_samples)],
+    )
+    return [g.reward for g in grades], [g.error is None for g in grades]
+
+  def _chosen(self, places: Sequence[int]) -> list[rollout.Problem]:
+    """The problems at places of an endless stream: epoch after epoch."""
+    num = len(self._problems)
+    order = lambda epoch: np.random.default_rng(
+      [self._plan.fit.seed, epoch]
+    ).permutation(num)
+    orders = {epoch: order(epoch) for epoch in {p // num for p in places}}
+    return [self._problems[orders[p // num][p % num]] for p in places]
+
+  def _write(self, iteration: int, found: dict[str, float]) -> None:
+    """Keeps the means; what an interrupted attempt wrote later goes."""
+    self._metrics[iteration] = found
+    if not processes.is_main():
+      return
+    rows = []
+    if self._file.exists():
+      rows = json.loads(self._file.read_text())["iterations"]
+    rows = [row for row in rows if row["iteration"] < iteration]
+    rows.append({"iteration": iteration} | found)
+    files.replace(self._file, json.dumps({"iterations": rows}, indent=2))
+
+
+def summary(experience: Experience) -> dict[str, float]:
+  """Means over the samples of an iteration.
+
+  `kl` is KL(policy || reference) in nats, summed over the response; `failed`
+  counts the samples whose reward failed, which take no part in `reward`.
+  """
+  graded = experience.rewards[experience.is_graded]
+  completions = list(itertools.chain.from_iterable(experience.completions))
+  return {
+    "reward": float(graded.mean()) if graded.size else 0.0,
+    "kl": float(np.mean([c.kl.sum() for c in completions])),
+    "length": float(np.mean([len(c.tokens) for c in completions])),
+    "failed": int((~experience.is_graded).sum()),
+  }
+
+
+def _sampling(
+  sampling: generate.Sampling, plan: Plan, longest_prompt: int
+) -> generate.Sampling:
+  """Sizes that are the same in every iteration: one program for all."""
+  batch_size = min(sampling.batch_size, plan.prompts_per_iteration)
+  bucket = sampling.prompt_bucket
+  return dataclasses.replace(
+    sampling,
+    temperature=1.0,
+    top_p=1.0,
+    batch_size=batch_size,
+    prompts_per_refill=min(sampling.prompts_per_refill, batch_size),
+    prompt_bucket=-(-longest_prompt // bucket) * bucket,
+  )
+
+
+def _for_decoding(
+  model: models.LanguageModel, run: run_lib.Run
+) -> Callable[[PyTree], PyTree]:
+  """Copies parameters in training to where and how decoding wants them."""
+  cast = lambda params: jax.tree.map(
+    lambda x: x.astype(model.config.dtype), params
+  )
+  return jax.jit(cast, out_shardings=run.layout.for_decoding(model))
+
+
+def _sequences(
+  experience: Experience, labels: Iterable[np.ndarray]
+) -> Iterable[data.Sequence]:
+  """Prompts with completions; those that were not graded carry no loss."""
+  samples = [
+    (problem, completion, is_graded)
+    for problem, group, column in zip(
+      experience.problems,
+      experience.completions,
+      experience.is_graded,
+      strict=True,
+    )
+    for completion, is_graded in zip(group, column, strict=True)
+  ]
+  for (problem, completion, is_graded), own in zip(
+    samples, labels, strict=True
+  ):
+    num = len(problem.prompt)
+    tokens = np.concatenate([problem.prompt, completion.tokens])
+    yield data.Sequence(
+      tokens.astype(np.int32),
+      (np.arange(len(tokens)) >= num) & is_graded,
+      np.concatenate([np.zeros((num, *own.shape[1:])), own]),
+    )
+
+
+def _completed(rows: data.Packed, num_rows: int) -> data.Packed:
+  """The same rows with padding behind them: one shape for all iterations."""
+  _, length, *width = *rows.tokens.shape, *rows.labels.shape[2:]
+  missing = data.packing.padding(
+    num_rows - len(rows.tokens), length, tuple(width)
+  )
+  return data.Packed(
+    *(np.concatenate(both) for both in zip(rows, missing, strict=True))
+  )

@@ -1,0 +1,97 @@
+"""One run: everything that its stages share."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Sequence
+
+from qsharp_jax import generate, rollout, sharding, training
+from qsharp_jax.core.arrays import PyTree
+from qsharp_jax.pipeline import workdir as workdir_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+  """Problems with their prompts, and how a completion is graded."""
+
+  train: Sequence[rollout.Problem]
+  validation: Sequence[rollout.Problem]
+  test: Sequence[rollout.Problem]
+  decode: Callable[[list[int]], str]
+  grade: rollout.collect.Grade
+
+
+@dataclasses.dataclass(frozen=True)
+class Players:
+  """The frozen reference and the value model that guides it."""
+
+  policy: generate.Policy  # with the value model and the roll-in's guidance
+  reference_params: PyTree  # placed for decoding
+  critic: training.Critic
+  start: str  # directory or hub id that the value model starts from
+  family: str  # of the value model, for export
+  q_head: str  # where a Q-type head starts: `lm_head` or `zeros`
+
+
+@dataclasses.dataclass(frozen=True)
+class Rounds:
+  """How rounds are made; the defaults are the paper's."""
+
+  num_rounds: int = 2
+  num_samples: int = 16
+  eta: float = 0.1  # of the guided roll-in, KL weight in reward units
+  rule: rollout.switch.Rule = "response"
+  is_warm: bool = False  # go on from the last round instead of starting anew
+  seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """One run: everything that its stages share."""
+
+  task: Task
+  players: Players
+  rounds: Rounds
+  sampling: generate.Sampling
+  fit: training.Fit
+  layout: sharding.Layout
+  workdir: workdir_lib.Workdir
+
+  def directory(self, round_index: int) -> pathlib.Path:
+    """Where a round keeps its rollouts and its value model."""
+    return self.workdir.path / f"round_{round_index}"
+
+  def sampler(self, value_params: PyTree | None) -> rollout.Sampler:
+    """Samples with the given values, or with the reference alone."""
+    policy, params = self.players.policy, {}
+    if value_params is None:
+      policy = dataclasses.replace(policy, value=None, guidance=None)
+    else:
+      params["value"] = value_params
+    return self.sampler_of(policy, params)
+
+  def sampler_of(
+    self,
+    policy: generate.Policy,
+    params: PyTree,
+    sampling: generate.Sampling | None = None,
+  ) -> rollout.Sampler:
+    """Samples with any policy; `params` are those beside the reference's."""
+    params = {"reference": self.players.reference_params} | params
+    return self.searcher(
+      lambda requests: generate.generate(
+        policy,
+        params,
+        requests,
+        sampling or self.sampling,
+        place=self.layout.place,
+      )
+    )
+
+  def searcher(self, complete: generate.requests.Complete) -> rollout.Sampler:
+    """Samples with anything that turns requests into completions."""
+    return rollout.Sampler(
+      complete=complete,
+      batch_size=self.sampling.batch_size,
+      decode=self.task.decode,
+      grade=self.task.grade,
+    )

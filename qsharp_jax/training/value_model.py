@@ -1,0 +1,105 @@
+"""The value model as a critic: what it says of every token, and of answers."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+
+from qsharp_jax import data, models
+from qsharp_jax.core.arrays import Array, PyTree
+from qsharp_jax.sharding import layout as layout_lib
+from qsharp_jax.sharding import processes
+from qsharp_jax.training import objectives
+
+
+@dataclasses.dataclass(frozen=True, eq=False)  # atoms are not comparable
+class Critic:
+  """A value model and what its logits mean."""
+
+  model: models.ValueModel
+  loss: objectives.ValueLoss
+  atoms: Array | None = None  # [K], of a categorical law
+
+  @property
+  def mean(self) -> Callable[[Array], Array]:
+    """Value logits [..., K] to mean rewards-to-go [...]."""
+    return objectives.value_mean(self.loss, self.atoms)
+
+  @property
+  def token_loss(self) -> Callable[[Array, Array], Array]:
+    """Value logits [..., K] and labels [...] to losses [...]."""
+    return objectives.value_token_loss(self.loss, self.atoms)
+
+
+def predict(
+  critic: Critic,
+  params: PyTree,
+  rows: data.Packed,
+  *,
+  batch_size: int,
+  layout: layout_lib.Layout,
+) -> tuple[np.ndarray, np.ndarray]:
+  """Mean reward-to-go and training loss of every token. Two arrays [R, T]."""
+  forward = _forward(critic)
+  parts = []
+  for start in range(0, len(rows.tokens), batch_size):
+    batch = {
+      name: _whole(field[start : start + batch_size], batch_size, filler)
+      for name, field, filler in zip(
+        rows._fields, rows, data.packing.PADDING, strict=True
+      )
+      if name not in ("mask", "sequence_ids")
+    }
+    parts.append(processes.fetch(forward(params, **layout.place(batch))))
+  means, losses = (
+    np.concatenate(x)[: len(rows.tokens)] for x in zip(*parts, strict=True)
+  )
+  return means, losses
+
+
+@functools.lru_cache(maxsize=8)  # the same program for the same critic
+def _forward(critic: Critic) -> Callable[..., tuple[Array, Array]]:
+  """Means and losses of a batch, compiled."""
+
+  @jax.jit
+  def forward(params, tokens, positions, segments, labels):
+    logits = critic.model.apply(params, tokens, positions, segments)
+    return critic.mean(logits), critic.token_loss(logits, labels)
+
+  return forward
+
+
+def final_values(
+  critic: Critic,
+  params: PyTree,
+  sequences: Sequence[Sequence[int]],
+  *,
+  length: int,
+  batch_size: int,
+  layout: layout_lib.Layout,
+) -> np.ndarray:
+  """Mean reward of whole sequences, read at their last token. Shape [S]."""
+  rows = data.packing.pack(
+    [
+      data.Sequence(
+        np.asarray(s, np.int32), np.zeros(len(s), bool), np.zeros(len(s))
+      )
+      for s in sequences
+    ],
+    length=length,
+  )
+  means, _ = predict(critic, params, rows, batch_size=batch_size, layout=layout)
+  ids = rows.sequence_ids
+  after = np.pad(ids[:, 1:], ((0, 0), (0, 1)), constant_values=-1)
+  is_last = (ids >= 0) & (ids != after)
+  values = np.zeros(len(sequences))
+  values[ids[is_last]] = means[is_last]
+  return values
+
+
+def _whole(x: np.ndarray, size: int, filler: np.generic) -> np.ndarray:
+  """Rows completed with padding, so that one program serves all batches."""
+  tail = np.full((size - len(x), *x.shape[1:]), filler, x.dtype)
+  return np.concatenate([x, tail])
