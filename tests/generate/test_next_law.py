@@ -39,7 +39,7 @@ def test_rows_of_many_temperatures_and_top_ps(is_tempered, staged):
     logits, candidates, weights, controls(temperature, top_p)
   )
   for i in range(4):
-    reference, guided, sampled = oracle.distributions(
+    reference, guided, sampled = oracle.laws(
       logits[i],
       dict(zip(candidates[i].tolist(), weights[i].tolist(), strict=True)),
       temperature=temperature[i],

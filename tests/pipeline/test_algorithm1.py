@@ -78,7 +78,7 @@ def calls(monkeypatch):
   patch("load_values", lambda run, i: f"values of round {i}")
   patch("_placed", lambda run, i: found.placed.append(i))
   patch("_measure", lambda *arguments: None)
-  monkeypatch.setattr(algorithm1.fitting, "fit", fit)
+  monkeypatch.setattr(algorithm1.fit_lib, "fit", fit)
   monkeypatch.setattr(
     algorithm1.huggingface, "save_value_model", lambda *arguments: None
   )
@@ -144,7 +144,7 @@ def test_measures_what_was_held_out(run, monkeypatch, tmp_path):
     held_out_questions=[make.rollout("v", s, label=float(s)) for s in range(2)],
   )
   monkeypatch.setattr(
-    algorithm1.held_out,
+    algorithm1.value_model,
     "predict",
     lambda critic, params, rows, **settings: (rows.labels, rows.labels),
   )

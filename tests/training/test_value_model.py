@@ -8,6 +8,7 @@ from oracles import decoders
 from oracles import losses as losses_oracle
 
 from qsharp_jax import data, models, sharding, training
+from qsharp_jax.evaluation import value_metrics
 from qsharp_jax.sharding import mesh as mesh_lib
 from qsharp_jax.training import value_model
 
@@ -117,7 +118,7 @@ def test_metrics_by_hand():
   )
   predictions = np.array([[0.0, 0.9, 0.6, 0.3, 0.7]], np.float32)
   losses = np.array([[9.0, 1.0, 2.0, 6.0, 9.0]], np.float32)
-  got = value_model.metrics(predictions, losses, rows, [1])
+  got = value_metrics.summarise(predictions, losses, rows, [1])
   assert got["tokens"] == 3
   np.testing.assert_allclose(got["loss"], 3.0)
   # Successes at 0.9 and 0.3, the failure at 0.6: one pair of two is in order.

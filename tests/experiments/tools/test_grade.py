@@ -86,7 +86,7 @@ def get_config(variant="good"):
 """
 MAIN = """
 from ml_collections import config_flags
-from experiments import console
+from experiments.harness import console
 from qsharp_jax.core.errors import InputError
 _CONFIG = config_flags.DEFINE_config_file("config", lock_config=True)
 def main(_):
