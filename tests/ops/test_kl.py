@@ -27,7 +27,7 @@ def test_tilted_log_probs_match_the_oracle(staged):
 
 def test_weights_of_zero_leave_the_reference():
   ref_logits = jnp.array(normal(3, 5))
-  tilted = kl_ops.tilted_log_probs(ref_logits, jnp.zeros((3, 5)))
+  tilted = kl.tilted_log_probs(ref_logits, jnp.zeros((3, 5)))
   np.testing.assert_array_equal(tilted, jax.nn.log_softmax(ref_logits))
 
 
@@ -37,14 +37,14 @@ def test_a_masked_token_stays_masked():
     ref_logits, jnp.array([0.0, 1e6, np.log(3)])
   )
   np.testing.assert_allclose(np.exp(tilted), [0.25, 0, 0.75], rtol=1e-6)
-  slopes = jax.jit(jax.grad(lambda w: kl_ops.tilted_log_probs(ref_logits, w)[0]))(
+  slopes = jax.jit(jax.grad(lambda w: kl.tilted_log_probs(ref_logits, w)[0]))(
     jnp.zeros(3)
   )
   np.testing.assert_allclose(slopes, [0.5, 0, -0.5], atol=1e-6)
 
 
 def test_half_precision_logits_are_tilted_in_float32():
-  tilted = kl_ops.tilted_log_probs(
+  tilted = kl.tilted_log_probs(
     jnp.zeros((2,), jnp.bfloat16), jnp.array([1e-4, 0.0])
   )
   np.testing.assert_allclose(tilted[0] - tilted[1], 1e-4, rtol=1e-2)
@@ -56,11 +56,11 @@ def test_optimal_policy_beats_every_other(eta):
   log_ref = jax.nn.log_softmax(ref_logits)
 
   def objective(log_probs):
-    cost = kl_ops.kl_divergence(log_probs, log_ref)
+    cost = kl.kl_divergence(log_probs, log_ref)
     return jnp.sum(jnp.exp(log_probs) * q_values) - eta * cost
 
-  best = kl_ops.optimal_log_probs(ref_logits, q_values, eta=eta)
-  value = kl_ops.soft_value(ref_logits, q_values, eta=eta)
+  best = kl.optimal_log_probs(ref_logits, q_values, eta=eta)
+  value = kl.soft_value(ref_logits, q_values, eta=eta)
   np.testing.assert_allclose(objective(best), value, atol=1e-6)
   for other in jax.nn.log_softmax(jnp.array(normal(20, 5, seed=2))):
     assert objective(other) < value
@@ -71,7 +71,7 @@ def test_optimal_policy_beats_every_other(eta):
 def test_eta_per_row_and_at_its_ends():
   ref_logits, q_values = normal(3, 4), normal(3, 4, seed=1)
   eta = jnp.array([[1e-3], [0.5], [jnp.inf]])
-  log_probs = jax.jit(lambda r, q: kl_ops.optimal_log_probs(r, q, eta=eta))(
+  log_probs = jax.jit(lambda r, q: kl.optimal_log_probs(r, q, eta=eta))(
     ref_logits, q_values
   )
   greedy = np.eye(4)[q_values[0].argmax()]
@@ -86,7 +86,7 @@ def test_eta_per_row_and_at_its_ends():
 def test_soft_value_lies_between_mean_and_maximum():
   ref_logits, q_values = normal(1, 4), normal(1, 4, seed=1)
   etas = np.array([1e-3, 0.1, 1.0, 100.0], np.float32)
-  values = jax.jit(lambda r, q, e: kl_ops.soft_value(r, q, eta=e))(
+  values = jax.jit(lambda r, q, e: kl.soft_value(r, q, eta=e))(
     np.repeat(ref_logits, 4, 0), np.repeat(q_values, 4, 0), etas[:, None]
   )
   assert values.shape == (4,)
@@ -101,7 +101,7 @@ def test_gradient_of_the_soft_value_is_the_optimal_policy():
   slope = jax.jit(jax.grad(kl.soft_value, argnums=1))(
     ref_logits, q_values, eta=0.2
   )
-  best = kl_ops.optimal_log_probs(ref_logits, q_values, eta=0.2)
+  best = kl.optimal_log_probs(ref_logits, q_values, eta=0.2)
   np.testing.assert_allclose(slope, np.exp(best), rtol=1e-4)
 
 
@@ -135,11 +135,11 @@ def test_gradient_of_kl_survives_masked_tokens():
     p = softmax(logits[kept])
     return oracle.kl_divergence(p, softmax(np.array(ref_logits)[kept]))
 
-  def kl(logits):
+  def divergence(logits):
     masked = jnp.where(jnp.isfinite(ref_logits), logits, -jnp.inf)
-    return kl_ops.kl_divergence(jax.nn.log_softmax(masked), log_ref)
+    return kl.kl_divergence(jax.nn.log_softmax(masked), log_ref)
 
-  slopes = jax.jit(jax.grad(kl))(jnp.array(point))
+  slopes = jax.jit(jax.grad(divergence))(jnp.array(point))
   expected = differences.gradient(exact, point)
   np.testing.assert_allclose(slopes, expected, atol=1e-5)
 
@@ -150,7 +150,7 @@ def test_kl_floor_is_the_kl_of_two_outcomes(staged):
   pairs = [([a, 1 - a], [b, 1 - b]) for a, b in zip(p, q, strict=True)]
   expected = [oracle.kl_divergence(*pair) for pair in pairs]
   np.testing.assert_allclose(floors, expected, rtol=1e-5, atol=1e-7)
-  assert kl_ops.kl_floor(1.0, 0.2) == pytest.approx(np.log(5))
+  assert kl.kl_floor(1.0, 0.2) == pytest.approx(np.log(5))
 
 
 def test_no_guidance_is_cheaper_than_the_floor_of_its_success():
@@ -161,11 +161,11 @@ def test_no_guidance_is_cheaper_than_the_floor_of_its_success():
   def guide(ref_logits, logits):
     log_ref, success = jax.nn.log_softmax(ref_logits), jax.nn.sigmoid(logits)
     weights = guidance.qsharp_bernoulli(logits, eta=etas)
-    tilted = kl_ops.tilted_log_probs(ref_logits, weights)
+    tilted = kl.tilted_log_probs(ref_logits, weights)
     before = (jnp.exp(log_ref) * success).sum(-1)
     after = (jnp.exp(tilted) * success).sum(-1)
-    floor = kl_ops.kl_floor(after, before)
-    return after - before, kl_ops.kl_divergence(tilted, log_ref) - floor
+    floor = kl.kl_floor(after, before)
+    return after - before, kl.kl_divergence(tilted, log_ref) - floor
 
   gained, overpaid = guide(ref_logits, logits)
   assert (gained > 0).all()
