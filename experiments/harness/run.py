@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import jax
 import ml_collections
 
-from experiments.harness import checks, cluster, questions, wiring
+from experiments.harness import checks, cluster, compiling, questions, wiring
 from qsharp_jax import data, models, pipeline, rewards, sharding, training
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import seeds
@@ -59,7 +59,7 @@ def run(
   splits = questions.splits(config)  # before anything that takes long
   with (
     _leaving_together(),
-    pipeline.compiling.Clock() as clock,
+    compiling.Clock() as clock,
     layout.context(),
     rewards.GradingPool(config.reward, config.reward_workers) as pool,
     contextlib.ExitStack() as stack,
