@@ -3,15 +3,14 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 
-import jax.numpy as jnp
 import numpy as np
 
 from qsharp_jax import generate, models, rollout
 from qsharp_jax.checkpoint import huggingface
-from qsharp_jax.core.arrays import Array, PyTree
+from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.generate import beam, blocks, transfer
-from qsharp_jax.ops import guidance as guidance_ops
+from qsharp_jax.generate import guided as guided_lib
 from qsharp_jax.pipeline import algorithm1
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.training import value_model
@@ -73,21 +72,15 @@ def mixture(
       f"for the run's own values and for each of the {len(others)} others"
     )
 
+  both = guided_lib.mixture(guidance, tuple(weights))
+
   def sampler(_: int) -> rollout.Sampler:
     own = run.players.policy.value
     last = algorithm1.load_values(run, run.rounds.num_rounds)
     loaded = [(own, last), *(_load_value(run, path) for path in others)]
     heads = tuple((model.config, model.head) for model, _ in loaded)
-    ends = np.cumsum([head.num_atoms for _, head in heads])[:-1].tolist()
-
-    def weigh(values: Array, eta: Array) -> Array:
-      parts = jnp.split(values, ends, axis=-1)
-      return guidance_ops.mixed(
-        [guidance(x, eta / w) for x, w in zip(parts, weights, strict=True)]
-      )
-
     policy = dataclasses.replace(
-      run.players.policy, value=models.Several(heads), guidance=weigh
+      run.players.policy, value=models.Several(heads), guidance=both
     )
     members = {
       f"members_{i}": params["params"] for i, (_, params) in enumerate(loaded)
