@@ -16,6 +16,7 @@ from qsharp_jax.core.errors import InputError
 from qsharp_jax.finetuning import base, preferences, tuning
 from qsharp_jax.generate import guided, transfer
 from qsharp_jax.pipeline import methods as methods_lib
+from qsharp_jax.pipeline import searches
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,17 +120,15 @@ def _dpo_q(bench: Bench) -> pipeline.Method:
 
 def _dpo_beam(bench: Bench) -> pipeline.Method:
   num_beams = bench.config.search.num_beams
-  return methods_lib.likeliest(
-    bench.run, bench.train("dpo"), num_beams=num_beams
-  )
+  return searches.likeliest(bench.run, bench.train("dpo"), num_beams=num_beams)
 
 
 def _transfer(bench: Bench) -> pipeline.Method:
   own = bench.config.search.transfer
-  rewards = lambda: methods_lib.value_rewards(bench.run)
+  rewards = lambda: searches.value_rewards(bench.run)
   if own.reward != "value":
     grades = [bench.grade(own.reward)]
-    rewards = lambda: methods_lib.graded_rewards(bench.run, grades)
+    rewards = lambda: searches.graded_rewards(bench.run.task, grades)
   return _looking_ahead(bench, rewards, transfer.direct)
 
 
@@ -138,7 +137,7 @@ def _transfer_indirect(bench: Bench) -> pipeline.Method:
   grades = [bench.grade(own.reward), bench.grade(own.baseline_reward)]
   return _looking_ahead(
     bench,
-    lambda: methods_lib.graded_rewards(bench.run, grades),
+    lambda: searches.graded_rewards(bench.run.task, grades),
     transfer.Indirect(own.beta),
   )
 
@@ -149,7 +148,7 @@ def _looking_ahead(
   weigh: transfer.Weigh,
 ) -> pipeline.Method:
   own = bench.config.search.transfer
-  return methods_lib.looking_ahead(
+  return searches.looking_ahead(
     bench.run,
     bench.train(own.baseline) if own.baseline else None,
     rewards,
@@ -162,11 +161,11 @@ def _looking_ahead(
 
 def _best_of_n(bench: Bench) -> pipeline.Method:
   num_samples = bench.config.search.best_of
-  return methods_lib.best_of(bench.run, num_samples=num_samples)
+  return searches.best_of(bench.run, num_samples=num_samples)
 
 
 def _blocks(bench: Bench) -> pipeline.Method:
-  return methods_lib.block_search(bench.run, **bench.config.search.blocks)
+  return searches.block_search(bench.run, **bench.config.search.blocks)
 
 
 def _baseline(config: ml_collections.ConfigDict, name: str) -> dict:

@@ -19,6 +19,7 @@ from qsharp_jax import (
 )
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import seeds
+from qsharp_jax.evaluation import paths
 from qsharp_jax.ops import distributions
 from qsharp_jax.sharding import mesh as mesh_lib
 
@@ -216,7 +217,7 @@ def evaluation(
     methods.build(methods.Bench(config, run, grade, gold)),
     config.evaluation.num_samples,
     seeds.stable_seed("evaluation", config.seed),
-    are_paths=config.reward == "path",
+    extra_columns=paths.columns if config.reward == "path" else None,
   )
 
 

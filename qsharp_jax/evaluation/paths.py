@@ -40,3 +40,11 @@ def per_position(
     for place, (got, expected) in enumerate(zip(found, gold, strict=False)):
       hits[row, place] = got == expected
   return hits.sum(axis=0) / exists.sum(axis=0)
+
+
+def columns(
+  extracted: Sequence[str | None], answers: Sequence[str]
+) -> dict[str, list[float]]:
+  """`per_position` to four digits, as a column of the report."""
+  shares = per_position(extracted, answers)
+  return {"per_position": [round(float(x), 4) for x in shares]}
