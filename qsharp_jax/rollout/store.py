@@ -47,10 +47,15 @@ def read(
   Raises:
     InputError: a shard that is not a Parquet file of rollouts.
   """
+  import pyarrow
+
   paths = _paths(directory)
   if shards is not None:
     paths = [shard_path(directory, index) for index in shards]
-  return Rollouts.concatenate([_read(path, with_text) for path in paths])
+  found = Rollouts.concatenate([_read(path, with_text) for path in paths])
+  # Arrow keeps what it freed for its next table; there is none.
+  pyarrow.default_memory_pool().release_unused()
+  return found
 
 
 def with_values(
