@@ -7,6 +7,7 @@ from qsharp_jax.data import (
   loader,
   packing,
   prompts,
+  ragged,
   records,
   sources,
   splitting,
@@ -14,6 +15,7 @@ from qsharp_jax.data import (
 )
 from qsharp_jax.data.loader import Loader
 from qsharp_jax.data.packing import Packed, Sequence
+from qsharp_jax.data.ragged import Ragged
 from qsharp_jax.data.sources import Question
 from qsharp_jax.data.tokenizer import Tokenizer
 
@@ -21,11 +23,13 @@ __all__ = [
   "Loader",
   "Packed",
   "Question",
+  "Ragged",
   "Sequence",
   "Tokenizer",
   "loader",
   "packing",
   "prompts",
+  "ragged",
   "records",
   "sources",
   "splitting",

@@ -27,6 +27,7 @@ class Problem:
   id: str
   prompt: Sequence[int]  # token ids
   answer: str  # gold
+  split: str = ""  # train, validation or test
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,8 +185,8 @@ def graded(sampler: Sampler, plan: Plan, batch: Batch) -> list[store.Rollout]:
     for problem, answer in zip(batch.problems, batch.answers, strict=True)
     for i in range(plan.num_samples)
   ]
-  tokens = [answer.completions[i].tokens.tolist() for _, answer, i in rows]
-  texts = [sampler.decode(ids) for ids in tokens]
+  tokens = [answer.completions[i].tokens for _, answer, i in rows]
+  texts = [sampler.decode(ids.tolist()) for ids in tokens]
   grades = sampler.grade(texts, [problem.answer for problem, _, _ in rows])
   return [
     store.Rollout(
@@ -206,6 +207,8 @@ def graded(sampler: Sampler, plan: Plan, batch: Batch) -> list[store.Rollout]:
       kl_filtered=float(answer.completions[i].kl_filtered.sum()),
       forwards=answer.completions[i].num_forwards,
       seconds=batch.seconds,
+      answer=problem.answer,
+      split=problem.split,
     )
     for (problem, answer, i), ids, text, grade in zip(
       rows, tokens, texts, grades, strict=True
