@@ -25,15 +25,19 @@ def replace(path: str | os.PathLike, content: bytes | str) -> None:
     partial.unlink(missing_ok=True)
 
 
-def read_json(path: str | os.PathLike) -> Any:
+def read_json(path: str | os.PathLike, *, fault: str = "is not JSON") -> Any:
   """Content of a JSON file that anybody may have written.
 
   A byte order mark and blank lines around the content are read over.
 
+  Args:
+    path: the file.
+    fault: what the error says of it.
+
   Raises:
     InputError: not readable, not UTF-8, not JSON, or nested too deeply.
   """
-  with errors.foreign(f"{path} is not JSON", "expected a file of JSON"):
+  with errors.foreign(f"{path} {fault}", "mend the file or fetch it again"):
     return json.loads(pathlib.Path(path).read_text(encoding="utf-8-sig"))
 
 
@@ -46,6 +50,6 @@ def read_json_object(path: str | os.PathLike) -> dict[str, Any]:
   content = read_json(path)
   if not isinstance(content, dict):
     raise errors.InputError(
-      f"{path} is not a JSON object but {type(content).__name__}; expected one"
+      f"{path} is not a JSON object but {errors.short(content)}; expected one"
     )
   return content
