@@ -13,14 +13,18 @@ from qsharp_jax.pipeline import algorithm1
 from qsharp_jax.rollout import store
 
 
-def problems(name, num):
-  return [rollout.Problem(f"{name}{i}", [5, 6], "1") for i in range(num)]
+def problems(split, num):
+  return [
+    rollout.Problem(f"{split[0]}{i}", [5, 6], "1", split) for i in range(num)
+  ]
 
 
 @pytest.fixture
 def run(tmp_path):
   task = types.SimpleNamespace(
-    train=problems("t", 6), validation=problems("v", 2), test=problems("x", 2)
+    train=problems("train", 6),
+    validation=problems("validation", 2),
+    test=problems("x", 2),
   )
   return types.SimpleNamespace(
     task=task,
@@ -66,6 +70,7 @@ def calls(monkeypatch):
           prompt=[5, 6],
           tokens=[3] * length,
           label=float(s % 2) if question.id != "t0" else 1.0,
+          split=question.split,
         )
         for question in questions
         for s in range(plan.num_samples)
@@ -154,9 +159,12 @@ def test_refuses_rollouts_without_any_signal(run, calls):
 
 def test_measures_what_was_held_out(run, monkeypatch, tmp_path):
   split = pipeline.labelled.Split(
-    train=[],
-    held_out_samples=[make.rollout("q", 0, first_label=2)],  # nothing to say
-    held_out_questions=[make.rollout("v", s, label=float(s)) for s in range(2)],
+    train=make.columns(),
+    # Nothing to say.
+    held_out_samples=make.columns(make.rollout("q", 0, first_label=2)),
+    held_out_questions=make.columns(
+      *(make.rollout("v", s, label=float(s)) for s in range(2))
+    ),
   )
   monkeypatch.setattr(
     algorithm1.value_model,
