@@ -7,12 +7,21 @@ import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from qsharp_jax.core import digests, errors, files
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.data import end_ids
 
 # A number of up to three digits, with the space before it, may be one token.
 _PIECES = (
   r"[^\r\n\p{L}\p{N}]?\p{L}+| ?\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
   r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_JSON_FILES = (
+  "config.json",
+  "generation_config.json",
+  "special_tokens_map.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
 )
 _PAD, _END, _UNKNOWN = "<|pad|>", "<|end|>", "<|unknown|>"
 _PROBES = (
@@ -61,8 +70,15 @@ class Tokenizer:
     self.bos_ids = tuple(with_specials[:1]) if has_bos else ()
 
   def encode(self, text: str) -> list[int]:
-    """Token ids of a text, no special token added."""
-    return list(self.hf.encode(text, add_special_tokens=False))
+    """Token ids of a text, no special token added.
+
+    Raises:
+      InputError: a text that is none, such as one with half a surrogate pair.
+    """
+    with errors.foreign(
+      f"{errors.short(text)} cannot be turned into tokens", "mend the text"
+    ):
+      return list(self.hf.encode(text, add_special_tokens=False))
 
   def decode(self, ids: Sequence[int]) -> str:
     """Text of token ids (a list or an integer array); specials are left out."""
@@ -103,18 +119,43 @@ def load(path: str | pathlib.Path) -> Tokenizer:
     `config.json` beside it names.
 
   Raises:
-    InputError: there is no tokenizer at that place.
+    InputError: there is no tokenizer at that place, or a broken one, or one
+      with more ids than the model beside it has rows.
   """
   auto = _auto_tokenizer()
-  try:
+  _check_files(pathlib.Path(path))
+  with errors.foreign(
+    f"{path}: no tokenizer could be loaded",
+    "expected a Hugging Face tokenizer folder or Hub id",
+  ):
     hf = auto.from_pretrained(str(path), trust_remote_code=False)
-  except (OSError, ValueError, KeyError, TypeError) as error:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    found = Tokenizer(hf, eos_ids=end_ids.read(path))
+    # Some parts of a broken tokenizer fail at their first use.
+    found.decode(found.encode(_PROBES[0]))
+  _check_rows(found, path)
+  return found
+
+
+def _check_files(directory: pathlib.Path) -> None:
+  """Finds damaged files, and JSON that is none, before anything reads them."""
+  for name in _JSON_FILES:
+    if (directory / name).is_file():
+      files.read_json_object(directory / name)
+  names = [x.name for x in directory.glob("*") if x.suffix != ".safetensors"]
+  digests.check(directory, names, may_be_replaced=True)
+
+
+def _check_rows(tokenizer: Tokenizer, path: str | pathlib.Path) -> None:
+  """Makes sure that the model beside a tokenizer has a row for every id."""
+  num_rows = end_ids.settings(path, "config.json").get("vocab_size")
+  if type(num_rows) is int and tokenizer.vocab_size > num_rows:
+    vocab = tokenizer.hf.get_vocab()
+    token = max(vocab, key=vocab.get)
     raise InputError(
-      f"{path}: no tokenizer could be loaded ({reason}); expected a Hugging "
-      "Face tokenizer folder or Hub id"
-    ) from error
-  return Tokenizer(hf, eos_ids=_config_eos_ids(path))
+      f"{path}: the tokenizer gives {token!r} the id {vocab[token]} and the "
+      f"model's vocab_size is {num_rows}; expected a row for every id: add "
+      "rows to the model, or take the token out of the tokenizer"
+    )
 
 
 def check_same(reference: Tokenizer, value: Tokenizer) -> None:
@@ -245,23 +286,3 @@ def _auto_tokenizer() -> Any:
     return transformers.AutoTokenizer
   finally:
     logger.removeFilter(quiet)
-
-
-def _config_eos_ids(path: str | pathlib.Path) -> set[int]:
-  """The end ids that the model's configuration files name."""
-  from transformers.utils import hub
-
-  ids = set()
-  for name in ("generation_config.json", "config.json"):
-    file = hub.cached_file(
-      str(path),
-      name,
-      _raise_exceptions_for_missing_entries=False,
-      _raise_exceptions_for_connection_errors=False,
-    )
-    if file is None:
-      continue
-    found = json.loads(pathlib.Path(file).read_text()).get("eos_token_id")
-    if found is not None:
-      ids.update([found] if isinstance(found, int) else found)
-  return ids
