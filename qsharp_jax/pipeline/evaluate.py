@@ -16,8 +16,8 @@ from qsharp_jax.pipeline import methods as methods_lib
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
 
-ColumnsFn = Callable[[Sequence[str], Sequence[str]], dict[str, Any]]
-"""(completions, their gold answers) -> columns that only this task has."""
+ColumnsFn = Callable[[Sequence[str | None], Sequence[str]], dict[str, Any]]
+"""(extracted answers, gold answers) -> columns that only this task has."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,7 +178,7 @@ def _extra(
   if what.columns is not None:
     gold = {p.id: p.answer for p in run.task.test}
     extra |= what.columns(
-      [r.text for r in rollouts], [gold[r.question_id] for r in rollouts]
+      [r.extracted for r in rollouts], [gold[r.question_id] for r in rollouts]
     )
   return extra
 
