@@ -163,9 +163,15 @@ def _deeper(
       key = jax.random.key(seeds.stable_seed("value_start", config.seed))
       drawn = placement.init(model, key, layout.for_training(model))
       huggingface.save_value_model(
-        directory, decoder, old.head, models.grow(params, drawn), family
+        directory,
+        decoder,
+        old.head,
+        models.grow(params, drawn),
+        family,
+        huggingface.token_ids(start),
       )
       if processes.is_main():
         tokenizer = data.tokenizer.load(start)
         tokenizer.hf.save_pretrained(directory)
+        huggingface.seal(directory)
   return str(directory)

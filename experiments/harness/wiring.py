@@ -41,13 +41,14 @@ def task(
   pool: rewards.GradingPool,
 ) -> pipeline.Task:
   """Prompts and gold answers of the three splits."""
-  problem = lambda question: rollout.Problem(
+  problem = lambda question, split: rollout.Problem(
     question.id,
     data.prompts.render(question.question, tokenizer, style=config.data.prompt),
     question.answer,
+    split,
   )
   problems = {
-    name: [problem(question) for question in found]
+    name: [problem(question, name) for question in found]
     for name, found in splits.items()
   }
   return pipeline.Task(**problems, decode=tokenizer.decode, grade=pool.grade)

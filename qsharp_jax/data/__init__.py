@@ -8,6 +8,7 @@ from qsharp_jax.data import (
   loader,
   packing,
   prompts,
+  ragged,
   records,
   sources,
   splitting,
@@ -15,6 +16,7 @@ from qsharp_jax.data import (
 )
 from qsharp_jax.data.loader import Loader
 from qsharp_jax.data.packing import Packed, Sequence
+from qsharp_jax.data.ragged import Ragged
 from qsharp_jax.data.records import Question
 from qsharp_jax.data.tokenizer import Tokenizer
 
@@ -22,12 +24,14 @@ __all__ = [
   "Loader",
   "Packed",
   "Question",
+  "Ragged",
   "Sequence",
   "Tokenizer",
   "jsonl",
   "loader",
   "packing",
   "prompts",
+  "ragged",
   "records",
   "sources",
   "splitting",

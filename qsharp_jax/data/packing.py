@@ -4,12 +4,16 @@ A row holds several sequences side by side; segments keep attention apart and
 positions start again, so a packed sequence computes what it would alone.
 """
 
+from collections.abc import Iterator
 from collections.abc import Sequence as AnySequence
 from typing import NamedTuple
 
 import numpy as np
 
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.data.ragged import Ragged
+
+_CHUNK = 1 << 20  # tokens that are put into their slots at a time
 
 
 class Sequence(NamedTuple):
@@ -27,6 +31,21 @@ class Sequence(NamedTuple):
   mask: np.ndarray
   labels: np.ndarray
   group: int = 0
+
+
+class Columns(NamedTuple):
+  """Sequences that each have one label, as columns.
+
+  Attributes:
+    parts: the tokens of a sequence are those of its entry in every part, one
+      after another, such as a prompt and a completion. Each of S entries.
+    first_loss: index of the first token that carries loss, int. Shape [S].
+    labels: of every token of a sequence, float32. Shape [S].
+  """
+
+  parts: tuple[Ragged, ...]
+  first_loss: np.ndarray
+  labels: np.ndarray
 
 
 class Pair(NamedTuple):
@@ -93,6 +112,37 @@ def pack(sequences: AnySequence[Sequence], *, length: int) -> Packed:
   """
   sizes = _sizes(sequences, length)
   return _fill(sequences, *_best_fit(sizes, length), length)
+
+
+def pack_columns(columns: Columns, *, length: int) -> Packed:
+  """Packs as `pack` does, with no object for each sequence.
+
+  Args:
+    columns: any number of sequences; none is cut or left out.
+    length: T, the rows' length.
+
+  Raises:
+    InputError: an empty sequence, or one longer than `length`.
+  """
+  lengths = [part.lengths for part in columns.parts]
+  sizes = np.sum(lengths, axis=0, dtype=np.int64)
+  for index in np.flatnonzero((sizes < 1) | (sizes > length))[:1]:
+    _check_size(index, sizes[index], length)
+  packed, places = _frame(sizes, *_best_fit(sizes, length), length)
+  tokens, mask, labels = (
+    field.reshape(-1) for field in (packed.tokens, packed.mask, packed.labels)
+  )
+  for chosen in _chunks(sizes):
+    start, size = places[chosen], sizes[chosen]
+    slots = _slots(start, size)
+    mask[slots] = _counts(size) >= np.repeat(columns.first_loss[chosen], size)
+    labels[slots] = np.repeat(columns.labels[chosen], size)
+    for part in columns.parts:
+      own = part.lengths[chosen]
+      source = part.values[_slots(part.starts[chosen], own)]
+      tokens[_slots(start, own)] = source
+      start = start + own
+  return packed
 
 
 def most_rows(num_sequences: int, *, longest: int, length: int) -> int:
@@ -167,14 +217,18 @@ def _check_pair(index: int, pair: Pair, length: int) -> None:
     )
 
 
+def _check_size(index: int, size: int, length: int) -> None:
+  if not 0 < size <= length:
+    raise InputError(
+      f"sequence {index} has {size} tokens, expected 1..{length}; drop or "
+      "shorten it, or pack with a larger length"
+    )
+
+
 def _sizes(sequences: AnySequence[Sequence], length: int) -> np.ndarray:
   for index, sequence in enumerate(sequences):
     size = len(sequence.tokens)
-    if not 0 < size <= length:
-      raise InputError(
-        f"sequence {index} has {size} tokens, expected 1..{length}; drop or "
-        "shorten it, or pack with a larger length"
-      )
+    _check_size(index, size, length)
     if not len(sequence.mask) == len(sequence.labels) == size:
       raise InputError(
         f"sequence {index} has {size} tokens, {len(sequence.mask)} mask "
@@ -219,21 +273,73 @@ def _fill(
   starts: np.ndarray,
   length: int,
 ) -> Packed:
-  num_rows = int(rows.max(initial=-1)) + 1
+  """Rows of sequences that are given one by one."""
+  sizes = np.fromiter((len(s.tokens) for s in sequences), np.int64)
   width = np.shape(sequences[0].labels)[1:] if len(sequences) else ()
-  packed = padding(num_rows, length, width)
-  count = np.arange(length, dtype=np.int32)
-  segments_so_far = [0] * num_rows
-  # Left to right, so that segments rise along a row.
-  for index in np.lexsort((starts, rows)).tolist():
-    row, start, sequence = rows[index], starts[index], sequences[index]
-    size = len(sequence.tokens)
-    slots = (row, slice(start, start + size))
-    segments_so_far[row] += 1
-    packed.tokens[slots] = sequence.tokens
-    packed.positions[slots] = count[:size]
-    packed.segments[slots] = segments_so_far[row]
-    packed.mask[slots] = sequence.mask
-    packed.labels[slots] = sequence.labels
-    packed.sequence_ids[slots] = index
+  packed, places = _frame(sizes, rows, starts, length, width)
+  for name in ("tokens", "mask", "labels") if len(sequences) else ():
+    field = getattr(packed, name)
+    flat = field.reshape(-1, *field.shape[2:])
+    source = np.concatenate([getattr(s, name) for s in sequences])
+    begin = 0
+    for chosen in _chunks(sizes):
+      end = begin + int(sizes[chosen].sum())
+      flat[_slots(places[chosen], sizes[chosen])] = source[begin:end]
+      begin = end
   return packed
+
+
+def _frame(
+  sizes: np.ndarray,
+  rows: np.ndarray,
+  starts: np.ndarray,
+  length: int,
+  width: tuple[int, ...] = (),
+) -> tuple[Packed, np.ndarray]:
+  """Rows that know where each sequence stands, but not yet what it says.
+
+  Returns:
+    The rows, and the flat index of the first slot of each sequence [S].
+  """
+  packed = padding(int(rows.max(initial=-1)) + 1, length, width)
+  segments = _segments(rows, starts)
+  places = rows * length + starts
+  for chosen in _chunks(sizes):
+    size = sizes[chosen]
+    slots = _slots(places[chosen], size)
+    ids = np.arange(chosen.start, chosen.stop)
+    packed.positions.reshape(-1)[slots] = _counts(size)
+    packed.segments.reshape(-1)[slots] = np.repeat(segments[chosen], size)
+    packed.sequence_ids.reshape(-1)[slots] = np.repeat(ids, size)
+  return packed, places
+
+
+def _segments(rows: np.ndarray, starts: np.ndarray) -> np.ndarray:
+  """1, 2, ... from left to right among the sequences of each row. Shape [S]."""
+  order = np.lexsort((starts, rows))
+  sizes = np.bincount(rows)
+  segments = np.empty(len(rows), np.int32)
+  segments[order] = 1 + _counts(sizes)
+  return segments
+
+
+def _chunks(sizes: np.ndarray) -> Iterator[slice]:
+  """Consecutive sequences, few enough that index arrays stay small."""
+  ends = np.cumsum(sizes)
+  first = 0
+  while first < len(sizes):
+    until = ends[first] - sizes[first] + _CHUNK
+    last = max(first + 1, int(np.searchsorted(ends, until, side="right")))
+    yield slice(first, last)
+    first = last
+
+
+def _slots(places: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+  """Flat indices of all slots of sequences that begin at `places`."""
+  return np.repeat(places, sizes) + _counts(sizes)
+
+
+def _counts(sizes: np.ndarray) -> np.ndarray:
+  """0, 1, ... within each of the runs of these sizes, one after another."""
+  firsts = np.cumsum(sizes) - sizes
+  return np.arange(int(sizes.sum())) - np.repeat(firsts, sizes)

@@ -51,11 +51,10 @@ class Job:
     shardings = self.run.layout.for_training(self.model)
     return huggingface.load_language_model(path, shardings=shardings)[1]
 
-  def rollouts(self) -> list[rollout.Rollout]:
+  def rollouts(self) -> rollout.Rollouts:
     """The reference's samples of the training questions, in round 1."""
-    ids = {problem.id for problem in self.run.task.train}
     found = algorithm1.rollouts(self.run, 1)
-    return [r for r in found if r.question_id in ids]
+    return found.take(found.split == "train")
 
 
 @functools.singledispatch
@@ -169,7 +168,7 @@ def _(how: tuning.PPO, job: Job) -> Recipe:
 
 
 def optimal_values(
-  rollouts: list[rollout.Rollout], *, eta: float
+  rollouts: rollout.Rollouts, *, eta: float
 ) -> Mapping[str, float]:
   """Soft value of each question that has a graded sample, by its id.
 

@@ -23,6 +23,7 @@ class Request:
   eta: float = float("inf")
   guided_steps: Sequence[int] | None = None  # one per sample; None: all steps
   max_new_tokens: int | None = None  # None, or fewer than those of `Sampling`
+  id: str = ""  # of the question
 
 
 @dataclasses.dataclass(frozen=True)

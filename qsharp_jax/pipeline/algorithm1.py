@@ -115,9 +115,10 @@ def train_outcome(run: run_lib.Run) -> None:
   fit_lib.forget(directory)
 
 
-def rollouts(run: run_lib.Run, round_index: int) -> list[rollout.Rollout]:
-  """The rollouts of one round."""
-  return list(rollout.store.read(run.directory(round_index) / "rollouts"))
+def rollouts(run: run_lib.Run, round_index: int) -> rollout.Rollouts:
+  """The rollouts of one round, without their texts."""
+  directory = run.directory(round_index) / "rollouts"
+  return rollout.store.read(directory, with_text=False)
 
 
 def load_values(run: run_lib.Run, round_index: int) -> PyTree:
@@ -148,10 +149,11 @@ def _load(run: run_lib.Run, directory: pathlib.Path) -> PyTree:
 def _split(run: run_lib.Run, num_rounds: int) -> labelled.Split:
   """The rollouts of the first rounds, split for training."""
   split = labelled.split(
-    [r for i in range(num_rounds) for r in rollouts(run, i + 1)],
-    held_out_questions={problem.id for problem in run.task.validation},
+    rollout.Rollouts.concatenate(
+      [rollouts(run, i + 1) for i in range(num_rounds)]
+    )
   )
-  if len({r.label for r in split.train}) < 2:
+  if len(np.unique(split.train.label)) < 2:
     raise InputError(
       "no question has samples with different rewards, so there is nothing "
       "to learn: take easier or harder questions, more samples, or check the "
@@ -191,6 +193,7 @@ def _save(run: run_lib.Run, params: PyTree, directory: pathlib.Path) -> None:
     model.head,
     params,
     run.players.family,
+    huggingface.token_ids(run.players.start),
   )
 
 
@@ -211,7 +214,7 @@ def _placed(run: run_lib.Run, round_index: int | None) -> PyTree:
 
 def _mean_length(run: run_lib.Run, round_index: int) -> int:
   """Mean response length of a round: the horizon of the switch time."""
-  lengths = [len(r.tokens) for r in rollouts(run, round_index)]
+  lengths = rollouts(run, round_index).lengths
   return max(1, round(float(np.mean(lengths))))
 
 
@@ -226,8 +229,8 @@ def _measure(
   for name in ("held_out_samples", "held_out_questions"):
     kept = getattr(split, name)
     # Those that ended before their switch have no label.
-    kept = [r for r in kept if r.first_label < len(r.tokens)]
-    if not kept:
+    kept = kept.take(kept.first_label < kept.lengths)
+    if not len(kept):
       continue
     rows = labelled.pack(kept, length=run.fit.max_length)
     predicted = value_model.predict(
@@ -237,8 +240,7 @@ def _measure(
       batch_size=run.fit.batch_size,
       layout=run.layout,
     )
-    lengths = [len(r.prompt) for r in kept]
-    found[name] = value_metrics.summarise(*predicted, rows, lengths)
+    found[name] = value_metrics.summarise(*predicted, rows, kept.prompt.lengths)
   if processes.is_main():
     files.replace(
       directory / "value_metrics.json",

@@ -1,68 +1,67 @@
 """From rollouts to labelled sequences: aggregate, drop, hold out."""
 
-import collections
 import dataclasses
-from collections.abc import Collection, Sequence
 
 import numpy as np
 from absl import logging
 
 from qsharp_jax import data
 from qsharp_jax.core import seeds
-from qsharp_jax.rollout import store
+from qsharp_jax.rollout import columns
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
   """Rollouts to train on, and two kinds that training never sees."""
 
-  train: list[store.Rollout]
-  held_out_samples: list[store.Rollout]  # of questions that are trained on
-  held_out_questions: list[store.Rollout]
+  train: columns.Rollouts
+  held_out_samples: columns.Rollouts  # of questions that are trained on
+  held_out_questions: columns.Rollouts
 
 
-def split(
-  rollouts: Sequence[store.Rollout],
-  *,
-  held_out_questions: Collection[str],
-  one_in: int = 50,
-) -> Split:
+def split(rollouts: columns.Rollouts, *, one_in: int = 50) -> Split:
   """Splits by question, then by sample; drops questions without signal.
 
-  A question whose several samples all got one label says nothing about its
-  tokens and is dropped from training and from the held-out samples. A sample
-  whose reward failed has no label and is dropped too. Both are logged.
+  Questions of the split `validation` are held out. A question whose several
+  samples all got one label says nothing about its tokens and is dropped from
+  training and from the held-out samples. A sample whose reward failed has no
+  label and is dropped too. Both are logged.
 
   Args:
     rollouts: of all rounds so far.
-    held_out_questions: ids of the validation questions.
     one_in: one sample in so many is held out, the same ones in every round.
   """
-  graded = [r for r in rollouts if r.error is None]
-  counts = collections.Counter(r.question_id for r in graded)
-  singles = {question for question, count in counts.items() if count == 1}
-  mixed = store.mixed_questions(graded) | singles
-  result = Split([], [], [])
-  for rollout in graded:
-    if rollout.question_id in held_out_questions:
-      result.held_out_questions.append(rollout)
-    elif rollout.question_id in mixed:
-      index = seeds.stable_seed(rollout.question_id, rollout.sample)
-      chosen = result.held_out_samples if index % one_in == 0 else result.train
-      chosen.append(rollout)
+  graded = rollouts.take(rollouts.is_graded)
+  ids, codes = graded.questions()
+  is_single = np.bincount(codes, minlength=len(ids)) == 1
+  has_signal = columns.mixed_questions(graded) | is_single[codes]
+  is_validation = graded.split == "validation"
+  is_held_out = _held_out_samples(graded, one_in)
+  is_kept = has_signal & ~is_validation
   logging.info(
     "%d rollouts: %d failed to be graded; %d questions of %d have mixed "
     "labels or one sample",
     len(rollouts),
     len(rollouts) - len(graded),
-    len(mixed),
-    len({r.question_id for r in rollouts}),
+    len(np.unique(codes[has_signal])),
+    len(rollouts.questions()[0]),
   )
-  return result
+  return Split(
+    graded.take(is_kept & ~is_held_out),
+    graded.take(is_kept & is_held_out),
+    graded.take(is_validation),
+  )
+
+
+def _held_out_samples(rollouts: columns.Rollouts, one_in: int) -> np.ndarray:
+  """One sample in so many, by what it is and not by where it stands."""
+  pairs = zip(rollouts.question_id, rollouts.sample.tolist(), strict=True)
+  drawn = (seeds.stable_seed(*pair) % one_in == 0 for pair in pairs)
+  return np.fromiter(drawn, bool, len(rollouts))
 
 
 def pack(
-  rollouts: Sequence[store.Rollout],
+  rollouts: columns.Rollouts,
   *,
   length: int,
   is_outcome_only: bool = False,
@@ -78,16 +77,14 @@ def pack(
     is_outcome_only: label the last token alone, as for a reward model of whole
       answers.
   """
-  if is_outcome_only:
-    rollouts = [
-      dataclasses.replace(r, first_label=len(r.tokens) - 1) for r in rollouts
-    ]
-  labelled = [r for r in rollouts if r.first_label < len(r.tokens)]
-  return data.packing.pack([_sequence(r) for r in labelled], length=length)
-
-
-def _sequence(rollout: store.Rollout) -> data.Sequence:
-  tokens = np.concatenate([rollout.prompt, rollout.tokens]).astype(np.int32)
-  mask = np.arange(len(tokens)) >= len(rollout.prompt) + rollout.first_label
-  labels = np.full(len(tokens), rollout.label, np.float32)
-  return data.Sequence(tokens, mask, labels)
+  first = rollouts.lengths - 1 if is_outcome_only else rollouts.first_label
+  is_labelled = first < rollouts.lengths
+  chosen = rollouts.take(is_labelled)
+  return data.packing.pack_columns(
+    data.packing.Columns(
+      (chosen.prompt, chosen.tokens),
+      chosen.prompt.lengths + first[is_labelled],
+      chosen.label.astype(np.float32),
+    ),
+    length=length,
+  )

@@ -26,6 +26,7 @@ class Problem:
   id: str
   prompt: Sequence[int]  # token ids
   answer: str  # gold
+  split: str = ""  # train, validation or test
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,8 +153,8 @@ def graded(sampler: Sampler, plan: Plan, batch: Batch) -> list[store.Rollout]:
     for problem, answer in zip(batch.problems, batch.answers, strict=True)
     for i in range(plan.num_samples)
   ]
-  tokens = [answer.completions[i].tokens.tolist() for _, answer, i in rows]
-  texts = [sampler.decode(ids) for ids in tokens]
+  tokens = [answer.completions[i].tokens for _, answer, i in rows]
+  texts = [sampler.decode(ids.tolist()) for ids in tokens]
   grades = sampler.grade(texts, [problem.answer for problem, _, _ in rows])
   return [
     store.Rollout(
@@ -174,6 +175,8 @@ def graded(sampler: Sampler, plan: Plan, batch: Batch) -> list[store.Rollout]:
       kl_filtered=float(answer.completions[i].kl_filtered.sum()),
       forwards=answer.completions[i].num_forwards,
       seconds=batch.seconds,
+      answer=problem.answer,
+      split=problem.split,
     )
     for (problem, answer, i), ids, text, grade in zip(
       rows, tokens, texts, grades, strict=True
@@ -191,7 +194,7 @@ def _request(problem: Problem, plan: Plan) -> generate.Request:
   if plan.rule == "algorithm1":
     steps = switch.draw_before(seeds, horizon=plan.horizon).tolist()
   eta = float("inf") if plan.eta is None else plan.eta
-  return generate.Request(problem.prompt, seeds, eta, steps)
+  return generate.Request(problem.prompt, seeds, eta, steps, id=problem.id)
 
 
 def _complete(

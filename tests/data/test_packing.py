@@ -2,9 +2,11 @@ import time
 
 import numpy as np
 import pytest
+from oracles import packing as oracle
 
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data import packing
+from qsharp_jax.data.ragged import Ragged
 
 
 def make(size, seed=0, group=0):
@@ -66,6 +68,75 @@ def test_by_hand():
   ]
   assert packed.positions[0].tolist() == [0, 1, 2, 3, 4, 5, 0, 1]
   assert packed.positions[2].tolist() == [0, 1, 2, 3, -1, -1, -1, -1]
+
+
+@pytest.mark.parametrize("chunk", [1, 50, 10**6])
+def test_same_as_one_sequence_after_another(chunk, monkeypatch):
+  monkeypatch.setattr(packing, "_CHUNK", chunk)
+  sizes = np.random.default_rng(3).integers(1, 25, 150)
+  sequences = [make(int(n), i) for i, n in enumerate(sizes)]
+  want = oracle.pack(sequences, 24)
+  for got, expected in zip(
+    packing.pack(sequences, length=24), want, strict=True
+  ):
+    np.testing.assert_array_equal(got, expected)
+
+
+def columns(sequences):
+  """Columns, and the same sequences with the one label that columns have."""
+  rng = np.random.default_rng(len(sequences))
+  sizes = np.array([len(s.tokens) for s in sequences])
+  cuts = rng.integers(0, sizes + 1)  # parts may be empty
+  first = rng.integers(0, sizes)
+  labels = rng.random(len(sizes)).astype(np.float32)
+  single = [
+    s._replace(mask=np.arange(n) >= f, labels=np.full(n, x, np.float32))
+    for s, n, f, x in zip(sequences, sizes, first, labels, strict=True)
+  ]
+  pairs = list(zip(sequences, cuts, strict=True))
+  parts = (
+    Ragged.of([s.tokens[:cut] for s, cut in pairs]),
+    Ragged.of([s.tokens[cut:] for s, cut in pairs]),
+  )
+  return packing.Columns(parts, first, labels), single
+
+
+@pytest.mark.parametrize("chunk", [1, 50, 10**6])
+def test_columns_pack_as_sequences_do(chunk, monkeypatch):
+  monkeypatch.setattr(packing, "_CHUNK", chunk)
+  sizes = np.random.default_rng(2).integers(1, 33, 200)
+  whole, single = columns([make(int(n), i) for i, n in enumerate(sizes)])
+  got, want = (
+    packing.pack_columns(whole, length=32),
+    packing.pack(single, length=32),
+  )
+  for one, other in zip(got, want, strict=True):
+    np.testing.assert_array_equal(one, other)
+    assert one.dtype == other.dtype
+
+
+def test_columns_may_be_a_selection_or_none():
+  whole, single = columns([make(n) for n in (3, 5, 4, 2)])
+  chosen = np.array([3, 1])
+  few = packing.Columns(
+    tuple(part.take(chosen) for part in whole.parts),
+    whole.first_loss[chosen],
+    whole.labels[chosen],
+  )
+  got = packing.pack_columns(few, length=8)
+  want = packing.pack([single[i] for i in chosen], length=8)
+  for one, other in zip(got, want, strict=True):
+    np.testing.assert_array_equal(one, other)
+  none = packing.Columns((Ragged.of([]),), np.zeros(0, int), np.zeros(0))
+  assert packing.pack_columns(none, length=8).tokens.shape == (0, 8)
+
+
+@pytest.mark.parametrize("size", [0, 9])
+def test_errors_name_the_sequence_of_columns(size):
+  parts = (Ragged.of([[1], []]), Ragged.of([[2], [3] * size]))
+  wrong = packing.Columns(parts, np.zeros(2, int), np.zeros(2))
+  with pytest.raises(InputError, match=f"sequence 1 has {size} tokens.*1..8"):
+    packing.pack_columns(wrong, length=8)
 
 
 def test_types():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from oracles import micro_runs
 
-from qsharp_jax import data, pipeline, rewards, training
+from qsharp_jax import data, pipeline, rewards, rollout, training
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.finetuning import base, tuning
@@ -146,8 +146,9 @@ def test_failed_rewards_teach_nothing_and_are_counted(tmp_path):
 
 def test_refuses_rollouts_that_teach_nothing(tmp_path, monkeypatch):
   run = micro_runs.run(tmp_path)
+  none = rollout.Rollouts.of([])
   monkeypatch.setattr(
-    pipeline.algorithm1, "rollouts", lambda run, round_index: []
+    pipeline.algorithm1, "rollouts", lambda run, round_index: none
   )
   reasons = {
     "sft": "nothing to fine-tune",

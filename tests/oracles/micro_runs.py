@@ -69,7 +69,9 @@ def reference(directory, seed: int = 2):
 def run(directory, grade=prefers_favourite) -> pipeline.Run:
   """A run whose round 1 is collected: two samples of each question."""
   shutil.rmtree(directory / "run", ignore_errors=True)
-  problem = lambda i: rollout.Problem(f"q{i}", [7, 8 + i, 9][: 2 + i % 2], "")
+  problem = lambda i: rollout.Problem(
+    f"q{i}", [7, 8 + i, 9][: 2 + i % 2], "", "train" if i < 4 else "validation"
+  )
   problems = [problem(i) for i in range(5)]
   path = reference(directory / "reference")
   layout = one_device()
@@ -105,6 +107,7 @@ def run(directory, grade=prefers_favourite) -> pipeline.Run:
         prompt=problem.prompt,
         tokens=[FAVOURITE, 3] if sample else [11, 12, 3],
         label=float(sample),
+        split=problem.split,
       )
       for problem, sample in itertools.product(problems, range(2))
     ],

@@ -13,14 +13,18 @@ from qsharp_jax.pipeline import algorithm1
 from qsharp_jax.rollout import store
 
 
-def problems(name, num):
-  return [rollout.Problem(f"{name}{i}", [5, 6], "1") for i in range(num)]
+def problems(split, num):
+  return [
+    rollout.Problem(f"{split[0]}{i}", [5, 6], "1", split) for i in range(num)
+  ]
 
 
 @pytest.fixture
 def run(tmp_path):
   task = types.SimpleNamespace(
-    train=problems("t", 6), validation=problems("v", 2), test=problems("x", 2)
+    train=problems("train", 6),
+    validation=problems("validation", 2),
+    test=problems("x", 2),
   )
   return types.SimpleNamespace(
     task=task,
@@ -31,6 +35,7 @@ def run(tmp_path):
         atoms=None,
       ),
       family="llama",
+      start="start",
     ),
     rounds=pipeline.Rounds(num_rounds=3, num_samples=2, eta=0.3, seed=10),
     sampling=types.SimpleNamespace(batch_size=8),  # one shard a round
@@ -45,7 +50,9 @@ def run(tmp_path):
 @pytest.fixture
 def calls(monkeypatch):
   """Replaces sampling and training; records what they were asked for."""
-  found = types.SimpleNamespace(plans=[], samplers=[], fits=[], placed=[])
+  found = types.SimpleNamespace(
+    plans=[], samplers=[], fits=[], placed=[], saved=[]
+  )
 
   def sample_all(run, sampler, questions, plan, directory):
     found.plans.append(plan)
@@ -63,6 +70,7 @@ def calls(monkeypatch):
           prompt=[5, 6],
           tokens=[3] * length,
           label=float(s % 2) if question.id != "t0" else 1.0,
+          split=question.split,
         )
         for question in questions
         for s in range(plan.num_samples)
@@ -79,8 +87,13 @@ def calls(monkeypatch):
   patch("_placed", lambda run, i: found.placed.append(i))
   patch("_measure", lambda *arguments: None)
   monkeypatch.setattr(algorithm1.fit_lib, "fit", fit)
+
+  def save(directory, config, head, params, family, ids):
+    found.saved.append((directory.parent.name, family, ids))
+
+  monkeypatch.setattr(algorithm1.huggingface, "save_value_model", save)
   monkeypatch.setattr(
-    algorithm1.huggingface, "save_value_model", lambda *arguments: None
+    algorithm1.huggingface, "token_ids", lambda path: f"ids of {path}"
   )
   return found
 
@@ -116,6 +129,13 @@ def test_starts_anew_or_from_the_last_round(run, calls, is_warm, starts):
   assert calls.placed == starts
 
 
+def test_value_models_keep_the_token_ids_of_their_start(run, calls):
+  pipeline.learn(run)
+  assert calls.saved == [
+    (f"round_{i}", "llama", "ids of start") for i in (1, 2, 3)
+  ]
+
+
 def test_finished_stages_are_not_repeated(run, calls):
   pipeline.learn(run)
   pipeline.learn(run)
@@ -139,9 +159,12 @@ def test_refuses_rollouts_without_any_signal(run, calls):
 
 def test_measures_what_was_held_out(run, monkeypatch, tmp_path):
   split = pipeline.labelled.Split(
-    train=[],
-    held_out_samples=[make.rollout("q", 0, first_label=2)],  # nothing to say
-    held_out_questions=[make.rollout("v", s, label=float(s)) for s in range(2)],
+    train=make.columns(),
+    # Nothing to say.
+    held_out_samples=make.columns(make.rollout("q", 0, first_label=2)),
+    held_out_questions=make.columns(
+      *(make.rollout("v", s, label=float(s)) for s in range(2))
+    ),
   )
   monkeypatch.setattr(
     algorithm1.value_model,

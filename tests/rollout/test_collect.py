@@ -1,10 +1,12 @@
 """Samples of tiny models: switched, graded, stored, resumed."""
 
 import dataclasses
+import types
 
 import numpy as np
 import pytest
 from oracles import players
+from oracles import rollouts as make
 
 from qsharp_jax import generate, rewards, rollout
 from qsharp_jax.core import seeds as seeds_lib
@@ -12,7 +14,7 @@ from qsharp_jax.rollout import collect, store
 
 # More than one batch of questions, the last one not full.
 PROBLEMS = [
-  rollout.Problem(f"q{i}", prompt, str(i))
+  rollout.Problem(f"q{i}", prompt, str(i), "train" if i else "validation")
   for i, prompt in enumerate(players.prompts([5, 1, 8, 3, 6, 2, 4, 7, 5, 2]))
 ]
 GUIDED = rollout.Plan(num_samples=2, seed=5, eta=0.2)
@@ -43,13 +45,17 @@ def sampler(kind="v", sampling=players.SAMPLING):
 
 def content(rollouts):
   """Everything but the clock."""
-  return [dataclasses.replace(r, seconds=0.0) for r in rollouts]
+  return [make.plain(r) | {"seconds": 0.0} for r in rollouts]
+
+
+def comparable(rollouts):
+  """The same rows, their tokens as lists."""
+  return [types.SimpleNamespace(**make.plain(row)) for row in rollouts]
 
 
 def samples(sampler, problems, plan):
   (batch,) = collect.answer(sampler, [problems], plan)
-  rollouts = collect.graded(sampler, plan, batch)
-  return rollouts
+  return comparable(collect.graded(sampler, plan, batch))
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +74,8 @@ def test_samples_stand_side_by_side(guided):
   assert owners == [(p.id, i) for p in PROBLEMS for i in (0, 1)]
   for r in guided:
     problem = PROBLEMS[int(r.question_id[1:])]
-    assert r.prompt == problem.prompt
+    assert r.prompt == problem.prompt and r.answer == problem.answer
+    assert (r.split, r.value) == (problem.split, None)
     assert r.seed == seeds_lib.stable_seed(5, r.question_id, r.sample)
     assert r.text == " ".join(map(str, r.tokens))
     assert (r.eta, r.first_label) == (0.2, 0)
@@ -77,6 +84,11 @@ def test_samples_stand_side_by_side(guided):
     # Two models read the prompt, and then every token.
     assert r.forwards == 2 * (1 + len(r.tokens))
   assert len({tuple(r.tokens) for r in guided}) > 15
+
+
+def test_requests_carry_the_id_of_their_question():
+  (batch,) = collect.answer(sampler(), [PROBLEMS[:3]], GUIDED)
+  assert [a.request.id for a in batch.answers] == ["q0", "q1", "q2"]
 
 
 def test_completions_are_those_of_generate(guided):
@@ -161,7 +173,8 @@ def test_batches_go_through_the_loop_as_one(response):
   few = sampler(sampling=players.sampling(batch_size=3))
   batches = [PROBLEMS[:4], PROBLEMS[4:5], PROBLEMS[5:]]
   found = [
-    collect.graded(few, plan, b) for b in collect.answer(few, batches, plan)
+    comparable(collect.graded(few, plan, b))
+    for b in collect.answer(few, batches, plan)
   ]
   assert [len(batch) for batch in found] == [8, 2, 10]
   exact = lambda rollouts: [(r.question_id, r.tokens) for r in rollouts]

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 
+import numpy as np
 import pyarrow
 import pytest
 from oracles import rollouts as make
@@ -12,15 +13,56 @@ from qsharp_jax.core.errors import InputError
 from qsharp_jax.rollout import store
 
 ROLLOUTS = [
-  make.rollout("a", 0, eta=0.1, label=0.3, kl=1.1, seed=2**32 - 1),
+  make.rollout("a", 0, eta=0.1, label=0.3, kl=1.1, seed=2**32 - 1, value=0.7),
   make.rollout("a", 1, tokens=[], text="", extracted=None, seconds=1 / 3),
   make.rollout("ünï\n", 0, text="ä\x00\n漢", error="no answer", ended=False),
 ]
 
 
+def plain(rollouts):
+  return [make.plain(row) for row in rollouts]
+
+
 def test_what_is_read_is_what_was_written(tmp_path):
   store.write_shard(tmp_path / "new" / "folder", 0, ROLLOUTS)
-  assert list(store.read(tmp_path / "new" / "folder")) == ROLLOUTS
+  found = store.read(tmp_path / "new" / "folder")
+  assert plain(found) == plain(ROLLOUTS)
+  # Columns, and a selection of them, are written as their rows are.
+  chosen = np.array([2, 0])
+  store.write_shard(tmp_path / "again", 0, found.take(chosen))
+  assert plain(store.read(tmp_path / "again")) == plain(
+    [ROLLOUTS[2], ROLLOUTS[0]]
+  )
+
+
+def test_tokens_are_taken_over_from_arrow(tmp_path):
+  store.write_shard(tmp_path, 0, ROLLOUTS)
+  found = store.read(tmp_path)
+  assert found.tokens.values.dtype == np.int32
+  assert not found.tokens.values.flags.owndata
+  assert isinstance(found[0].tokens, np.ndarray)
+
+
+def test_some_shards_without_their_texts(tmp_path):
+  for index in range(4):
+    store.write_shard(tmp_path, index, [make.rollout(f"q{index}")])
+  found = store.read(tmp_path, shards=[3, 1], with_text=False)
+  assert [(r.question_id, r.text) for r in found] == [("q3", ""), ("q1", "")]
+  with pytest.raises(InputError, match="shard-00004"):
+    store.read(tmp_path, shards=[4])
+
+
+def test_values_are_kept_beside_the_rollouts(tmp_path):
+  store.write_shard(tmp_path, 0, ROLLOUTS)
+  store.write_shard(tmp_path, 1, ROLLOUTS[:1])
+  judge = lambda rollouts: 10.0 * np.arange(len(rollouts))
+  found = store.with_values(tmp_path, judge)
+  assert found.value.tolist() == [0, 10, 20, 30]
+  want = [
+    dataclasses.replace(row, value=10.0 * i)
+    for i, row in enumerate([*ROLLOUTS, ROLLOUTS[0]])
+  ]
+  assert plain(store.read(tmp_path)) == plain(want)
 
 
 def test_shards_are_read_in_order(tmp_path):
@@ -35,6 +77,9 @@ def test_a_shard_is_plain_parquet(tmp_path):
   names = [field.name for field in dataclasses.fields(store.Rollout)]
   assert table.column_names == names
   assert table["tokens"].to_pylist() == [r.tokens for r in ROLLOUTS]
+  # What is not there is null, for other tools.
+  assert table["eta"].to_pylist() == [0.1, None, None]
+  assert table["value"].to_pylist() == [0.7, None, None]
 
 
 def test_an_empty_directory_holds_nothing(tmp_path):
@@ -56,13 +101,13 @@ def test_what_a_killed_writer_left_is_ignored(tmp_path, monkeypatch):
       except KeyboardInterrupt:
         assert not store.shard_path(tmp_path, 1).exists()
   (tmp_path / ".shard-00002.parquet.123").write_bytes(b"PAR1 half of it")
-  assert list(store.read(tmp_path))[:3] == ROLLOUTS
+  assert plain(store.read(tmp_path))[:3] == plain(ROLLOUTS)
 
 
 def test_a_shard_is_replaced_whole(tmp_path):
   store.write_shard(tmp_path, 0, ROLLOUTS)
   store.write_shard(tmp_path, 0, ROLLOUTS[:1])
-  assert list(store.read(tmp_path)) == ROLLOUTS[:1]
+  assert plain(store.read(tmp_path)) == plain(ROLLOUTS[:1])
   assert [path.name for path in tmp_path.iterdir()] == ["shard-00000.parquet"]
 
 
@@ -122,25 +167,3 @@ def test_a_damaged_shard_is_named(tmp_path, damage):
   with pytest.raises(InputError, match="shard-00001.parquet") as error:
     list(store.read(tmp_path))
   assert "delete it" in str(error.value) and "\n" not in str(error.value)
-
-
-def test_mixed_questions_by_hand():
-  labels = {
-    "all right": [1, 1],
-    "all wrong": [0, 0],
-    "one": [1],
-    "mixed": [0, 1],
-  }
-  rollouts = [
-    make.rollout(name, i, label=float(label))
-    for name, found in labels.items()
-    for i, label in enumerate(found)
-  ]
-  # Samples of a question need not stand side by side.
-  assert store.mixed_questions(rollouts[::-1]) == {"mixed"}
-  assert store.mixed_questions([]) == set()
-
-
-def test_labels_that_differ_by_rounding_only_are_one_label():
-  rollouts = [make.rollout(label=x) for x in (0.1 + 0.2, 0.3)]
-  assert store.mixed_questions(rollouts) == set()
