@@ -27,7 +27,7 @@ class Evaluation:
   methods: Mapping[str, methods_lib.Method]  # name in the report -> method
   num_samples: int = 8
   seed: int = 0
-  columns: ColumnsFn | None = None  # the task's own
+  extra_columns: ColumnsFn | None = None  # the task's own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,9 +175,9 @@ def _extra(
     "seconds": float(np.sum([r.seconds for r in rollouts])),
     "failed_rewards": sum(r.error is not None for r in rollouts),
   }
-  if what.columns is not None:
+  if what.extra_columns is not None:
     gold = {p.id: p.answer for p in run.task.test}
-    extra |= what.columns(
+    extra |= what.extra_columns(
       [r.extracted for r in rollouts], [gold[r.question_id] for r in rollouts]
     )
   return extra
