@@ -9,10 +9,9 @@ Examples:
 The same pipeline and the same report as `experiments.gsm8k`.
 """
 
-from experiments.configs import competition_math as configs
 from experiments.harness import command, console
 
-main = command.Command(configs, "llama31_8b")
+main = command.Command("competition_math:llama31_8b")
 
 if __name__ == "__main__":
   console.run(main)

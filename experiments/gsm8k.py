@@ -13,7 +13,6 @@ workdir. The same command again goes on where the last one stopped.
 
 import ml_collections
 
-from experiments.configs import gsm8k as configs
 from experiments.harness import command, console, questions
 from qsharp_jax import tasks
 
@@ -38,7 +37,7 @@ def task(config: ml_collections.ConfigDict) -> tasks.TaskSpec:
   )
 
 
-main = command.Command(configs, "tiny", task)
+main = command.Command("gsm8k:tiny", task)
 
 if __name__ == "__main__":
   console.run(main)

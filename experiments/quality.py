@@ -10,10 +10,9 @@ Examples:
 The same pipeline and the same report as `experiments.gsm8k`.
 """
 
-from experiments.configs import quality as configs
 from experiments.harness import command, console
 
-main = command.Command(configs, "llama31_8b")
+main = command.Command("quality:llama31_8b")
 
 if __name__ == "__main__":
   console.run(main)

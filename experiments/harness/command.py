@@ -2,13 +2,14 @@
 
 import dataclasses
 import os
-import types
+import pathlib
 from collections.abc import Callable
 
 import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
+from experiments import configs
 from experiments.harness import questions
 from qsharp_jax import tasks
 
@@ -23,20 +24,20 @@ class Command:
   """An experiment as a command; making one defines its flags.
 
   Attributes:
-    configs: the module of its configurations; its last name is the
-      experiment's.
-    variant: the default one.
+    config: the default configuration, NAME:VARIANT; NAME is the experiment's,
+      and that of its file in experiments/configs.
     task: makes the task of a config; the default reads the config's source.
   """
 
-  configs: types.ModuleType
-  variant: str
+  config: str
   task: TaskFn = questions.read
 
   def __post_init__(self):
+    variant = self.config.rpartition(":")[2]
+    file = pathlib.Path(configs.__file__).with_name(f"{self.name}.py")
     config_flags.DEFINE_config_file(
       "config",
-      f"{os.path.relpath(self.configs.__file__)}:{self.variant}",
+      f"{os.path.relpath(file)}:{variant}",
       "Configuration file and its variant, FILE:VARIANT; the file lists the "
       "variants. Single fields are set by --config.section.field=value.",
     )
@@ -49,7 +50,7 @@ class Command:
   @property
   def name(self) -> str:
     """Of the experiment, in its report."""
-    return self.configs.__name__.rpartition(".")[2]
+    return self.config.partition(":")[0]
 
   def __call__(self, argv: list[str]) -> None:
     """Runs all stages that are not done yet."""

@@ -3,26 +3,22 @@
 import contextlib
 import pathlib
 import sys
-import tempfile
 from collections.abc import Iterator
 
 import jax
 import ml_collections
 
-from experiments.harness import checks, cluster, compiling, questions, wiring
-from qsharp_jax import (
-  data,
-  models,
-  pipeline,
-  rewards,
-  sharding,
-  tasks,
-  training,
+from experiments.harness import (
+  checks,
+  cluster,
+  compiling,
+  questions,
+  starts,
+  wiring,
 )
-from qsharp_jax.checkpoint import huggingface
-from qsharp_jax.core import seeds
+from qsharp_jax import pipeline, rewards, tasks
 from qsharp_jax.core.errors import InputError, Preempted
-from qsharp_jax.sharding import placement, processes
+from qsharp_jax.sharding import processes
 
 
 def run(
@@ -65,10 +61,7 @@ def run(
     rewards.GradingPool(config.reward, config.reward_workers) as pool,
     contextlib.ExitStack() as stack,
   ):
-    if not config.reference:
-      config.reference = _pretrain(config, workdir, layout, task)
-    if config.value.num_new_layers:
-      config.value.start = _deeper(config, workdir, layout)
+    config = starts.make(config, workdir, layout, task)
     found = wiring.run(config, splits, workdir, pool, layout)
     pipeline.learn(found)
     start = lambda name: stack.enter_context(
@@ -103,75 +96,3 @@ def _check_reference(config: ml_collections.ConfigDict) -> None:
       "config.reference is empty; expected a model directory or a hub id: set "
       "--config.reference=DIR, or use the variant tiny"
     )
-
-
-def _pretrain(
-  config: ml_collections.ConfigDict,
-  workdir: pipeline.Workdir,
-  layout: sharding.Layout,
-  task: tasks.TaskSpec,
-) -> str:
-  """Trains the small reference of some variants; returns its directory."""
-  directory = workdir.path / "reference"
-  with workdir.stage("pretrain") as is_due, contextlib.ExitStack() as stack:
-    if is_due:
-      found, tokenizer = task.corpus(stack.enter_context(_own(directory)))
-      pipeline.pretraining.pretrain(
-        wiring.own_reference(config, tokenizer),
-        found,
-        tokenizer,
-        wiring.pretraining_fit(config),
-        layout,
-        directory,
-        family=config.pretrain.family,
-        style=config.data.prompt,
-      )
-  training.fit.forget(directory)
-  return str(directory / "model")
-
-
-@contextlib.contextmanager
-def _own(directory: pathlib.Path) -> Iterator[pathlib.Path]:
-  """Where this process writes a tokenizer, of which one copy is kept."""
-  if processes.is_main():
-    yield directory / "tokenizer"
-  else:
-    with tempfile.TemporaryDirectory() as elsewhere:
-      yield pathlib.Path(elsewhere)
-
-
-def _deeper(
-  config: ml_collections.ConfigDict,
-  workdir: pipeline.Workdir,
-  layout: sharding.Layout,
-) -> str:
-  """Puts new layers on the value model's start; returns its directory."""
-  directory = workdir.path / "value_start"
-  with workdir.stage("value_start") as is_due:
-    if is_due:
-      start = config.value.start or config.reference
-      critic, family = wiring.critic(config, start)
-      old = critic.model
-      _, _, params = huggingface.load_value_model(
-        start,
-        head=old.head,
-        q_head=config.value.q_head,
-        shardings=layout.for_training(old),
-      )
-      decoder = old.config.deeper(config.value.num_new_layers)
-      model = models.ValueModel(decoder, old.head)
-      key = jax.random.key(seeds.stable_seed("value_start", config.seed))
-      drawn = placement.init(model, key, layout.for_training(model))
-      huggingface.save_value_model(
-        directory,
-        decoder,
-        old.head,
-        models.grow(params, drawn),
-        family,
-        huggingface.token_ids(start),
-      )
-      if processes.is_main():
-        tokenizer = data.tokenizer.load(start)
-        tokenizer.hf.save_pretrained(directory)
-        huggingface.seal(directory)
-  return str(directory)

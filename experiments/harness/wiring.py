@@ -216,7 +216,7 @@ def evaluation(
     methods.build(methods.Bench(config, run, grade, gold)),
     config.evaluation.num_samples,
     seeds.stable_seed("evaluation", config.seed),
-    columns=columns,
+    extra_columns=columns,
   )
 
 

@@ -6,6 +6,7 @@ from qsharp_jax.pipeline import (
   labelled,
   limits,
   methods,
+  paths,
   pretraining,
   run,
   workdir,
@@ -13,6 +14,7 @@ from qsharp_jax.pipeline import (
 from qsharp_jax.pipeline.algorithm1 import learn
 from qsharp_jax.pipeline.evaluate import Evaluation
 from qsharp_jax.pipeline.methods import Method
+from qsharp_jax.pipeline.paths import RunPaths
 from qsharp_jax.pipeline.run import Players, Rounds, Run, Task
 from qsharp_jax.pipeline.workdir import Workdir
 
@@ -22,6 +24,7 @@ __all__ = [
   "Players",
   "Rounds",
   "Run",
+  "RunPaths",
   "Task",
   "Workdir",
   "algorithm1",
@@ -30,6 +33,7 @@ __all__ = [
   "learn",
   "limits",
   "methods",
+  "paths",
   "pretraining",
   "run",
   "workdir",

@@ -16,8 +16,8 @@ from qsharp_jax.pipeline import methods as methods_lib
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
 
-ColumnsFn = Callable[[Sequence[str], Sequence[str]], dict[str, Any]]
-"""(completions, their gold answers) -> columns that only this task has."""
+ColumnsFn = Callable[[Sequence[str | None], Sequence[str]], dict[str, Any]]
+"""(extracted answers, gold answers) -> columns that only this task has."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Evaluation:
   methods: Mapping[str, methods_lib.Method]  # name in the report -> method
   num_samples: int = 8
   seed: int = 0
-  columns: ColumnsFn | None = None  # the task's own
+  extra_columns: ColumnsFn | None = None  # the task's own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,10 +175,10 @@ def _extra(
     "seconds": float(np.sum([r.seconds for r in rollouts])),
     "failed_rewards": sum(r.error is not None for r in rollouts),
   }
-  if what.columns is not None:
+  if what.extra_columns is not None:
     gold = {p.id: p.answer for p in run.task.test}
-    extra |= what.columns(
-      [r.text for r in rollouts], [gold[r.question_id] for r in rollouts]
+    extra |= what.extra_columns(
+      [r.extracted for r in rollouts], [gold[r.question_id] for r in rollouts]
     )
   return extra
 
