@@ -3,7 +3,7 @@ r"""Q# on grade-school mathematics, from a model directory to a report.
 Examples:
   python -m experiments.gsm8k --workdir=runs/tiny
   python -m experiments.gsm8k --workdir=runs/mine \
-    --config=experiments/configs/gsm8k.py:local --config.reference=DIR \
+    --config=gsm8k:local --config.reference=DIR \
     --config.data.source=jsonl:DIR
 
 Rolls out the reference, trains a value model on the rewards, guides the
@@ -11,24 +11,16 @@ reference by it, and writes report.json, report.md and pareto.png into the
 workdir. The same command again goes on where the last one stopped.
 """
 
-import os
 import pathlib
 
 import ml_collections
 from absl import flags
-from ml_collections import config_flags
 
-from experiments.configs import gsm8k as default
-from experiments.harness import console, questions
+from experiments.harness import config_flag, console, questions
 from experiments.harness import run as run_lib
 from qsharp_jax import data
 
-_CONFIG = config_flags.DEFINE_config_file(
-  "config",
-  os.path.relpath(default.__file__) + ":tiny",
-  "Configuration file and its variant, FILE:VARIANT; the file lists the "
-  "variants. Single fields are set by --config.section.field=value.",
-)
+_CONFIG = config_flag.define("gsm8k:tiny")
 _WORKDIR = flags.DEFINE_string(
   "workdir", "runs/gsm8k", "Directory of the run: rollouts, models, report."
 )

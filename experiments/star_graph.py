@@ -3,7 +3,7 @@ r"""Q# and its rivals on star graphs, where the first step needs foresight.
 Examples:
   python -m experiments.star_graph --workdir=runs/star_graph
   python -m experiments.star_graph --workdir=runs/g2_5 \
-    --config=experiments/configs/star_graph.py:g2_5
+    --config=star_graph:g2_5
   python -m experiments.star_graph --check_data=graphs.txt
 
 Trains a reference on graphs and their paths, a value model on the reference's
@@ -13,26 +13,18 @@ stopped. With --check_data it only reads a file of graphs, one a line as
 `a,b|c,d|…/start,goal=n1,n2,…`, and says how many are stars with right answers.
 """
 
-import os
 import pathlib
 import sys
 
 import ml_collections
 from absl import flags
-from ml_collections import config_flags
 
-from experiments.configs import star_graph as default
-from experiments.harness import console, questions
+from experiments.harness import config_flag, console, questions
 from qsharp_jax import data
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.tasks import star_graph
 
-_CONFIG = config_flags.DEFINE_config_file(
-  "config",
-  os.path.relpath(default.__file__) + ":tiny",
-  "Configuration file and its variant, FILE:VARIANT; the file lists the "
-  "variants. Single fields are set by --config.section.field=value.",
-)
+_CONFIG = config_flag.define("star_graph:tiny")
 _WORKDIR = flags.DEFINE_string(
   "workdir",
   "runs/star_graph",
