@@ -4,24 +4,25 @@ import contextlib
 import pathlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import jax
 import ml_collections
 
 from experiments.harness import checks, cluster, compiling, questions, wiring
-from qsharp_jax import data, models, pipeline, rewards, sharding, training
+from qsharp_jax import (
+  data,
+  models,
+  pipeline,
+  rewards,
+  sharding,
+  tasks,
+  training,
+)
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import seeds
 from qsharp_jax.core.errors import InputError, Preempted
 from qsharp_jax.sharding import placement, processes
-
-# (config, a directory for the tokenizer) -> what a small reference is trained
-# on, and the tokenizer, written into that directory.
-Corpus = Callable[
-  [ml_collections.ConfigDict, pathlib.Path],
-  tuple[list[data.Question], data.Tokenizer],
-]
 
 
 def run(
@@ -29,7 +30,7 @@ def run(
   path: str,
   *,
   experiment: str,
-  corpus: Corpus | None = None,
+  task: tasks.TaskSpec,
 ) -> None:
   """Runs all stages that are not done yet, and prints the report.
 
@@ -37,15 +38,15 @@ def run(
     config: the experiment's.
     path: the run's directory.
     experiment: its name in the report.
-    corpus: what the reference is trained on where config.reference is empty;
-      None for experiments that need one.
+    task: its questions, and what the reference is trained on where
+      config.reference is empty.
 
   Raises:
     InputError: a config or an input that means nothing.
   """
   cluster.join(pathlib.Path(path).expanduser())
   checks.check(config)
-  _check_reference(config, corpus)
+  _check_reference(config)
   settled = config.to_dict()
   # Where a run computes, and in how many processes, does not change results.
   settled.pop("mesh")
@@ -56,7 +57,7 @@ def run(
   jax.config.update("jax_compilation_cache_dir", str(workdir.compiled))
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
   layout = wiring.layout(config)
-  splits = questions.splits(config)  # before anything that takes long
+  splits = questions.splits(config, task)  # before anything that takes long
   with (
     _leaving_together(),
     compiling.Clock() as clock,
@@ -65,7 +66,7 @@ def run(
     contextlib.ExitStack() as stack,
   ):
     if not config.reference:
-      config.reference = _pretrain(config, workdir, layout, corpus)
+      config.reference = _pretrain(config, workdir, layout, task)
     if config.value.num_new_layers:
       config.value.start = _deeper(config, workdir, layout)
     found = wiring.run(config, splits, workdir, pool, layout)
@@ -73,7 +74,9 @@ def run(
     start = lambda name: stack.enter_context(
       rewards.GradingPool(name, config.reward_workers)
     )
-    what = wiring.evaluation(config, found, lambda name: start(name).grade)
+    what = wiring.evaluation(
+      config, found, lambda name: start(name).grade, task.columns
+    )
     pipeline.evaluate.evaluate(
       found, what, experiment=experiment, variant=config.variant
     )
@@ -93,11 +96,9 @@ def _leaving_together() -> Iterator[None]:
     raise
 
 
-def _check_reference(
-  config: ml_collections.ConfigDict, corpus: Corpus | None
-) -> None:
+def _check_reference(config: ml_collections.ConfigDict) -> None:
   """Makes sure that there is a reference, or a way to train one."""
-  if not config.reference and (corpus is None or "pretrain" not in config):
+  if not config.reference and "pretrain" not in config:
     raise InputError(
       "config.reference is empty; expected a model directory or a hub id: set "
       "--config.reference=DIR, or use the variant tiny"
@@ -108,13 +109,13 @@ def _pretrain(
   config: ml_collections.ConfigDict,
   workdir: pipeline.Workdir,
   layout: sharding.Layout,
-  corpus: Corpus,
+  task: tasks.TaskSpec,
 ) -> str:
   """Trains the small reference of some variants; returns its directory."""
   directory = workdir.path / "reference"
   with workdir.stage("pretrain") as is_due, contextlib.ExitStack() as stack:
     if is_due:
-      found, tokenizer = corpus(config, stack.enter_context(_own(directory)))
+      found, tokenizer = task.corpus(stack.enter_context(_own(directory)))
       pipeline.pretraining.pretrain(
         wiring.own_reference(config, tokenizer),
         found,
@@ -162,9 +163,15 @@ def _deeper(
       key = jax.random.key(seeds.stable_seed("value_start", config.seed))
       drawn = placement.init(model, key, layout.for_training(model))
       huggingface.save_value_model(
-        directory, decoder, old.head, models.grow(params, drawn), family
+        directory,
+        decoder,
+        old.head,
+        models.grow(params, drawn),
+        family,
+        huggingface.token_ids(start),
       )
       if processes.is_main():
         tokenizer = data.tokenizer.load(start)
         tokenizer.hf.save_pretrained(directory)
+        huggingface.seal(directory)
   return str(directory)

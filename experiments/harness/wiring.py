@@ -204,6 +204,7 @@ def evaluation(
   config: ml_collections.ConfigDict,
   run: pipeline.Run,
   grade: Callable[[str], rollout.collect.Grade],
+  columns: pipeline.evaluate.ColumnsFn,
 ) -> pipeline.Evaluation:
   """What to compare; `grade` starts the grading of another reward by name."""
   gold = None
@@ -215,7 +216,7 @@ def evaluation(
     methods.build(methods.Bench(config, run, grade, gold)),
     config.evaluation.num_samples,
     seeds.stable_seed("evaluation", config.seed),
-    are_paths=config.reward == "path",
+    columns=columns,
   )
 
 

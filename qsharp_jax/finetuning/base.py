@@ -23,7 +23,6 @@ _TOKENIZER_FILES = (
   "*.jinja",
   "*.model",
 )
-_TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
 def train(
@@ -77,7 +76,7 @@ def _save(job: recipes.Job, params: PyTree, model: pathlib.Path) -> None:
     job.model.config,
     params,
     raw["model_type"],
-    token_ids={k: raw[k] for k in _TOKEN_IDS if raw.get(k) is not None},
+    token_ids=huggingface.token_ids(job.reference),
   )
   if not processes.is_main():
     return
@@ -85,3 +84,4 @@ def _save(job: recipes.Job, params: PyTree, model: pathlib.Path) -> None:
   for pattern in _TOKENIZER_FILES:
     for file in source.glob(pattern):
       shutil.copyfile(file, model / file.name)
+  huggingface.seal(model)

@@ -193,6 +193,7 @@ def _save(run: run_lib.Run, params: PyTree, directory: pathlib.Path) -> None:
     model.head,
     params,
     run.players.family,
+    huggingface.token_ids(run.players.start),
   )
 
 

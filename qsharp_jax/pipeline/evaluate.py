@@ -3,17 +3,21 @@
 import dataclasses
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from qsharp_jax import rollout
 from qsharp_jax.core import files
-from qsharp_jax.evaluation import matching, paths, plots, report
+from qsharp_jax.evaluation import matching, plots, report
 from qsharp_jax.pipeline import algorithm1
 from qsharp_jax.pipeline import methods as methods_lib
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
+
+ColumnsFn = Callable[[Sequence[str], Sequence[str]], dict[str, Any]]
+"""(completions, their gold answers) -> columns that only this task has."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Evaluation:
   methods: Mapping[str, methods_lib.Method]  # name in the report -> method
   num_samples: int = 8
   seed: int = 0
-  are_paths: bool = False  # answers are paths, reported node by node too
+  columns: ColumnsFn | None = None  # the task's own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,18 +169,17 @@ def _judge(run: run_lib.Run, store: pathlib.Path) -> None:
 def _extra(
   run: run_lib.Run, what: Evaluation, rollouts: Sequence[rollout.Rollout]
 ) -> dict:
-  """Columns on what it cost, what failed, and where paths go wrong."""
+  """Columns on what it cost and what failed, and the task's own."""
   extra = {
     "forwards": float(np.mean([r.forwards for r in rollouts])),
     "seconds": float(np.sum([r.seconds for r in rollouts])),
     "failed_rewards": sum(r.error is not None for r in rollouts),
   }
-  if what.are_paths:
+  if what.columns is not None:
     gold = {p.id: p.answer for p in run.task.test}
-    shares = paths.per_position(
-      [r.extracted for r in rollouts], [gold[r.question_id] for r in rollouts]
+    extra |= what.columns(
+      [r.text for r in rollouts], [gold[r.question_id] for r in rollouts]
     )
-    extra["per_position"] = [round(float(x), 4) for x in shares]
   return extra
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data import prompts, tokenizer
-from qsharp_jax.tasks import WordProblems
+from qsharp_jax.tasks.word_problems import WordProblems
 
 TEMPLATE = (
   "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>"
