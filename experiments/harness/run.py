@@ -51,8 +51,9 @@ def run(
   # Where a run computes, and in how many processes, does not change results.
   settled.pop("mesh")
   settled.pop("reward_workers")
-  # A finished run can be asked for further methods; each has its own rows.
+  # Methods and etas can be added to a finished run; each has its own rows.
   settled["evaluation"].pop("methods")
+  settled["evaluation"].pop("etas")
   workdir = pipeline.Workdir(path, settled)
   jax.config.update("jax_compilation_cache_dir", str(workdir.compiled))
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

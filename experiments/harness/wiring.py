@@ -70,7 +70,9 @@ def critic_of(
   own = config.value
   atoms = None
   if own.loss == "categorical":
-    atoms = distributions.support(own.v_min, own.v_max, own.num_atoms)
+    atoms = tuple(
+      distributions.support(own.v_min, own.v_max, own.num_atoms).tolist()
+    )
   head = models.HeadConfig(own.head, own.num_atoms)
   return training.Critic(models.ValueModel(decoder, head), own.loss, atoms)
 

@@ -8,6 +8,7 @@ from qsharp_jax.pipeline import (
   methods,
   pretraining,
   run,
+  searches,
   workdir,
 )
 from qsharp_jax.pipeline.algorithm1 import learn
@@ -32,5 +33,6 @@ __all__ = [
   "methods",
   "pretraining",
   "run",
+  "searches",
   "workdir",
 ]

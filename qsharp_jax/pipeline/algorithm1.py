@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -75,15 +75,29 @@ def sample_all(
   store: pathlib.Path,
 ) -> None:
   """Samples problems into a store, showing progress."""
-  name = str(store.relative_to(run.workdir.path))
+  sample_each(run, sampler, problems, {store: plan})
+
+
+def sample_each(
+  run: run_lib.Run,
+  sampler: rollout.Sampler,
+  problems: Sequence[rollout.Problem],
+  plans: Mapping[pathlib.Path, rollout.Plan],
+) -> None:
+  """Samples problems by each plan into its store, showing progress."""
+  name = ", ".join(str(s.relative_to(run.workdir.path)) for s in plans)
   total = len(problems)
-  with progress.bar(None, name, total=total, unit="question") as bar:
-    for done in rollout.collect.collect(sampler, problems, plan, store):
+  label = name if len(plans) == 1 else f"{name.split(',')[0]} and others"
+  with progress.bar(
+    None, label, total=total * len(plans), unit="question"
+  ) as bar:
+    for done in rollout.collect.collect_all(sampler, problems, plans):
       bar.update(done - bar.n)
   processes.barrier(f"sampling {name}")
-  rollout.collect.wait_until_complete(
-    store, total, batch_size=sampler.batch_size
-  )
+  for store in plans:
+    rollout.collect.wait_until_complete(
+      store, total, batch_size=sampler.batch_size
+    )
 
 
 def train(run: run_lib.Run, round_index: int) -> None:
@@ -123,27 +137,16 @@ def rollouts(run: run_lib.Run, round_index: int) -> rollout.Rollouts:
 
 def load_values(run: run_lib.Run, round_index: int) -> PyTree:
   """The value model of a finished round, placed for decoding."""
-  return _load(run, run.directory(round_index))
+  return run.load(run.directory(round_index) / "value")
 
 
 def load_outcome(run: run_lib.Run) -> PyTree:
   """The reward model of whole answers, placed for decoding."""
-  return _load(run, _outcome(run))
+  return run.load(_outcome(run) / "value")
 
 
 def _outcome(run: run_lib.Run) -> pathlib.Path:
   return run.workdir.path / "outcome"
-
-
-def _load(run: run_lib.Run, directory: pathlib.Path) -> PyTree:
-  model = run.players.critic.model
-  _, _, params = huggingface.load_value_model(
-    directory / "value",
-    dtype=model.config.dtype,
-    param_dtype=model.config.dtype,
-    shardings=run.layout.for_decoding(model),
-  )
-  return params
 
 
 def _split(run: run_lib.Run, num_rounds: int) -> labelled.Split:

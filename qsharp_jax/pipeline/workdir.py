@@ -61,19 +61,38 @@ class Workdir:
       Whether there is anything to do: False once the stage is done. What is
       inside must itself go on where an interrupted attempt stopped.
     """
-    file = self.path / "stages" / f"{name}.json"
-    is_due = not (file.exists() and is_whole)
-    if not processes.agree(f"is {name} due?", is_due):
-      yield False
+    with self.stages({name: is_whole}) as due:
+      yield bool(due)
+
+  @contextlib.contextmanager
+  def stages(self, are_whole: Mapping[str, bool]) -> Iterator[list[str]]:
+    """Stages that are done together; each gets an equal share of the time.
+
+    Args:
+      are_whole: by the name of the stage, see `stage`.
+
+    Yields:
+      The names of those that are due.
+    """
+    due = [
+      name
+      for name, is_whole in are_whole.items()
+      if not (self._mark(name).exists() and is_whole)
+    ]
+    label = ", ".join(are_whole)
+    due = processes.agree(f"what is due of {label}?", due)
+    if not due:
+      yield []
       return
     if processes.is_main() and not self._file.exists():
       files.replace(self._file, self._content)
     started = time.monotonic()
-    yield True
-    processes.barrier(f"end of {name}")
-    seconds = time.monotonic() - started
+    yield due
+    processes.barrier(f"end of {label}")
+    seconds = round((time.monotonic() - started) / len(due), 2)
     if processes.is_main():
-      files.replace(file, json.dumps({"seconds": round(seconds, 2)}))
+      for name in due:
+        files.replace(self._mark(name), json.dumps({"seconds": seconds}))
 
   def seconds(self) -> dict[str, float]:
     """Wall-clock seconds of each finished stage, in the order they ended."""
@@ -81,6 +100,9 @@ class Workdir:
       (self.path / "stages").glob("*.json"), key=lambda f: f.stat().st_mtime
     )
     return {f.stem: json.loads(f.read_text())["seconds"] for f in stages}
+
+  def _mark(self, stage: str) -> pathlib.Path:
+    return self.path / "stages" / f"{stage}.json"
 
   @property
   def _file(self) -> pathlib.Path:
