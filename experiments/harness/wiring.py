@@ -51,7 +51,12 @@ def task(
     name: [problem(question, name) for question in found]
     for name, found in splits.items()
   }
-  return pipeline.Task(**problems, decode=tokenizer.decode, grade=pool.grade)
+  return pipeline.Task(
+    **problems,
+    decode=tokenizer.decode,
+    grade=pool.grade,
+    reward=config.reward,
+  )
 
 
 def critic(
@@ -95,7 +100,13 @@ def players(
     shardings=where.for_decoding(policy.reference),
   )
   return pipeline.Players(
-    policy, params, found, start, family, config.value.q_head
+    policy,
+    params,
+    found,
+    start,
+    family,
+    config.value.q_head,
+    config.reference,
   )
 
 

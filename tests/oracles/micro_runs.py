@@ -86,7 +86,7 @@ def run(directory, grade=prefers_favourite) -> pipeline.Run:
     ),
     players=pipeline.Players(
       policy, params, None,
-      path, "llama", "zeros",
+      path, "llama", "zeros", path,
     ),
     rounds=pipeline.Rounds(num_rounds=1, num_samples=2),
     sampling=generate.Sampling(
