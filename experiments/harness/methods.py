@@ -83,7 +83,15 @@ def build(bench: Bench) -> dict[str, pipeline.Method]:
       weigh = select(bench.run.players.critic, name)
       found[name] = methods_lib.guided(bench.run, weigh, tuple(own.etas))
     elif name in _OTHERS:
-      found[name] = _OTHERS[name](bench)
+      searched = {
+        f"search.{key}": value
+        for key, value in bench.config.search.to_dict().items()
+        if key in _SEARCH.get(name, ())
+      }
+      method = _OTHERS[name](bench)
+      found[name] = dataclasses.replace(
+        method, settings={**method.settings, **searched}
+      )
     else:
       found[name] = methods_lib.tuned(bench.run, bench.train(name))
   return found
@@ -182,4 +190,13 @@ _OTHERS = {
   "transfer_indirect": _transfer_indirect,
   "best_of_n": _best_of_n,
   "blocks": _blocks,
+}
+# What of the config's `search` decides a method's samples.
+_SEARCH = {
+  "mixture": ("mixture",),
+  "dpo_beam": ("num_beams",),
+  "transfer": ("transfer",),
+  "transfer_indirect": ("transfer",),
+  "best_of_n": ("best_of",),
+  "blocks": ("blocks",),
 }

@@ -9,6 +9,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from qsharp_jax import generate, rollout
 from qsharp_jax.pipeline import contents
 from qsharp_jax.pipeline import run as run_lib
@@ -30,17 +32,15 @@ def collect(run: run_lib.Run, round_index: int) -> workdir_lib.Stage:
       "rounds.eta": run.rounds.eta,
       "rounds.rule": run.rounds.rule,
       "rounds.method": policy.guidance.kind,
-      "sampling.num_candidates": policy.num_candidates,
-      "sampling.is_guidance_tempered": policy.is_guidance_tempered,
-      "sampling.is_truncated": policy.is_truncated,
     }
-    settings = {
-      "the guidance": contents.digest(dataclasses.asdict(policy.guidance)),
+    weighted = guided(run, policy.guidance)
+    settings = {"the guidance": weighted.pop("the guidance")}
+    given |= weighted
+    settings |= {
       f"rollouts of round {round_index - 1}": run.workdir.digest(
         f"collect_{round_index - 1}"
       ),
-      f"the values of round {round_index - 1}": _values(run, round_index - 1),
-    }
+    } | values(run, round_index - 1)
   return samples(
     run,
     f"collect_{round_index}",
@@ -57,8 +57,7 @@ def train(run: run_lib.Run, round_index: int) -> workdir_lib.Stage:
   settings = _training(run, round_index)
   settings["rounds.is_warm"] = run.rounds.is_warm and round_index > 1
   if settings["rounds.is_warm"]:
-    last = round_index - 1
-    settings[f"the values of round {last}"] = _values(run, last)
+    settings |= values(run, round_index - 1)
   directory = run.directory(round_index)
   return _trained(f"train_{round_index}", settings, directory)
 
@@ -107,35 +106,61 @@ def evaluate(
   name: str,
   problems: Sequence[rollout.Problem],
   store: pathlib.Path,
-  *,
-  guidance: generate.Guidance | None,
-  judge: int,
-  settings: Mapping[str, Any],
+  made_from: Mapping[str, Any],
+  plan: rollout.Plan,
 ) -> workdir_lib.Stage:
   """Samples of one row of the report.
 
   Args:
-    run: whose values guide and judge.
+    run: that is evaluated.
     name: of the stage.
     problems: that are sampled.
     store: where the samples are.
-    guidance: what the values mean where they guide; None: they do not.
-    judge: round of the values that judge, or guide; 0: none.
-    settings: of the method, with its eta, number of samples and seed.
+    made_from: what the method depends on.
+    plan: what is sampled.
   """
-  own = dict(settings)
-  if guidance is not None:
-    policy = run.players.policy
-    own |= {
-      "the guidance": contents.digest(dataclasses.asdict(guidance)),
-      "sampling.num_candidates": policy.num_candidates,
-      "sampling.is_guidance_tempered": policy.is_guidance_tempered,
-      "sampling.is_truncated": policy.is_truncated,
-    }
-  if judge:
-    own[f"the values of round {judge}"] = _values(run, judge)
-  made = f"{name} was sampled"
-  return samples(run, name, problems, store, settings=own, made=made)
+  own = {
+    "evaluation.num_samples": plan.num_samples,
+    "the evaluation's seed": plan.seed,
+    "eta": plan.eta,
+  }
+  return samples(
+    run,
+    name,
+    problems,
+    store,
+    settings=own | dict(made_from),
+    made=f"stage {name} sampled it",
+  )
+
+
+def judge(
+  run: run_lib.Run, name: str, store: pathlib.Path
+) -> workdir_lib.Stage:
+  """The values of the samples of a store, by those of the last round."""
+  found = rollout.store.read(store, with_text=False)
+  return workdir_lib.Stage(
+    name,
+    settings=values(run, run.rounds.num_rounds),
+    is_whole=not np.isnan(found.value).any(),
+  )
+
+
+def guided(run: run_lib.Run, guidance: generate.Guidance) -> dict[str, Any]:
+  """What decides how candidates are weighted."""
+  policy = run.players.policy
+  return {
+    "the guidance": contents.digest(dataclasses.asdict(guidance)),
+    "sampling.num_candidates": policy.num_candidates,
+    "sampling.is_guidance_tempered": policy.is_guidance_tempered,
+    "sampling.is_truncated": policy.is_truncated,
+  }
+
+
+def values(run: run_lib.Run, round_index: int) -> dict[str, str]:
+  """The weights of a round's values."""
+  digest = run.workdir.weights(run.directory(round_index) / "value")
+  return {f"the values of round {round_index}": digest}
 
 
 def samples(
@@ -224,11 +249,6 @@ def _trained(
     outputs=[directory / output for output in outputs],
     is_whole=(directory / "value").exists(),
   )
-
-
-def _values(run: run_lib.Run, round_index: int) -> str:
-  """Digest of the values of a finished round."""
-  return run.workdir.weights(run.directory(round_index) / "value")
 
 
 def _reference(run: run_lib.Run) -> str:

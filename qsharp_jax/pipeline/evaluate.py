@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from qsharp_jax import rollout
-from qsharp_jax.core import files
 from qsharp_jax.evaluation import matching, plots, report
-from qsharp_jax.pipeline import algorithm1, searches
+from qsharp_jax.pipeline import algorithm1, bindings, searches
 from qsharp_jax.pipeline import methods as methods_lib
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
@@ -84,13 +83,13 @@ def _rows(run: run_lib.Run, what: Evaluation) -> Iterator[report.Row]:
   for job in [Job("reference"), *_earlier_rounds(run, what), *last]:
     for eta, found in _sample(run, what, job, "test").items():
       row = report.summarise(
-        _samples(found, _values(run, job.name(eta))),
+        _samples(found),
         method=job.method,
         eta=eta,
         round_index=job.round_index,
         reference_pass_at_1=reference_pass_at_1,
         selected=job in last and eta == selected[job.method],
-        extra=_cost(found) | _task_columns(run, what, found),
+        extra=_extra(what, found),
       )
       if job.method == "reference":
         reference_pass_at_1 = row.pass_at_1
@@ -137,39 +136,42 @@ def _best_eta(run: run_lib.Run, what: Evaluation, job: Job) -> float | None:
     return job.etas[0]
   found = _sample(run, what, job, "validation")
   pass_at_1 = {
-    eta: float(np.mean([r.correct for r in rollouts]))
-    for eta, rollouts in found.items()
+    eta: float(rollouts.correct.mean()) for eta, rollouts in found.items()
   }
   return max(job.etas, key=lambda eta: (pass_at_1[eta], eta))
 
 
 def _sample(
   run: run_lib.Run, what: Evaluation, job: Job, split: str
-) -> dict[float | None, list[rollout.Rollout]]:
+) -> dict[float | None, rollout.Rollouts]:
   """Samples of one job on the questions of a split, by eta; kept on disk."""
   problems = getattr(run.task, split)
-  stores = {eta: _store(run, split, job.name(eta)) for eta in job.etas}
-  stages = {f"evaluate_{split}_{job.name(eta)}": eta for eta in job.etas}
-  are_whole = {
-    stage: _is_complete(run, stores[eta], problems)
-    for stage, eta in stages.items()
+  method = what.methods.get(job.method) or methods_lib.reference(run)
+  num_samples = method.num_samples or what.num_samples
+  stages = {
+    f"evaluate_{split}_{job.name(eta)}": (
+      _store(run, split, job.name(eta)),
+      rollout.Plan(num_samples, what.seed, eta),
+    )
+    for eta in job.etas
   }
-  with run.workdir.stages(are_whole) as due:
+  made_from = method.made_from(run, job.round_index)
+  bound = [
+    bindings.evaluate(run, name, problems, store, made_from, plan)
+    for name, (store, plan) in stages.items()
+  ]
+  with run.workdir.stages(bound) as due:
     if due:
-      method = what.methods.get(job.method) or methods_lib.reference(run)
-      num_samples = method.num_samples or what.num_samples
-      plans = {
-        stores[stages[stage]]: rollout.Plan(
-          num_samples, what.seed, stages[stage]
-        )
-        for stage in due
-      }
+      plans = dict(stages[name] for name in due)
       sampler = method.sampler(job.round_index)
       algorithm1.sample_each(run, sampler, problems, plans)
-      if split == "test":
-        for store in plans:
-          _judge(run, store)
-  return {eta: list(rollout.store.read(s)) for eta, s in stores.items()}
+  if split == "test":
+    _judge(run, {name: store for name, (store, _) in stages.items()})
+  with_text = split == "test" and what.columns is not None
+  return {
+    plan.eta: rollout.store.read(store, with_text=with_text)
+    for store, plan in stages.values()
+  }
 
 
 def _store(run: run_lib.Run, split: str, name: str) -> pathlib.Path:
@@ -187,41 +189,36 @@ def _is_complete(
   )
 
 
-def _values(run: run_lib.Run, name: str) -> np.ndarray | None:
-  """What the last round's value model says of the test answers."""
-  file = _store(run, "test", name) / "values.json"
-  return np.array(json.loads(file.read_text())) if file.exists() else None
+def _judge(run: run_lib.Run, stores: Mapping[str, pathlib.Path]) -> None:
+  """Keeps the last round's value of every whole response beside it.
 
-
-def _judge(run: run_lib.Run, store: pathlib.Path) -> None:
-  """Writes the last round's value of every whole response beside them.
-
-  They serve as a reward model: for best-of-n and the weighted majority.
+  They serve as a reward model: for best-of-n and the weighted majority. Other
+  values judge the samples of a finished run again.
   """
-  values = searches.judge(run)(
-    [[*r.prompt, *r.tokens] for r in rollout.store.read(store)]
-  )
-  if processes.is_main():
-    files.replace(store / "values.json", json.dumps(values.tolist()))
 
+  def judge(found: rollout.Rollouts) -> np.ndarray:
+    both = zip(found.prompt, found.tokens, strict=True)
+    return searches.judge(run)([np.concatenate(pair) for pair in both])
 
-def _cost(rollouts: Sequence[rollout.Rollout]) -> dict:
-  """Columns on what it cost and what failed."""
-  return {
-    "forwards": float(np.mean([r.forwards for r in rollouts])),
-    "seconds": float(np.sum([r.seconds for r in rollouts])),
-    "failed_rewards": sum(r.error is not None for r in rollouts),
+  bound = {
+    f"judge_{name}": (bindings.judge(run, f"judge_{name}", store), store)
+    for name, store in stores.items()
   }
+  with run.workdir.stages([stage for stage, _ in bound.values()]) as due:
+    for name in due:
+      rollout.store.with_values(bound[name][1], judge)
 
 
-def _task_columns(
-  run: run_lib.Run, what: Evaluation, rollouts: Sequence[rollout.Rollout]
-) -> Mapping[str, Any]:
-  """The columns that the task adds."""
-  del run
-  if what.columns is None:
-    return {}
-  return what.columns([r.text for r in rollouts], [r.answer for r in rollouts])
+def _extra(what: Evaluation, found: rollout.Rollouts) -> dict[str, Any]:
+  """Columns on what it cost, what failed, and those of the task."""
+  extra = {
+    "forwards": float(np.mean(found.forwards)),
+    "seconds": float(np.sum(found.seconds)),
+    "failed_rewards": int((~found.is_graded).sum()),
+  }
+  if what.columns is not None:
+    extra |= what.columns(list(found.text), list(found.answer))
+  return extra
 
 
 def _value_metrics(run: run_lib.Run) -> dict[str, dict]:
@@ -234,20 +231,16 @@ def _value_metrics(run: run_lib.Run) -> dict[str, dict]:
   return found
 
 
-def _samples(
-  rollouts: Sequence[rollout.Rollout], values: np.ndarray | None
-) -> report.Samples:
+def _samples(found: rollout.Rollouts) -> report.Samples:
   """Rollouts as the columns that the report is made of."""
-  column = lambda name: np.array([getattr(r, name) for r in rollouts])
-  lengths = np.array([len(r.tokens) for r in rollouts])
   return report.Samples(
-    question_ids=[r.question_id for r in rollouts],
-    correct=column("correct"),
-    extracted=[r.extracted for r in rollouts],
-    kl=column("kl"),
-    kl_filtered=column("kl_filtered"),
-    length=lengths,
-    truncated=~column("ended"),
-    seconds=float(column("seconds").sum()),
-    value=values,
+    question_ids=found.question_id,
+    correct=found.correct,
+    extracted=found.extracted,
+    kl=found.kl,
+    kl_filtered=found.kl_filtered,
+    length=found.lengths,
+    truncated=~found.ended,
+    seconds=float(found.seconds.sum()),
+    value=found.value,
   )

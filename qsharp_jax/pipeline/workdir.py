@@ -73,6 +73,7 @@ class Workdir:
     """
     self.path = pathlib.Path(path).expanduser().resolve()
     self._content = json.dumps(config, indent=2, sort_keys=True) + "\n"
+    self._passed: list[str] = []
     self._weights = contents.Weights(self.path / _WEIGHTS)
     if self._file.exists():
       files.read_json_object(self._file)
@@ -116,6 +117,7 @@ class Workdir:
       InputError: one was made from something else that was given.
     """
     label = ", ".join(stage.name for stage in stages)
+    self._passed += [stage.name for stage in stages]
     due = self._begin(stages, label)
     if not due:
       yield []
@@ -133,6 +135,12 @@ class Workdir:
     """Of what a stage was made from; "" where it has not begun."""
     made_from = (self._read(stage) or {}).get("made_from")
     return "" if made_from is None else contents.digest(made_from)
+
+  def digests_of(self, run_stages: Callable[[], object]) -> dict[str, str]:
+    """Digests of all stages that a call passes through, done or due."""
+    before = len(self._passed)
+    run_stages()
+    return {name: self.digest(name) for name in self._passed[before:]}
 
   def weights(self, directory: str | os.PathLike) -> str:
     """Digest of a model's files; read by the main process, and once."""
