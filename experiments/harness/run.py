@@ -5,6 +5,7 @@ import pathlib
 import sys
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import ml_collections
@@ -20,7 +21,7 @@ from qsharp_jax import (
   training,
 )
 from qsharp_jax.checkpoint import huggingface
-from qsharp_jax.core import seeds
+from qsharp_jax.core import digests, seeds
 from qsharp_jax.core.errors import InputError, Preempted
 from qsharp_jax.sharding import placement, processes
 
@@ -47,14 +48,7 @@ def run(
   cluster.join(pathlib.Path(path).expanduser())
   checks.check(config)
   _check_reference(config)
-  settled = config.to_dict()
-  # Where a run computes, and in how many processes, does not change results.
-  settled.pop("mesh")
-  settled.pop("reward_workers")
-  # Methods and etas can be added to a finished run; each has its own rows.
-  settled["evaluation"].pop("methods")
-  settled["evaluation"].pop("etas")
-  workdir = pipeline.Workdir(path, settled)
+  workdir = pipeline.Workdir(path, config.to_dict())
   jax.config.update("jax_compilation_cache_dir", str(workdir.compiled))
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
   layout = wiring.layout(config)
@@ -114,8 +108,11 @@ def _pretrain(
 ) -> str:
   """Trains the small reference of some variants; returns its directory."""
   directory = workdir.path / "reference"
-  with workdir.stage("pretrain") as is_due, contextlib.ExitStack() as stack:
-    if is_due:
+  stage = pipeline.workdir.Stage(
+    "pretrain", given=_pretrained_from(config), outputs=(directory,)
+  )
+  with workdir.stages([stage]) as due, contextlib.ExitStack() as stack:
+    if due:
       found, tokenizer = task.corpus(stack.enter_context(_own(directory)))
       pipeline.pretraining.pretrain(
         wiring.own_reference(config, tokenizer),
@@ -129,6 +126,21 @@ def _pretrain(
       )
   training.fit.forget(directory)
   return str(directory / "model")
+
+
+def _pretrained_from(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """What the small reference depends on."""
+  names = ("pretrain", "graphs", "data", "seed", "dtype")
+  found = pipeline.bindings.settings_of(
+    {name: value for name, value in config.to_dict().items() if name in names}
+  )
+  path = pathlib.Path(config.data.get("path", ""))
+  if config.data.get("path") and path.exists():
+    own = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+    found["data.path"] = pipeline.contents.digest(
+      {file.name: digests.of_file(file) for file in own}
+    )
+  return found
 
 
 @contextlib.contextmanager
@@ -148,9 +160,17 @@ def _deeper(
 ) -> str:
   """Puts new layers on the value model's start; returns its directory."""
   directory = workdir.path / "value_start"
-  with workdir.stage("value_start") as is_due:
-    if is_due:
-      start = config.value.start or config.reference
+  start = config.value.start or config.reference
+  names = ("num_new_layers", "head", "q_head", "num_atoms", "loss")
+  made_from = {f"value.{name}": config.value[name] for name in names} | {
+    "seed": config.seed,
+    "the weights of value.start": workdir.weights(start),
+  }
+  stage = pipeline.workdir.Stage(
+    "value_start", settings=made_from, outputs=(directory,)
+  )
+  with workdir.stages([stage]) as due:
+    if due:
       critic, family = wiring.critic(config, start)
       old = critic.model
       _, _, params = huggingface.load_value_model(

@@ -11,6 +11,7 @@ import shutil
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.finetuning import preferences, recipes, tuning
+from qsharp_jax.pipeline import bindings
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
 from qsharp_jax.training import fit as fit_lib
@@ -55,9 +56,10 @@ def train(
     dpo = train(run, "dpo", how.dpo, reference=reference, gold=gold)
     job = dataclasses.replace(job, dpo=dpo)
   model = job.directory / "model"
-  is_whole = (model / "config.json").exists()
-  with run.workdir.stage(f"baseline_{name}", is_whole=is_whole) as is_due:
-    if is_due:
+  first = ("dpo",) if isinstance(how, tuning.RTO) else ()
+  stage = bindings.tune(run, name, how, job.directory, first=first)
+  with run.workdir.stages([stage]) as due:
+    if due:
       objective, params, batches = recipes.recipe(how, job)
       params = fit_lib.fit(
         objective, params, batches, how.fit, run.layout, job.directory

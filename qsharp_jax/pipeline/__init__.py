@@ -2,6 +2,8 @@
 
 from qsharp_jax.pipeline import (
   algorithm1,
+  bindings,
+  contents,
   evaluate,
   labelled,
   limits,
@@ -26,6 +28,8 @@ __all__ = [
   "Task",
   "Workdir",
   "algorithm1",
+  "bindings",
+  "contents",
   "evaluate",
   "labelled",
   "learn",
