@@ -20,7 +20,7 @@ from qsharp_jax import data, models, rollout
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.ops import losses
-from qsharp_jax.pipeline import algorithm1
+from qsharp_jax.pipeline import algorithm1, bindings
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import layout as layout_lib
 from qsharp_jax.sharding import processes
@@ -135,12 +135,13 @@ def train(
   Raises:
     InputError: the rollouts have nothing to teach.
   """
-  trained = {}
+  trained, stages_of_first = {}, []
   for other, needed in settings.first.items():
     is_shared = (shared or {}).get(other) == needed
+    stages_of_first.append(other if is_shared else f"{name}/{other}")
     trained[other] = train(
       run,
-      other if is_shared else f"{name}/{other}",
+      stages_of_first[-1],
       needed,
       reference=reference,
       gold=gold,
@@ -150,10 +151,11 @@ def train(
     run, reference, run.workdir.path / "baselines" / name, gold, trained
   )
   model = job.directory / "model"
-  stage = f"baseline_{name.replace('/', '_')}"
-  is_whole = (model / "config.json").exists()
-  with run.workdir.stage(stage, is_whole=is_whole) as is_due:
-    if is_due:
+  stage = bindings.tune(
+    run, name, settings, job.directory, first=tuple(stages_of_first)
+  )
+  with run.workdir.stages([stage]) as due:
+    if due:
       objective, params, batches = settings.recipe(job)
       params = fit_lib.fit(
         objective, params, batches, settings.fit, run.layout, job.directory
