@@ -21,10 +21,10 @@ gsm8k: install
 	$(RUN) -m experiments.gsm8k --workdir=$(WORKDIR) $(FLAGS)
 
 test: install
-	$(RUN) -m pytest
+	$(RUN) -m pytest --durations=25
 
 lint: install
 	$(RUN) -m ruff check . && $(RUN) -m ruff format --check .
 
 clean:
-	rm -rf $(VENV) runs build *.egg-info
+	rm -rf $(VENV) runs build .pytest_cache *.egg-info

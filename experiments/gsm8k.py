@@ -3,7 +3,7 @@ r"""Q# on grade-school mathematics, from a model directory to a report.
 Examples:
   python -m experiments.gsm8k --workdir=runs/tiny
   python -m experiments.gsm8k --workdir=runs/mine \
-    --config=experiments/configs/gsm8k.py:local --config.reference=DIR \
+    --config=gsm8k:local --config.reference=DIR \
     --config.data.source=jsonl:DIR
 
 Rolls out the reference, trains a value model on the rewards, guides the
@@ -11,53 +11,33 @@ reference by it, and writes report.json, report.md and pareto.png into the
 workdir. The same command again goes on where the last one stopped.
 """
 
-import os
-import pathlib
-
 import ml_collections
-from absl import flags
-from ml_collections import config_flags
 
-from experiments.configs import gsm8k as default
-from experiments.harness import console, questions
-from experiments.harness import run as run_lib
-from qsharp_jax import data
-
-_CONFIG = config_flags.DEFINE_config_file(
-  "config",
-  os.path.relpath(default.__file__) + ":tiny",
-  "Configuration file and its variant, FILE:VARIANT; the file lists the "
-  "variants. Single fields are set by --config.section.field=value.",
-)
-_WORKDIR = flags.DEFINE_string(
-  "workdir", "runs/gsm8k", "Directory of the run: rollouts, models, report."
-)
+from experiments.harness import command, console, questions
+from qsharp_jax import tasks
 
 
-def main(argv: list[str]) -> None:
-  """Runs all stages that are not done yet."""
-  del argv
-  run_lib.run(_CONFIG.value, _WORKDIR.value, experiment="gsm8k", corpus=corpus)
-
-
-def corpus(
-  config: ml_collections.ConfigDict, directory: pathlib.Path
-) -> tuple[list[data.Question], data.Tokenizer]:
-  """Word problems with a mistake now and then, and a tokenizer of them."""
-  own = config.pretrain
-  tests = {q.question for q in questions.splits(config)["test"]}
-  problems = questions.words(config).generate(
-    own.num_questions,
-    seed=config.seed + 2,
-    exclude=tests,
-    mistake_rate=own.mistake_rate,
-  )
-  return problems, data.tokenizer.train_byte_level_bpe(
-    [f"Question: {q.question}\nAnswer:\n{q.answer}" for q in problems],
-    vocab_size=own.vocab_size,
-    directory=directory,
+def task(config: ml_collections.ConfigDict) -> tasks.TaskSpec:
+  """GSM8K, or the word problems of the tiny variants."""
+  own, read = config.data, questions.read(config)
+  if "pretrain" not in config:
+    return read
+  small = config.pretrain
+  return tasks.gsm8k.TinyGsm8k(
+    tasks.word_problems.WordProblems(
+      num_steps=(small.num_steps, small.num_steps), max_value=small.max_value
+    ),
+    num_train=own.num_train + own.num_validation,
+    num_test=own.num_test,
+    num_corpus=small.num_questions,
+    mistake_rate=small.mistake_rate,
+    vocab_size=small.vocab_size,
+    seed=config.seed,
+    read=None if own.source == "words:" else read,
   )
 
+
+main = command.Command("gsm8k:tiny", task)
 
 if __name__ == "__main__":
   console.run(main)

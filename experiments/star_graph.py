@@ -3,7 +3,7 @@ r"""Q# and its rivals on star graphs, where the first step needs foresight.
 Examples:
   python -m experiments.star_graph --workdir=runs/star_graph
   python -m experiments.star_graph --workdir=runs/g2_5 \
-    --config=experiments/configs/star_graph.py:g2_5
+    --config=star_graph:g2_5
   python -m experiments.star_graph --check_data=graphs.txt
 
 Trains a reference on graphs and their paths, a value model on the reference's
@@ -13,75 +13,64 @@ stopped. With --check_data it only reads a file of graphs, one a line as
 `a,b|c,d|…/start,goal=n1,n2,…`, and says how many are stars with right answers.
 """
 
-import os
-import pathlib
 import sys
 
 import ml_collections
 from absl import flags
-from ml_collections import config_flags
 
-from experiments.configs import star_graph as default
-from experiments.harness import console, questions
-from qsharp_jax import data
+from experiments.harness import command, console
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.tasks import star_graph
+from qsharp_jax.tasks import star_graph, star_graph_text
 
-_CONFIG = config_flags.DEFINE_config_file(
-  "config",
-  os.path.relpath(default.__file__) + ":tiny",
-  "Configuration file and its variant, FILE:VARIANT; the file lists the "
-  "variants. Single fields are set by --config.section.field=value.",
-)
-_WORKDIR = flags.DEFINE_string(
-  "workdir",
-  "runs/star_graph",
-  "Directory of the run: rollouts, models, report.",
-)
 _CHECK_DATA = flags.DEFINE_string(
   "check_data", None, "Only reads this file of graphs and checks every line."
 )
 _MOST_REPORTED = 10
 
 
-def main(argv: list[str]) -> int:
-  """Runs all stages that are not done yet, or checks a file."""
-  del argv
-  if _CHECK_DATA.value is not None:
-    return check_data(_CHECK_DATA.value)
-  from experiments.harness import run as run_lib
-
-  run_lib.run(
-    _CONFIG.value, _WORKDIR.value, experiment="star_graph", corpus=corpus
-  )
-  return 0
-
-
-def corpus(
-  config: ml_collections.ConfigDict, directory: pathlib.Path
-) -> tuple[list[data.Question], data.Tokenizer]:
-  """Graphs of their own to learn from, and a tokenizer with a token a node."""
-  nodes = map(str, range(config.graphs.num_nodes))
-  tokenizer = data.tokenizer.word_level(["=", *nodes], directory=directory)
-  graphs = star_graph.with_mistakes(
-    questions.graphs(config)["pretrain"],
-    mistake_rate=config.graphs.mistake_rate,
+def task(config: ml_collections.ConfigDict) -> star_graph.StarGraphs:
+  """The graphs of a config."""
+  own, graphs = config.data, config.graphs
+  lengths = [config.fit.max_length]
+  if not config.reference:
+    lengths.append(config.pretrain.max_length)
+  return star_graph.StarGraphs(
+    degree=graphs.degree,
+    path_length=graphs.path_length,
+    num_nodes=graphs.num_nodes,
+    num_train=own.num_train + own.num_validation,
+    num_test=own.num_test,
+    num_corpus=graphs.num_pretrain,
+    mistake_rate=graphs.mistake_rate,
+    max_new_tokens=config.sampling.max_new_tokens,
+    max_length=min(lengths),
+    path=own.path,
     seed=config.seed,
   )
-  return star_graph.as_questions(graphs, "pretrain"), tokenizer
+
+
+run = command.Command("star_graph:tiny", task)
+
+
+def main(argv: list[str]) -> int:
+  """Runs all stages that are not done yet, or checks a file."""
+  if _CHECK_DATA.value is not None:
+    return check_data(_CHECK_DATA.value)
+  run(argv)
+  return 0
 
 
 def check_data(path: str) -> int:
   """Says how many lines of a file are stars; 0 when all are, and right."""
-  lines = star_graph.lines(path)
+  lines = star_graph_text.lines(path)
   num_stars = num_right = 0
   complaints = []
   for place, line in lines:
     try:
-      graph = star_graph.parse(line)
-      star_graph.solve(graph)
+      graph = star_graph_text.parse(line)
+      star_graph_text.solve(graph)
       num_stars += 1
-      star_graph.check(graph)
+      star_graph_text.check(graph)
       num_right += 1
     except InputError as error:
       complaints.append(f"{place}: {error}")

@@ -1,18 +1,64 @@
 """Settings of the whole test run, made before the first array exists."""
 
 import os
+import pathlib
 
 import jax
 import pytest
 
+# Long modules first, so that no worker is left alone with one at the end.
+HEAVY = (
+  "integration/test_gsm8k.py",
+  "integration/test_star_graph.py",
+  "integration/test_local.py",
+  "integration/test_methods.py",
+  "integration/test_other_questions.py",
+  "integration/test_import_by_two.py",
+)
+
+# Programs run once or twice here: compiling them well costs more than it
+# saves. The workers are the parallelism. Tests that start processes take these
+# flags out where they want a run as a user has it.
+os.environ["XLA_FLAGS"] = " ".join(
+  [
+    os.environ.get("XLA_FLAGS", ""),
+    "--xla_backend_optimization_level=0",
+    "--xla_cpu_multi_thread_eigen=false",
+  ]
+).strip()
 # Eight devices on one CPU, so that sharding is exercised wherever tests run.
-if "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+if "host_platform_device_count" not in os.environ["XLA_FLAGS"]:
   jax.config.update("jax_num_cpu_devices", 8)
 
 
 def pytest_configure(config):
   # Our own warnings are errors; those of dependencies are theirs.
   config.addinivalue_line("filterwarnings", r"error:::qsharp_jax(\.|$)")
+  _keep_programs(config.rootpath / ".pytest_cache")
+
+
+def _keep_programs(folder: pathlib.Path) -> None:
+  """Keeps compiled programs for other workers, processes and later runs.
+
+  A program's key is a hash of its instructions, the flags and the compiler's
+  version: changed code is compiled anew.
+  """
+  versions = f"{jax.__version__}-{jax.lib.__version__}"
+  settings = {
+    "jax_compilation_cache_dir": str(folder / f"compiled-{versions}"),
+    "jax_persistent_cache_min_compile_time_secs": 0.0,
+  }
+  for name, value in settings.items():
+    # Processes that tests start share them.
+    os.environ.setdefault(name.upper(), str(value))
+    jax.config.update(name, type(value)(os.environ[name.upper()]))
+
+
+def pytest_collection_modifyitems(items):
+  """Moves the modules of `HEAVY` to the front, in that order."""
+  rank = {name: i for i, name in enumerate(HEAVY)}
+  place = lambda item: rank.get("/".join(item.path.parts[-2:]), len(HEAVY))
+  items.sort(key=place)
 
 
 @pytest.fixture(params=["eager", "jit"])

@@ -3,25 +3,22 @@
 import contextlib
 import pathlib
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import jax
 import ml_collections
 
-from experiments.harness import checks, cluster, compiling, questions, wiring
-from qsharp_jax import data, models, pipeline, rewards, sharding, training
-from qsharp_jax.checkpoint import huggingface
-from qsharp_jax.core import seeds
+from experiments.harness import (
+  checks,
+  cluster,
+  compiling,
+  questions,
+  starts,
+  wiring,
+)
+from qsharp_jax import pipeline, rewards, tasks
 from qsharp_jax.core.errors import InputError, Preempted
-from qsharp_jax.sharding import placement, processes
-
-# (config, a directory for the tokenizer) -> what a small reference is trained
-# on, and the tokenizer, written into that directory.
-Corpus = Callable[
-  [ml_collections.ConfigDict, pathlib.Path],
-  tuple[list[data.Question], data.Tokenizer],
-]
+from qsharp_jax.sharding import processes
 
 
 def run(
@@ -29,7 +26,7 @@ def run(
   path: str,
   *,
   experiment: str,
-  corpus: Corpus | None = None,
+  task: tasks.TaskSpec,
 ) -> None:
   """Runs all stages that are not done yet, and prints the report.
 
@@ -37,27 +34,20 @@ def run(
     config: the experiment's.
     path: the run's directory.
     experiment: its name in the report.
-    corpus: what the reference is trained on where config.reference is empty;
-      None for experiments that need one.
+    task: its questions, and what the reference is trained on where
+      config.reference is empty.
 
   Raises:
     InputError: a config or an input that means nothing.
   """
   cluster.join(pathlib.Path(path).expanduser())
   checks.check(config)
-  _check_reference(config, corpus)
-  settled = config.to_dict()
-  # Where a run computes, and in how many processes, does not change results.
-  settled.pop("mesh")
-  settled.pop("reward_workers")
-  # Methods and etas can be added to a finished run; each has its own rows.
-  settled["evaluation"].pop("methods")
-  settled["evaluation"].pop("etas")
-  workdir = pipeline.Workdir(path, settled)
+  _check_reference(config)
+  workdir = pipeline.Workdir(path, config.to_dict())
   jax.config.update("jax_compilation_cache_dir", str(workdir.compiled))
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
   layout = wiring.layout(config)
-  splits = questions.splits(config)  # before anything that takes long
+  splits = questions.splits(config, task)  # before anything that takes long
   with (
     _leaving_together(),
     compiling.Clock() as clock,
@@ -65,16 +55,15 @@ def run(
     rewards.GradingPool(config.reward, config.reward_workers) as pool,
     contextlib.ExitStack() as stack,
   ):
-    if not config.reference:
-      config.reference = _pretrain(config, workdir, layout, corpus)
-    if config.value.num_new_layers:
-      config.value.start = _deeper(config, workdir, layout)
+    config = starts.make(config, workdir, layout, task)
     found = wiring.run(config, splits, workdir, pool, layout)
     pipeline.learn(found)
     start = lambda name: stack.enter_context(
       rewards.GradingPool(name, config.reward_workers)
     )
-    what = wiring.evaluation(config, found, lambda name: start(name).grade)
+    what = wiring.evaluation(
+      config, found, lambda name: start(name).grade, task.columns
+    )
     pipeline.evaluate.evaluate(
       found, what, experiment=experiment, variant=config.variant
     )
@@ -94,78 +83,10 @@ def _leaving_together() -> Iterator[None]:
     raise
 
 
-def _check_reference(
-  config: ml_collections.ConfigDict, corpus: Corpus | None
-) -> None:
+def _check_reference(config: ml_collections.ConfigDict) -> None:
   """Makes sure that there is a reference, or a way to train one."""
-  if not config.reference and (corpus is None or "pretrain" not in config):
+  if not config.reference and "pretrain" not in config:
     raise InputError(
       "config.reference is empty; expected a model directory or a hub id: set "
       "--config.reference=DIR, or use the variant tiny"
     )
-
-
-def _pretrain(
-  config: ml_collections.ConfigDict,
-  workdir: pipeline.Workdir,
-  layout: sharding.Layout,
-  corpus: Corpus,
-) -> str:
-  """Trains the small reference of some variants; returns its directory."""
-  directory = workdir.path / "reference"
-  with workdir.stage("pretrain") as is_due, contextlib.ExitStack() as stack:
-    if is_due:
-      found, tokenizer = corpus(config, stack.enter_context(_own(directory)))
-      pipeline.pretraining.pretrain(
-        wiring.own_reference(config, tokenizer),
-        found,
-        tokenizer,
-        wiring.pretraining_fit(config),
-        layout,
-        directory,
-        family=config.pretrain.family,
-        style=config.data.prompt,
-      )
-  training.fit.forget(directory)
-  return str(directory / "model")
-
-
-@contextlib.contextmanager
-def _own(directory: pathlib.Path) -> Iterator[pathlib.Path]:
-  """Where this process writes a tokenizer, of which one copy is kept."""
-  if processes.is_main():
-    yield directory / "tokenizer"
-  else:
-    with tempfile.TemporaryDirectory() as elsewhere:
-      yield pathlib.Path(elsewhere)
-
-
-def _deeper(
-  config: ml_collections.ConfigDict,
-  workdir: pipeline.Workdir,
-  layout: sharding.Layout,
-) -> str:
-  """Puts new layers on the value model's start; returns its directory."""
-  directory = workdir.path / "value_start"
-  with workdir.stage("value_start") as is_due:
-    if is_due:
-      start = config.value.start or config.reference
-      critic, family = wiring.critic(config, start)
-      old = critic.model
-      _, _, params = huggingface.load_value_model(
-        start,
-        head=old.head,
-        q_head=config.value.q_head,
-        shardings=layout.for_training(old),
-      )
-      decoder = old.config.deeper(config.value.num_new_layers)
-      model = models.ValueModel(decoder, old.head)
-      key = jax.random.key(seeds.stable_seed("value_start", config.seed))
-      drawn = placement.init(model, key, layout.for_training(model))
-      huggingface.save_value_model(
-        directory, decoder, old.head, models.grow(params, drawn), family
-      )
-      if processes.is_main():
-        tokenizer = data.tokenizer.load(start)
-        tokenizer.hf.save_pretrained(directory)
-  return str(directory)

@@ -19,7 +19,6 @@ from qsharp_jax import (
 )
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import seeds
-from qsharp_jax.evaluation import paths
 from qsharp_jax.ops import distributions
 from qsharp_jax.sharding import mesh as mesh_lib
 
@@ -52,7 +51,12 @@ def task(
     name: [problem(question, name) for question in found]
     for name, found in splits.items()
   }
-  return pipeline.Task(**problems, decode=tokenizer.decode, grade=pool.grade)
+  return pipeline.Task(
+    **problems,
+    decode=tokenizer.decode,
+    grade=pool.grade,
+    reward=config.reward,
+  )
 
 
 def critic(
@@ -96,7 +100,13 @@ def players(
     shardings=where.for_decoding(policy.reference),
   )
   return pipeline.Players(
-    policy, params, found, start, family, config.value.q_head
+    policy,
+    params,
+    found,
+    start,
+    family,
+    config.value.q_head,
+    config.reference,
   )
 
 
@@ -207,6 +217,7 @@ def evaluation(
   config: ml_collections.ConfigDict,
   run: pipeline.Run,
   grade: Callable[[str], rollout.collect.Grade],
+  columns: pipeline.evaluate.ColumnsFn,
 ) -> pipeline.Evaluation:
   """What to compare; `grade` starts the grading of another reward by name."""
   gold = None
@@ -218,7 +229,7 @@ def evaluation(
     methods.build(methods.Bench(config, run, grade, gold)),
     config.evaluation.num_samples,
     seeds.stable_seed("evaluation", config.seed),
-    extra_columns=paths.columns if config.reward == "path" else None,
+    columns=columns,
   )
 
 

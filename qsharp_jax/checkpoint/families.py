@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from qsharp_jax.checkpoint import config_keys
+from qsharp_jax.checkpoint import config_keys, harmless_keys
 from qsharp_jax.checkpoint.config_keys import Json
+from qsharp_jax.core import errors
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.models import DecoderConfig
 
@@ -43,6 +44,11 @@ class Family:
   only: Json
   windows: Callable[[Json], config_keys.Windows] = config_keys.no_windows
 
+  def known(self) -> set[str]:
+    """Every key of `config.json` that is read."""
+    rotary = set() if "rope_theta" in self.fixed else config_keys.ROTARY
+    return {*self.keys.values(), *self.defaults, *self.only, *rotary}
+
 
 _ROTARY_KEYS = {
   "vocab_size": "vocab_size",
@@ -73,7 +79,13 @@ _QWEN_DEFAULTS = _ROTARY_DEFAULTS | {
   "max_window_layers": 28,
   "layer_types": None,
 }
-_ONLY = {"quantization_config": None, "partial_rotary_factor": 1.0}
+_ONLY = {
+  "quantization_config": None,
+  "partial_rotary_factor": 1.0,
+  "is_causal": True,
+  "is_encoder_decoder": False,
+  "add_cross_attention": False,
+}
 
 FAMILIES = {
   "gpt2": Family(
@@ -110,7 +122,6 @@ FAMILIES = {
     | {
       "scale_attn_weights": True,
       "scale_attn_by_inverse_layer_idx": False,
-      "add_cross_attention": False,
     },
   ),
   "llama": Family(
@@ -159,9 +170,9 @@ def family_of(config: Json) -> str:
     InputError: not a supported family.
   """
   name = config.get("model_type")
-  if name not in FAMILIES:
+  if not isinstance(name, str) or name not in FAMILIES:
     raise InputError(
-      f"model_type {name!r} is not supported; expected one of "
+      f"model_type {errors.short(name)} is not supported; expected one of "
       f"{', '.join(sorted(FAMILIES))}"
     )
   return name
@@ -178,15 +189,24 @@ def from_hf(
     param_dtype: of parameters.
 
   Raises:
-    InputError: an unsupported family, rotary type, activation or switch, or a
-      missing or impossible size; the message names it.
+    InputError: an unsupported family, rotary type, activation, switch or key,
+      or a missing or impossible size; the message names it.
   """
   family = FAMILIES[family_of(config)]
   for key, value in family.only.items():
     if config.get(key, value) != value:
       raise InputError(
-        f"{key}={config[key]!r} is not supported; expected {value!r}"
+        f"{key}={errors.short(config[key])} is not supported; expected "
+        f"{value!r}"
       )
+  unknown = harmless_keys.others(config, family.known())
+  if unknown:
+    key = unknown[0]
+    raise InputError(
+      f"config.json says {errors.short({key: config[key]})}, which is no key "
+      f"of {config['model_type']}; take it out of the file if it changes "
+      "nothing that the model computes"
+    )
   raw = {**family.defaults, **config}
   fields = {
     name: config_keys.value(raw, key, _KINDS[name])
@@ -195,7 +215,8 @@ def from_hf(
   fields = _derived(fields | family.fixed)
   if fields["activation"] not in _ACTIVATIONS:
     raise InputError(
-      f"activation {fields['activation']!r} is not supported; expected one of "
+      f"activation {errors.short(fields['activation'])} is not supported; "
+      "expected one of "
       f"{', '.join(sorted(_ACTIVATIONS))}"
     )
   fields["activation"] = _ACTIVATIONS[fields["activation"]]
@@ -259,6 +280,11 @@ def _derived(fields: dict[str, Any]) -> dict[str, Any]:
     fields["head_width"] = width // num_heads
   if fields["mlp_width"] is None:
     fields["mlp_width"] = 4 * width
+  if fields.get("rope_theta", 1) and fields["head_width"] % 2:
+    raise InputError(
+      f"a head is {fields['head_width']} channels wide; expected an even "
+      "number, which rotary embeddings turn in pairs; check config.json"
+    )
   if num_heads % fields["num_kv_heads"]:
     raise InputError(
       f"{num_heads} heads are not a multiple of {fields['num_kv_heads']} "

@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import json
 import pathlib
 import re
 from collections.abc import Iterator, Mapping
@@ -16,14 +15,18 @@ from qsharp_jax.checkpoint import (
   name_tables,
   tensor_files,
 )
+from qsharp_jax.core import digests, errors, files
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.data import end_ids
 from qsharp_jax.models import DecoderConfig, HeadConfig
 from qsharp_jax.sharding import processes
 
 _HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "merges.txt")
 _VALUE_HEAD = "value_head"  # our own key in config.json
 _SHARD_BYTES = 5 * 10**9
+_CONFIG = "config.json"
+_TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
 def resolve(path: str | pathlib.Path) -> pathlib.Path:
@@ -43,52 +46,87 @@ def resolve(path: str | pathlib.Path) -> pathlib.Path:
     )
   import huggingface_hub  # Slow to import and only needed here.
 
-  try:
+  with errors.foreign(
+    f"{path} is no directory and cannot be fetched from the Hub",
+    "check the name",
+  ):
     return pathlib.Path(
       huggingface_hub.snapshot_download(
         str(path), allow_patterns=list(_HUB_FILES)
       )
     )
-  except Exception as error:  # The client raises many unrelated classes.
-    reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
-    raise InputError(
-      f"{path} is no directory and cannot be fetched from the Hub "
-      f"({reason[0]}); check the name"
-    ) from error
 
 
 def read_config(path: str | pathlib.Path) -> dict[str, Any]:
   """Content of the `config.json` of a directory or Hub model.
 
   Raises:
-    InputError: no directory, no such file, or not a JSON object.
+    InputError: no directory, no such file, a damaged one, or not a JSON object.
   """
-  file = resolve(path) / "config.json"
+  directory = resolve(path)
+  file = directory / _CONFIG
   if not file.is_file():
     raise InputError(f"{file} does not exist; expected a model directory")
-  try:
-    config = json.loads(file.read_text(encoding="utf-8"))
-  except ValueError as error:
-    raise InputError(f"{file} is not JSON: {error}") from error
-  if not isinstance(config, dict):
-    raise InputError(f"{file} is not a JSON object; expected one")
-  return config
+  digests.check(directory, [_CONFIG], may_be_replaced=True)
+  return files.read_json_object(file)
+
+
+def token_ids(path: str | pathlib.Path) -> dict[str, Any]:
+  """What a model made from this one must say of its special tokens.
+
+  Args:
+    path: directory or Hub name.
+
+  Returns:
+    `bos_token_id`, `pad_token_id` and `eos_token_id` as far as they are known,
+    for `config.json`. The last one has the ends that `generation_config.json`
+    alone names, too.
+
+  Raises:
+    InputError: as `read_config`, or impossible end ids.
+  """
+  raw = read_config(path)
+  ids = {k: raw[k] for k in _TOKEN_IDS if raw.get(k) is not None}
+  ends = sorted(end_ids.read(resolve(path)))
+  own = ids.get("eos_token_id", [])
+  if ends != sorted(own if isinstance(own, list) else [own]):
+    ids["eos_token_id"] = ends if len(ends) > 1 else ends[0]
+  return ids
+
+
+def seal(directory: str | pathlib.Path) -> None:
+  """Takes files that were put beside a saved model into its digests."""
+  digests.write(pathlib.Path(directory))
 
 
 def saved_head(config: Mapping[str, Any]) -> HeadConfig | None:
   """Head of a saved value model, None if `config.json` is another model's.
 
   Reads our own models and sequence classifiers written by transformers.
+
+  Raises:
+    InputError: a head that cannot be.
   """
+  architectures = config.get("architectures")
   if _VALUE_HEAD in config:
-    return HeadConfig(**config[_VALUE_HEAD])
-  if any(
-    row.classifier in (config.get("architectures") or ())
-    for row in families.FAMILIES.values()
+    own = config[_VALUE_HEAD]
+    fields = own if isinstance(own, dict) else {}
+    kind, num_atoms = fields.get("kind"), fields.get("num_atoms")
+  elif isinstance(architectures, list) and any(
+    row.classifier in architectures for row in families.FAMILIES.values()
   ):
-    num_labels = config.get("num_labels", len(config.get("id2label") or "01"))
-    return HeadConfig("v", num_labels)
-  return None
+    labels = config.get("id2label")
+    num_labels = len(labels) if isinstance(labels, dict) else 2
+    kind, num_atoms = "v", config.get("num_labels", num_labels)
+  else:
+    return None
+  if kind not in ("v", "q") or type(num_atoms) is not int or num_atoms < 1:
+    raise InputError(
+      f"config.json says that the value head is of kind {errors.short(kind)} "
+      f"with {errors.short(num_atoms)} atoms; expected 'v' or 'q' and at least "
+      "1, check the file"
+    )
+  return HeadConfig(kind, num_atoms)
 
 
 def load_language_model(
@@ -119,9 +157,13 @@ def load_language_model(
   config = families.from_hf(raw, dtype=dtype, param_dtype=param_dtype)
   family = families.family_of(raw)
   entries = list(name_tables.entries(family, config, None))
-  extra = {"lm_head.weight"} if config.tied_embeddings else set()
   sources = loading.sources(
-    directory, family, entries, name_tables.sizes(config), extra
+    directory,
+    family,
+    entries,
+    name_tables.sizes(config),
+    set(),
+    is_tied=config.tied_embeddings,
   )
   return config, loading.place(sources, param_dtype, shardings)
 
@@ -170,7 +212,14 @@ def load_value_model(
   elif is_copied:
     entries.append(name_tables.lm_head_as_q_head(family, config))
   extra = set() if saved else {"lm_head.weight"}
-  sources = loading.sources(directory, family, entries, sizes, extra)
+  sources = loading.sources(
+    directory,
+    family,
+    entries,
+    sizes,
+    extra,
+    is_tied=config.tied_embeddings and not saved,
+  )
   if not saved and not is_copied:
     sources[own.path] = loading.zeros(name_tables.shape(own, sizes))
   return config, head, loading.place(sources, param_dtype, shardings)
@@ -181,8 +230,8 @@ def save_language_model(
   config: DecoderConfig,
   params: PyTree,
   family: str,
-  *,
   token_ids: Mapping[str, int | list[int]] | None = None,
+  *,
   max_shard_bytes: int = _SHARD_BYTES,
 ) -> None:
   """Writes a model that `AutoModelForCausalLM.from_pretrained` loads.
@@ -194,7 +243,8 @@ def save_language_model(
     config: the decoder's.
     params: {"params": ...} of a `LanguageModel`.
     family: one of `families.FAMILIES`.
-    token_ids: `bos_token_id`, `eos_token_id`, `pad_token_id` for config.json.
+    token_ids: `bos_token_id`, `eos_token_id`, `pad_token_id` for config.json,
+      see `token_ids`.
     max_shard_bytes: larger models are cut into several files.
 
   Raises:
@@ -212,8 +262,8 @@ def save_value_model(
   head: HeadConfig,
   params: PyTree,
   family: str,
-  *,
   token_ids: Mapping[str, int | list[int]] | None = None,
+  *,
   max_shard_bytes: int = _SHARD_BYTES,
 ) -> None:
   """Writes a value model; a V-type one loads in torch as a classifier.
@@ -227,7 +277,8 @@ def save_value_model(
     head: the value head's.
     params: {"params": ...} of a `ValueModel`.
     family: one of `families.FAMILIES`.
-    token_ids: `bos_token_id`, `eos_token_id`, `pad_token_id` for config.json.
+    token_ids: `bos_token_id`, `eos_token_id`, `pad_token_id` for config.json,
+      see `token_ids`.
     max_shard_bytes: larger models are cut into several files.
 
   Raises:
@@ -262,7 +313,10 @@ def _save(
   )
   if processes.is_main():
     tensor_files.write(
-      pathlib.Path(directory), raw, tensors, max_shard_bytes=max_shard_bytes
+      pathlib.Path(directory),
+      {_CONFIG: raw},
+      tensors,
+      max_shard_bytes=max_shard_bytes,
     )
   else:
     for _ in tensors:  # Gathering needs every process.

@@ -1,5 +1,6 @@
 """From the tensors of a directory to parameters lying on their devices."""
 
+import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping
 
@@ -12,6 +13,9 @@ from qsharp_jax.checkpoint import name_tables, tensor_files
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.core.errors import InputError
 
+_OUTPUT = {"lm_head.weight"}
+_ROWS = 4096  # of a table at a time
+
 # Shape of a parameter, and a function that reads a part of it.
 Source = tuple[tuple[int, ...], Callable[[name_tables.Index], np.ndarray]]
 
@@ -22,6 +26,8 @@ def sources(
   entries: list[name_tables.Entry],
   sizes: name_tables.Sizes,
   extra: set[str],
+  *,
+  is_tied: bool = False,
 ) -> dict[str, Source]:
   """Shape and lazy reader of every parameter, after checking the files.
 
@@ -31,14 +37,18 @@ def sources(
     entries: the parameters wanted.
     sizes: of the table's letters.
     extra: names that the files may hold beyond these.
+    is_tied: the embedding is the output table too, whichever is in the files.
 
   Returns:
     A source for each path.
 
   Raises:
-    InputError: a missing, unexpected, mis-shaped or unreadable tensor.
+    InputError: a missing, unexpected, mis-shaped or unreadable tensor, or two
+      tables in a tied model.
   """
   files = tensor_files.TensorFiles(directory)
+  if is_tied:
+    entries, extra = _untied(directory, family, files, entries), extra | _OUTPUT
   prefix = name_tables.prefix(family)
   is_bare = not any(name.startswith(prefix) for name in files.shapes)
   in_file = lambda name: name.removeprefix(prefix) if is_bare else name
@@ -47,6 +57,8 @@ def sources(
     for entry in entries
   }
   _check(directory, files.shapes, expected, extra)
+  for name in expected:
+    files.check_dtype(name)
 
   def source(entry):
     read = lambda index: files.read(in_file(entry.name), index)
@@ -56,6 +68,55 @@ def sources(
     )
 
   return {entry.path: source(entry) for entry in entries}
+
+
+def _untied(
+  directory: pathlib.Path,
+  family: str,
+  files: tensor_files.TensorFiles,
+  entries: list[name_tables.Entry],
+) -> list[name_tables.Entry]:
+  """The entries of a tied model, the embedding read from where it is.
+
+  Raises:
+    InputError: the file's output table is not the embedding. transformers 5
+      then unties them, transformers 4 forgets the output table.
+  """
+  (output,) = _OUTPUT
+  embedding = name_tables.embedding(family)
+  names = {embedding, embedding.removeprefix(name_tables.prefix(family))}
+  found = names & set(files.shapes)
+  if output not in files.shapes:
+    return entries
+  if not found:
+    return [
+      dataclasses.replace(entry, name=output)
+      if entry.name == embedding
+      else entry
+      for entry in entries
+    ]
+  if not _are_equal(files, output, found.pop()):
+    raise InputError(
+      f"{directory} ties its embeddings by config.json and holds another "
+      f"{output}; set tie_word_embeddings to false there, or take the tensor "
+      "out of the file"
+    )
+  return entries
+
+
+def _are_equal(files: tensor_files.TensorFiles, name: str, other: str) -> bool:
+  """Whether two tensors are the same; read in blocks of rows."""
+  shape = files.shapes[name]
+  if shape != files.shapes[other] or files.dtypes[name] != files.dtypes[other]:
+    return False
+  files.check_dtype(name)
+  num_rows = shape[0] if shape else 0
+  blocks = [
+    (slice(i, min(i + _ROWS, num_rows)),) for i in range(0, num_rows, _ROWS)
+  ]
+  return bool(blocks) and all(
+    np.array_equal(files.read(name, i), files.read(other, i)) for i in blocks
+  )
 
 
 def _check(

@@ -163,10 +163,15 @@ def prefix(family: str) -> str:
   return TABLES[family][0].name.partition(".")[0] + "."
 
 
+def embedding(family: str) -> str:
+  """Name of the tensor that holds the token embeddings."""
+  return TABLES[family][0].name
+
+
 def lm_head_as_q_head(family: str, config: DecoderConfig) -> Entry:
   """The entry that reads a one-atom Q-type head from the output table."""
   tied = config.tied_embeddings
-  name = TABLES[family][0].name if tied else _HEADS["unembedding"].name
+  name = embedding(family) if tied else _HEADS["unembedding"].name
   return dataclasses.replace(_HEADS["q"], name=name)
 
 

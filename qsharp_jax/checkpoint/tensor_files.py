@@ -6,17 +6,23 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-import ml_dtypes  # noqa: F401  registers bfloat16 with numpy
+import ml_dtypes
 import numpy as np
 import safetensors
 from safetensors import numpy as safetensors_numpy
 
+from qsharp_jax.core import digests, errors, files
 from qsharp_jax.core.errors import InputError
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+# transformers refuses files that do not name the framework. Files that others
+# write lack the second entry, so theirs never have the size of ours.
+_METADATA = {"format": "pt", "digest": digests.NAME}
+_FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 class TensorFiles:
@@ -24,6 +30,7 @@ class TensorFiles:
 
   Attributes:
     shapes: shape of every tensor, by name.
+    dtypes: the file's name of every tensor's dtype, such as "BF16".
   """
 
   def __init__(self, directory: pathlib.Path):
@@ -37,32 +44,67 @@ class TensorFiles:
     """
     self._files = {}
     self.shapes = {}
-    for path in _paths(directory):
+    self.dtypes = {}
+    paths = _paths(directory)
+    digests.check(directory, [x.name for x in paths], may_be_replaced=True)
+    for path in paths:
       with _reading(path):
         file = safetensors.safe_open(path, framework="numpy")
         for name in file.keys():  # noqa: SIM118  not a mapping
+          part = file.get_slice(name)
           self._files[name] = (path, file)
-          self.shapes[name] = tuple(file.get_slice(name).get_shape())
+          self.shapes[name] = tuple(part.get_shape())
+          self.dtypes[name] = part.get_dtype()
+
+  def check_dtype(self, name: str) -> None:
+    """Makes sure that a tensor holds weights.
+
+    Raises:
+      InputError: it holds integers, booleans or floats of 8 bits.
+    """
+    if self.dtypes[name] not in _FLOATS:
+      raise InputError(
+        f"{self._files[name][0]}: tensor {name} is {self.dtypes[name]}; "
+        f"expected one of {', '.join(_FLOATS)}: quantised models are not "
+        "read, convert it"
+      )
 
   def read(self, name: str, index: tuple[slice, ...]) -> np.ndarray:
-    """Part `index` of tensor `name`, in the file's dtype."""
+    """Part `index` of tensor `name`, in the file's dtype.
+
+    Raises:
+      InputError: an unreadable file, or a number that is not finite.
+    """
     path, file = self._files[name]
     with _reading(path):
-      return file.get_slice(name)[index]
+      part = file.get_slice(name)[index]
+    if not _is_finite(part):
+      raise InputError(
+        f"{path}: tensor {name} has entries that are not finite; the model "
+        "is broken, take another"
+      )
+    return part
+
+
+def _is_finite(x: np.ndarray) -> bool:
+  if x.dtype == ml_dtypes.bfloat16:  # its own isfinite takes thrice as long
+    infinite = np.uint16(0x7F80)
+    return not ((x.view(np.uint16) & infinite) == infinite).any()
+  return bool(np.isfinite(x).all())
 
 
 def write(
   directory: pathlib.Path,
-  config: dict,
+  documents: Mapping[str, Any],
   tensors: Iterable[tuple[str, np.ndarray]],
   *,
   max_shard_bytes: int,
 ) -> None:
-  """Writes `config.json` and the tensors; the directory appears all at once.
+  """Writes JSON files and the tensors; the directory appears all at once.
 
   Args:
     directory: created, or replaced if it is empty or holds a model already.
-    config: content of `config.json`.
+    documents: content of `config.json` and its like, by file name.
     tensors: name and value of each.
     max_shard_bytes: a file that would grow beyond this is closed and another
       begun.
@@ -83,8 +125,10 @@ def write(
   try:
     scratch.chmod(0o755)
     _write_shards(scratch, tensors, max_shard_bytes)
-    text = json.dumps(config, indent=2) + "\n"
-    (scratch / "config.json").write_text(text, encoding="utf-8")
+    for name, content in documents.items():
+      text = json.dumps(content, indent=2) + "\n"
+      (scratch / name).write_text(text, encoding="utf-8")
+    digests.write(scratch)
     if directory.exists():
       # A full directory cannot be replaced, so it steps aside first.
       old = tempfile.mkdtemp(
@@ -107,9 +151,8 @@ def _write_shards(
   """One file if everything fits, else numbered shards and an index."""
   shards = []
   for i, shard in enumerate(_shards(tensors, max_shard_bytes)):
-    # transformers refuses files that do not name the framework.
     safetensors_numpy.save_file(
-      shard, directory / f"shard-{i}", metadata={"format": "pt"}
+      shard, directory / f"shard-{i}", metadata=_METADATA
     )
     shards.append(list(shard))
   if len(shards) == 1:
@@ -138,33 +181,32 @@ def _shards(
 
 
 def _paths(directory: pathlib.Path) -> list[pathlib.Path]:
-  """The safetensors files of a directory."""
+  """The safetensors files of a directory.
+
+  Where both a single file and an index of shards are there, one of them is left
+  from an earlier save; like transformers we take the single file.
+  """
+  if (directory / SINGLE).is_file():
+    return [directory / SINGLE]
   index = directory / INDEX
   if not index.is_file():
-    if not (directory / SINGLE).is_file():
-      raise InputError(
-        f"{directory} has neither {SINGLE} nor {INDEX}; expected one of them, "
-        "convert other formats to safetensors"
-      )
-    return [directory / SINGLE]
-  try:
-    weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-    names = sorted(set(weight_map.values()))
-  except (ValueError, KeyError, TypeError, AttributeError) as error:
-    raise InputError(f"{index} is no safetensors index: {error!r}") from error
-  for name in names:
-    # An index must not lead out of its directory.
-    if pathlib.PurePath(name).name != name or not (directory / name).is_file():
-      raise InputError(f"{index} names {name!r}, which is not beside it")
-  return [directory / name for name in names]
-
-
-@contextlib.contextmanager
-def _reading(path: pathlib.Path) -> Iterator[None]:
-  """Turns the reader's errors into one that names the file."""
-  try:
-    yield
-  except (safetensors.SafetensorError, OSError) as error:
     raise InputError(
-      f"{path} is truncated or corrupt ({error}); fetch it again"
-    ) from error
+      f"{directory} has neither {SINGLE} nor {INDEX}; expected one of them, "
+      "convert other formats to safetensors"
+    )
+  fault = "is no safetensors index"
+  with errors.foreign(f"{index} {fault}", "fetch it again"):
+    names = set(files.read_json(index, fault=fault)["weight_map"].values())
+    for name in sorted(names):
+      # An index must not lead out of its directory.
+      is_beside = pathlib.PurePath(name).name == name
+      if not (is_beside and (directory / name).is_file()):
+        raise InputError(
+          f"{index} names {errors.short(name)}, which is not beside it"
+        )
+  return [directory / name for name in sorted(names)]
+
+
+def _reading(path: pathlib.Path) -> contextlib.AbstractContextManager[None]:
+  """Turns the reader's errors into one that names the file."""
+  return errors.foreign(f"{path} is truncated or corrupt", "fetch it again")

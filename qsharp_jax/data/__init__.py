@@ -4,6 +4,7 @@
 """
 
 from qsharp_jax.data import (
+  jsonl,
   loader,
   packing,
   prompts,
@@ -16,7 +17,7 @@ from qsharp_jax.data import (
 from qsharp_jax.data.loader import Loader
 from qsharp_jax.data.packing import Packed, Sequence
 from qsharp_jax.data.ragged import Ragged
-from qsharp_jax.data.sources import Question
+from qsharp_jax.data.records import Question
 from qsharp_jax.data.tokenizer import Tokenizer
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
   "Ragged",
   "Sequence",
   "Tokenizer",
+  "jsonl",
   "loader",
   "packing",
   "prompts",

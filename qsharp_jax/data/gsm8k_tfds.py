@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.data import sources
+from qsharp_jax.data import jsonl
 
 _FIELDS = ("id", "question", "answer")
 
@@ -49,7 +49,7 @@ class QsharpGsm8k(tfds.core.GeneratorBasedBuilder):
   def _generate_examples(
     self, file: pathlib.Path
   ) -> Iterator[tuple[str, dict[str, str]]]:
-    for question in sources.from_jsonl(file):
+    for question in jsonl.read(file):
       example = {field: getattr(question, field) for field in _FIELDS}
       yield question.id, example
 
@@ -73,7 +73,7 @@ def prepare(
   if not files:
     raise InputError(f"{source}: no .jsonl file, expected train.jsonl, ...")
   for file in files:
-    sources.from_jsonl(file)  # a bad line must not leave half a data set
+    jsonl.read(file)  # a bad line must not leave half a data set
   builder = QsharpGsm8k(source=str(source), data_dir=str(data_dir))
   builder.download_and_prepare(file_format="array_record")
 

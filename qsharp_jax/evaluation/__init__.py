@@ -6,7 +6,6 @@ from qsharp_jax.evaluation import (
   intervals,
   markdown,
   matching,
-  paths,
   plots,
   report,
 )
@@ -20,7 +19,6 @@ __all__ = [
   "intervals",
   "markdown",
   "matching",
-  "paths",
   "plots",
   "report",
 ]

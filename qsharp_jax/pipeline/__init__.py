@@ -2,10 +2,13 @@
 
 from qsharp_jax.pipeline import (
   algorithm1,
+  bindings,
+  contents,
   evaluate,
   labelled,
   limits,
   methods,
+  paths,
   pretraining,
   run,
   searches,
@@ -14,6 +17,7 @@ from qsharp_jax.pipeline import (
 from qsharp_jax.pipeline.algorithm1 import learn
 from qsharp_jax.pipeline.evaluate import Evaluation
 from qsharp_jax.pipeline.methods import Method
+from qsharp_jax.pipeline.paths import RunPaths
 from qsharp_jax.pipeline.run import Players, Rounds, Run, Task
 from qsharp_jax.pipeline.workdir import Workdir
 
@@ -23,14 +27,18 @@ __all__ = [
   "Players",
   "Rounds",
   "Run",
+  "RunPaths",
   "Task",
   "Workdir",
   "algorithm1",
+  "bindings",
+  "contents",
   "evaluate",
   "labelled",
   "learn",
   "limits",
   "methods",
+  "paths",
   "pretraining",
   "run",
   "searches",

@@ -1,6 +1,5 @@
 """Algorithm 1 of arXiv 2502.20548: collect, aggregate, train, repeat."""
 
-import contextlib
 import dataclasses
 import json
 import pathlib
@@ -14,7 +13,7 @@ from qsharp_jax.core import files, progress
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.evaluation import report, value_metrics
-from qsharp_jax.pipeline import labelled
+from qsharp_jax.pipeline import bindings, labelled
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
 from qsharp_jax.training import fit as fit_lib
@@ -33,8 +32,8 @@ def collect(run: run_lib.Run, round_index: int) -> None:
   """Rolls in with the latest guided policy and out with the reference."""
   problems = [*run.task.train, *run.task.validation]
   store = run.directory(round_index) / "rollouts"
-  with sampling_stage(run, f"collect_{round_index}", problems, store) as is_due:
-    if not is_due:
+  with run.workdir.stages([bindings.collect(run, round_index)]) as due:
+    if not due:
       return
     plan = rollout.Plan(
       num_samples=run.rounds.num_samples, seed=run.rounds.seed + round_index
@@ -50,21 +49,6 @@ def collect(run: run_lib.Run, round_index: int) -> None:
         horizon=_mean_length(run, round_index - 1),
       )
     sample_all(run, run.sampler(values), problems, plan, store)
-
-
-def sampling_stage(
-  run: run_lib.Run,
-  name: str,
-  problems: Sequence[rollout.Problem],
-  store: pathlib.Path,
-) -> contextlib.AbstractContextManager[bool]:
-  """A stage that is due again when a shard of its store was deleted."""
-  return run.workdir.stage(
-    name,
-    is_whole=rollout.collect.is_complete(
-      store, len(problems), batch_size=run.sampling.batch_size
-    ),
-  )
 
 
 def sample_all(
@@ -103,8 +87,8 @@ def sample_each(
 def train(run: run_lib.Run, round_index: int) -> None:
   """Fits the values to the rollouts of all rounds so far."""
   directory = run.directory(round_index)
-  with run.workdir.stage(f"train_{round_index}") as is_due:
-    if not is_due:
+  with run.workdir.stages([bindings.train(run, round_index)]) as due:
+    if not due:
       return
     split = _split(run, round_index)
     is_fresh = round_index == 1 or not run.rounds.is_warm
@@ -118,8 +102,8 @@ def train(run: run_lib.Run, round_index: int) -> None:
 def train_outcome(run: run_lib.Run) -> None:
   """Fits a reward model of whole answers to the rollouts of all rounds."""
   directory = _outcome(run)
-  with run.workdir.stage("train_outcome") as is_due:
-    if is_due:
+  with run.workdir.stages([bindings.train_outcome(run, directory)]) as due:
+    if due:
       split = _split(run, run.rounds.num_rounds)
       rows = labelled.pack(
         split.train, length=run.fit.max_length, is_outcome_only=True
@@ -196,6 +180,7 @@ def _save(run: run_lib.Run, params: PyTree, directory: pathlib.Path) -> None:
     model.head,
     params,
     run.players.family,
+    huggingface.token_ids(run.players.start),
   )
 
 

@@ -10,13 +10,13 @@ import numpy as np
 
 from qsharp_jax import rollout
 from qsharp_jax.evaluation import matching, plots, report
-from qsharp_jax.pipeline import algorithm1, searches
+from qsharp_jax.pipeline import algorithm1, bindings, searches
 from qsharp_jax.pipeline import methods as methods_lib
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
 
-# Extracted and gold answers of all samples to further columns of the report.
-Columns = Callable[[Sequence[str | None], Sequence[str]], Mapping[str, Any]]
+ColumnsFn = Callable[[Sequence[str | None], Sequence[str]], dict[str, Any]]
+"""(extracted answers, gold answers) -> columns that only this task has."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Evaluation:
   methods: Mapping[str, methods_lib.Method]  # name in the report -> method
   num_samples: int = 8
   seed: int = 0
-  extra_columns: Columns | None = None  # the task's own
+  columns: ColumnsFn | None = None  # the task's own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,30 +146,30 @@ def _sample(
 ) -> dict[float | None, rollout.Rollouts]:
   """Samples of one job on the questions of a split, by eta; kept on disk."""
   problems = getattr(run.task, split)
-  stores = {eta: _store(run, split, job.name(eta)) for eta in job.etas}
-  stages = {f"evaluate_{split}_{job.name(eta)}": eta for eta in job.etas}
-  are_whole = {
-    stage: _is_complete(run, stores[eta], problems)
-    for stage, eta in stages.items()
+  method = what.methods.get(job.method) or methods_lib.reference(run)
+  num_samples = method.num_samples or what.num_samples
+  stages = {
+    f"evaluate_{split}_{job.name(eta)}": (
+      _store(run, split, job.name(eta)),
+      rollout.Plan(num_samples, what.seed, eta),
+    )
+    for eta in job.etas
   }
-  with run.workdir.stages(are_whole) as due:
+  made_from = method.made_from(run, job.round_index)
+  bound = [
+    bindings.evaluate(run, name, problems, store, made_from, plan)
+    for name, (store, plan) in stages.items()
+  ]
+  with run.workdir.stages(bound) as due:
     if due:
-      method = what.methods.get(job.method) or methods_lib.reference(run)
-      num_samples = method.num_samples or what.num_samples
-      plans = {
-        stores[stages[stage]]: rollout.Plan(
-          num_samples, what.seed, stages[stage]
-        )
-        for stage in due
-      }
+      plans = dict(stages[name] for name in due)
       sampler = method.sampler(job.round_index)
       algorithm1.sample_each(run, sampler, problems, plans)
-      if split == "test":
-        for store in plans:
-          _judge(run, store)
+  if split == "test":
+    _judge(run, {name: store for name, (store, _) in stages.items()})
   return {
-    eta: rollout.store.read(store, with_text=False)
-    for eta, store in stores.items()
+    plan.eta: rollout.store.read(store, with_text=False)
+    for store, plan in stages.values()
   }
 
 
@@ -188,18 +188,24 @@ def _is_complete(
   )
 
 
-def _judge(run: run_lib.Run, store: pathlib.Path) -> None:
+def _judge(run: run_lib.Run, stores: Mapping[str, pathlib.Path]) -> None:
   """Keeps the last round's value of every whole response beside it.
 
-  They serve as a reward model: for best-of-n and the weighted majority.
+  They serve as a reward model: for best-of-n and the weighted majority. Other
+  values judge the samples of a finished run again.
   """
-  score = searches.judge(run)
 
   def judge(found: rollout.Rollouts) -> np.ndarray:
     both = zip(found.prompt, found.tokens, strict=True)
-    return score([np.concatenate(pair) for pair in both])
+    return searches.judge(run)([np.concatenate(pair) for pair in both])
 
-  rollout.store.with_values(store, judge)
+  bound = {
+    f"judge_{name}": (bindings.judge(run, f"judge_{name}", store), store)
+    for name, store in stores.items()
+  }
+  with run.workdir.stages([stage for stage, _ in bound.values()]) as due:
+    for name in due:
+      rollout.store.with_values(bound[name][1], judge)
 
 
 def _extra(what: Evaluation, found: rollout.Rollouts) -> dict[str, Any]:
@@ -209,8 +215,8 @@ def _extra(what: Evaluation, found: rollout.Rollouts) -> dict[str, Any]:
     "seconds": float(np.sum(found.seconds)),
     "failed_rewards": int((~found.is_graded).sum()),
   }
-  if what.extra_columns is not None:
-    extra |= what.extra_columns(found.extracted, found.answer)
+  if what.columns is not None:
+    extra |= what.columns(list(found.extracted), list(found.answer))
   return extra
 
 

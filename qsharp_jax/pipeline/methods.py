@@ -1,14 +1,15 @@
 """Who samples for each row of the report: guided or tuned policies."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from qsharp_jax import generate, models, rollout
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.generate import guided as guided_lib
-from qsharp_jax.pipeline import algorithm1
+from qsharp_jax.pipeline import algorithm1, bindings
 from qsharp_jax.pipeline import run as run_lib
 
 
@@ -22,11 +23,29 @@ class Method:
   # Trains what the sampler loads, in a stage of its own; quick if it is there.
   prepare: Callable[[], object] = lambda: None
   num_samples: int | None = None  # None: as many as are asked of all
+  guidance: generate.Guidance | None = None  # if candidates have log-weights
+  # What else decides the samples, as plain data by name.
+  settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  has_values: bool = True  # of the last round, where it has no rounds
+
+  def made_from(self, run: run_lib.Run, round_index: int) -> dict[str, Any]:
+    """All that decides the samples beyond what all methods share.
+
+    Args:
+      run: where it samples.
+      round_index: of the values that guide; 0: of those of no round.
+    """
+    found = dict(self.settings) | run.workdir.digests_of(self.prepare)
+    if self.guidance is not None:
+      found |= bindings.guided(run, self.guidance)
+    if round_index or self.has_values:
+      found |= bindings.values(run, round_index or run.rounds.num_rounds)
+    return found
 
 
 def reference(run: run_lib.Run) -> Method:
   """The reference alone."""
-  return Method(lambda _: run.sampler(None))
+  return Method(lambda _: run.sampler(None), has_values=False)
 
 
 def guided(
@@ -38,7 +57,7 @@ def guided(
   def sampler(round_index: int) -> rollout.Sampler:
     return run.sampler_of(policy, {"value": run.values(round_index)})
 
-  return Method(sampler, etas, has_rounds=True)
+  return Method(sampler, etas, has_rounds=True, guidance=guidance)
 
 
 def mixture(
@@ -82,7 +101,8 @@ def mixture(
     }
     return run.sampler_of(policy, {"value": {"params": members}})
 
-  return Method(sampler, etas)
+  made_from = {path: run.workdir.weights(path) for path in others}
+  return Method(sampler, etas, guidance=both, settings=made_from)
 
 
 def outcome(
@@ -94,7 +114,13 @@ def outcome(
   def sampler(_: int) -> rollout.Sampler:
     return run.sampler_of(policy, {"value": algorithm1.load_outcome(run)})
 
-  return Method(sampler, etas, prepare=lambda: algorithm1.train_outcome(run))
+  return Method(
+    sampler,
+    etas,
+    prepare=lambda: algorithm1.train_outcome(run),
+    guidance=guidance,
+    has_values=False,
+  )
 
 
 def tuned(run: run_lib.Run, train: Callable[[], str]) -> Method:
@@ -105,7 +131,7 @@ def tuned(run: run_lib.Run, train: Callable[[], str]) -> Method:
     policy = run.unguided(actor=actor)
     return run.sampler_of(policy, {"actor": params})
 
-  return Method(sampler, prepare=train)
+  return Method(sampler, prepare=train, has_values=False)
 
 
 def log_ratio(
@@ -128,7 +154,9 @@ def log_ratio(
     both = {"tuned": params["params"], "untuned": untuned}
     return run.sampler_of(policy, {"value": {"params": both}})
 
-  return Method(sampler, etas, prepare=train)
+  return Method(
+    sampler, etas, prepare=train, guidance=guidance, has_values=False
+  )
 
 
 def _load_value(

@@ -61,6 +61,7 @@ def pretrain(
   )
   if processes.is_main():
     tokenizer.hf.save_pretrained(directory / "model")
+    huggingface.seal(directory / "model")
 
 
 def _sequence(

@@ -21,6 +21,7 @@ class Task:
   test: Sequence[rollout.Problem]
   decode: Callable[[list[int]], str]
   grade: rollout.collect.Grade
+  reward: str = ""  # its name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Players:
   start: str  # directory or hub id that the value model starts from
   family: str  # of the value model, for export
   q_head: str  # where a Q-type head starts: `lm_head` or `zeros`
+  reference: str  # directory or hub id of the reference
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,7 +31,7 @@ def likeliest(
       )
     )
 
-  return methods.Method(sampler, prepare=train, num_samples=1)
+  return methods.Method(sampler, prepare=train, num_samples=1, has_values=False)
 
 
 def looking_ahead(

@@ -10,7 +10,7 @@ import dataclasses
 import math
 import numbers
 
-from qsharp_jax.rewards import equivalence, extraction
+from qsharp_jax.rewards import equivalence, extraction, numerals
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,11 +122,14 @@ def _gold_number(answer: str) -> str | None:
   Taking the last number of `2\sqrt{3}` or `(3, 4)` would grade in silence
   against a wrong gold.
   """
-  gold = extraction.strict(answer)
-  if gold is not None:
-    return gold
-  found = extraction.numbers(extraction.boxed(answer) or answer)
-  return found[0] if len(found) == 1 else None
+  if "####" in answer:
+    return extraction.strict(answer)
+  content = extraction.boxed(answer) or answer
+  number = numerals.read(content)
+  if number is None:
+    found = numerals.every(content)
+    number = found[0] if len(found) == 1 else None
+  return number
 
 
 def _gold_expression(answer: str) -> str | None:

@@ -83,7 +83,8 @@ def collect_all(
 ) -> Iterator[int]:
   """Samples all problems by each plan, into a store for each.
 
-  A store has one shard per batch of problems. Shards that exist are left alone,
+  A store has one shard per batch of problems, of the size with which it was
+  begun. Shards that exist are left alone,
   so a second call goes on where the first one stopped. All processes sample
   together; each grades and writes its share of the shards, and is not waited
   for.
@@ -104,36 +105,55 @@ def collect_all(
   Raises:
     Preempted: the machine is wanted back.
   """
-  size = sampler.batch_size
-  batches = [problems[i : i + size] for i in range(0, len(problems), size)]
+  sizes = processes.agree(
+    f"shard sizes of {', '.join(map(str, plans))}",
+    [store.shard_size(d, default=sampler.batch_size) for d in plans],
+  )
+  batches = {
+    directory: [problems[i : i + size] for i in range(0, len(problems), size)]
+    for directory, size in zip(plans, sizes, strict=True)
+  }
+  if processes.is_main():
+    for directory, size in zip(plans, sizes, strict=True):
+      store.keep_shard_size(directory, size)
   missing = processes.agree(
     f"shards of {', '.join(map(str, plans))}",
     {
       str(directory): [
         not store.shard_path(directory, index).exists()
-        for index in range(len(batches))
+        for index in range(len(own))
       ]
-      for directory in plans
+      for directory, own in batches.items()
     },
   )
   done = 0
-  for start in range(0, len(batches), _STRETCH):
-    stretch = range(start, min(start + _STRETCH, len(batches)))
-    parts = [(directory, index) for directory in plans for index in stretch]
-    is_due = any(missing[str(directory)][i] for directory, i in parts)
-    samples = _answer(sampler, [(plans[d], batches[i]) for d, i in parts])
+  for start in range(0, max(map(len, batches.values())), _STRETCH):
+    parts = [
+      (directory, index)
+      for directory, own in batches.items()
+      for index in range(start, min(start + _STRETCH, len(own)))
+    ]
+    is_due = any(missing[str(d)][i] for d, i in parts)
+    samples = _answer(sampler, [(plans[d], batches[d][i]) for d, i in parts])
     for directory, index in parts:
       batch = next(samples) if is_due else None
       if missing[str(directory)][index] and processes.is_mine(index):
         rows = graded(sampler, plans[directory], batch)
         store.write_shard(directory, index, rows)
-      done += len(batches[index])
+      done += len(batches[directory][index])
       yield done
 
 
 def is_complete(directory, num_problems: int, *, batch_size: int) -> bool:
-  """Whether every shard of so many problems is there."""
-  num_shards = -(-num_problems // batch_size)
+  """Whether every shard of so many problems is there.
+
+  Args:
+    directory: of the store.
+    num_problems: of all shards.
+    batch_size: problems of a shard, if the store does not say.
+  """
+  size = store.shard_size(directory, default=batch_size)
+  num_shards = -(-num_problems // size)
   return all(
     store.shard_path(directory, index).exists() for index in range(num_shards)
   )

@@ -1,7 +1,27 @@
 """The tasks, one file each; what a task needs that others do not."""
 
-from qsharp_jax.tasks import star_graph, word_problems
-from qsharp_jax.tasks.star_graph import StarGraph
-from qsharp_jax.tasks.word_problems import WordProblems
+from qsharp_jax.tasks import (
+  base,
+  competition_math,
+  gsm8k,
+  quality,
+  reading,
+  star_graph,
+  star_graph_text,
+  word_problems,
+)
+from qsharp_jax.tasks.base import TaskSpec
+from qsharp_jax.tasks.reading import Reading
 
-__all__ = ["StarGraph", "WordProblems", "star_graph", "word_problems"]
+__all__ = [
+  "Reading",
+  "TaskSpec",
+  "base",
+  "competition_math",
+  "gsm8k",
+  "quality",
+  "reading",
+  "star_graph",
+  "star_graph_text",
+  "word_problems",
+]

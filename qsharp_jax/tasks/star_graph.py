@@ -4,8 +4,8 @@ d arms leave a centre, the start; an arm has l nodes, the centre counted, and
 arms share nothing else. Which arm leads to the goal shows at its far end only,
 so a model that looks one step ahead picks the first node at random.
 
-The text form is `a,b|c,d|…/start,goal=n1,n2,…,nl`: edges in any order, then
-the question, then the path.
+The text form is `a,b|c,d|…/start,goal=n1,n2,…,nl` (`star_graph_text`). An
+answer earns 1 if the path is right as a whole (`rewards.graders.path`), else 0.
 
 Source: Bachmann and Nagarajan, arXiv 2403.06963; arXiv 2502.20548, section 4.1.
 """
@@ -14,34 +14,130 @@ import dataclasses
 import itertools
 import pathlib
 import random
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+import numpy as np
+
+from qsharp_jax import data
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.data.sources import Question
+from qsharp_jax.data.records import Question
+from qsharp_jax.tasks import base
+from qsharp_jax.tasks import star_graph_text as text_lib
+from qsharp_jax.tasks.star_graph_text import StarGraph
 
-Edge = tuple[int, int]
 # Repeats in a row after which a family counts as used up.
 _PATIENCE = 1_000
-_NODE = re.compile(r"0|[1-9][0-9]*")
-_FORM = "a,b|c,d|…/start,goal=n1,n2,…"
 
 
 @dataclasses.dataclass(frozen=True)
-class StarGraph:
-  """One question, and the answer as it was given.
+class StarGraphs(base.TaskSpec):
+  """Star graphs of one size, drawn or out of files.
 
   Attributes:
-    edges: pairs of node labels, in the order of the text.
-    start: the centre.
-    goal: the end of an arm.
-    path: from start to goal, both included.
+    degree: arms, d.
+    path_length: nodes of an arm, l, the centre counted.
+    num_nodes: labels are 0 .. num_nodes - 1; each is a token.
+    num_train: graphs to learn from, validation included.
+    num_test: graphs to test on.
+    num_corpus: graphs that a small reference learns from.
+    mistake_rate: share of those answered by the path of a wrong arm.
+    max_new_tokens: room for a path and the end token.
+    max_length: room for a graph, its path and the end token, in tokens.
+    path: a directory with pretrain.txt, train.txt and test.txt, or one file,
+      whose lines are cut into the three in the proportions of the three
+      numbers; "" draws the graphs.
+    seed: same seed, same graphs.
   """
 
-  edges: tuple[Edge, ...]
-  start: int
-  goal: int
-  path: tuple[int, ...]
+  degree: int
+  path_length: int
+  num_nodes: int
+  num_train: int
+  num_test: int
+  num_corpus: int
+  mistake_rate: float
+  max_new_tokens: int
+  max_length: int
+  path: str = ""
+  seed: int = 0
+
+  def questions(self) -> dict[str, list[Question]]:
+    """See `TaskSpec`."""
+    graphs = self.graphs()
+    return {
+      name: as_questions(graphs[name], name) for name in ("train", "test")
+    }
+
+  def corpus(
+    self, directory: pathlib.Path
+  ) -> tuple[list[Question], data.Tokenizer]:
+    """Graphs of their own, and a tokenizer with a token a node."""
+    nodes = map(str, range(self.num_nodes))
+    tokenizer = data.tokenizer.word_level(["=", *nodes], directory=directory)
+    graphs = with_mistakes(
+      self.graphs()["pretrain"], mistake_rate=self.mistake_rate, seed=self.seed
+    )
+    return as_questions(graphs, "pretrain"), tokenizer
+
+  def columns(
+    self, extracted: Sequence[str | None], answers: Sequence[str]
+  ) -> dict[str, list[float]]:
+    """Where along the path answers go wrong; none if no path was found."""
+    if not any(extracted):
+      return {}
+    shares = per_position(extracted, answers)
+    return {"per_position": [round(float(share), 4) for share in shares]}
+
+  def graphs(self) -> dict[str, list[StarGraph]]:
+    """The graphs of "test", "train" and "pretrain".
+
+    Raises:
+      InputError: sizes that cannot be, or a file that is wrong.
+    """
+    nums = {
+      "test": self.num_test,
+      "train": self.num_train,
+      "pretrain": self.num_corpus,
+    }
+    path = pathlib.Path(self.path)
+    if self.path and path.is_dir():
+      found = {name: text_lib.load(path / f"{name}.txt") for name in nums}
+    elif self.path:
+      found = _in_proportion(text_lib.load(path), nums)
+    else:
+      drawn = generate(
+        sum(nums.values()),
+        degree=self.degree,
+        path_length=self.path_length,
+        num_nodes=self.num_nodes,
+        seed=self.seed,
+      )
+      found = _in_proportion(drawn, nums)
+    self._check_room([graph for part in found.values() for graph in part])
+    # Foreign files, too, must not be tested on what they train on.
+    tested = set(map(text_lib.question, found["test"]))
+    return found | {
+      name: [
+        graph for graph in found[name] if text_lib.question(graph) not in tested
+      ]
+      for name in ("train", "pretrain")
+    }
+
+  def _check_room(self, graphs: Sequence[StarGraph]) -> None:
+    """Labels must be in the vocabulary, paths and graphs in their rows."""
+    path = max(len(graph.path) for graph in graphs)
+    needed = {
+      "num_nodes": 1 + max(max(edge) for g in graphs for edge in g.edges),
+      "max_new_tokens": path + 1,
+      # Two tokens an edge; start, goal, `=` and the end are the rest.
+      "max_length": 4 + path + max(2 * len(graph.edges) for graph in graphs),
+    }
+    for name, least in needed.items():
+      if getattr(self, name) < least:
+        raise InputError(
+          f"{name} is {getattr(self, name)}; expected at least {least} for "
+          "these graphs"
+        )
 
 
 def generate(
@@ -61,7 +157,7 @@ def generate(
     path_length: nodes of an arm, l, the centre counted.
     num_nodes: labels are drawn from 0 .. num_nodes - 1.
     seed: same seed, same graphs.
-    exclude: questions (see `question`) never to repeat; a set, for speed.
+    exclude: texts of questions never to repeat; a set, for speed.
 
   Returns:
     The graphs, edges shuffled and pointing away from the centre.
@@ -79,7 +175,7 @@ def generate(
   labels, told, graphs, misses = range(num_nodes), set(), [], 0
   while len(graphs) < num:
     graph = _draw(rng, rng.sample(labels, size), path_length)
-    text = question(graph)
+    text = text_lib.question(graph)
     if text in told or text in exclude:
       misses += 1
       if misses > _PATIENCE:
@@ -92,98 +188,6 @@ def generate(
     told.add(text)
     graphs.append(graph)
   return graphs
-
-
-def _draw(
-  rng: random.Random, nodes: Sequence[int], path_length: int
-) -> StarGraph:
-  """A graph of the given nodes, the centre first."""
-  start, *rest = nodes
-  step = path_length - 1
-  arms = [(start, *rest[i : i + step]) for i in range(0, len(rest), step)]
-  edges = [edge for arm in arms for edge in itertools.pairwise(arm)]
-  rng.shuffle(edges)
-  path = rng.choice(arms)
-  return StarGraph(tuple(edges), start, path[-1], path)
-
-
-def question(graph: StarGraph) -> str:
-  """The text up to and including the equals sign."""
-  edges = "|".join(f"{a},{b}" for a, b in graph.edges)
-  return f"{edges}/{graph.start},{graph.goal}="
-
-
-def answer(graph: StarGraph) -> str:
-  """The text after the equals sign: the path."""
-  return ",".join(map(str, graph.path))
-
-
-def format(graph: StarGraph) -> str:
-  """The text form, one line."""
-  return question(graph) + answer(graph)
-
-
-def parse(text: str) -> StarGraph:
-  """Reads one line of the text form; whether it is a star is `solve`'s matter.
-
-  Raises:
-    InputError: not of that form.
-  """
-  body, equals, path = text.strip().partition("=")
-  edges, slash, ends = body.partition("/")
-  if not (equals and slash):
-    raise InputError(f"got {_cut(text)!r}, expected {_FORM}; fix the line")
-  pairs = [_numbers(edge, edge, 2) for edge in edges.split("|")]
-  start, goal = _numbers(ends, "/" + ends, 2)
-  return StarGraph(
-    tuple((a, b) for a, b in pairs), start, goal, _numbers(path, "=" + path)
-  )
-
-
-def solve(graph: StarGraph) -> tuple[int, ...]:
-  """The path from start to goal, out of the edges alone.
-
-  Edges are read in either direction: in a star only one of them leads away
-  from the centre, so the direction carries nothing.
-
-  Raises:
-    InputError: the edges are no star around `start`, or `goal` is no arm's end.
-  """
-  ends = {arm[-1]: arm for arm in arms(graph)}
-  if graph.goal not in ends:
-    raise InputError(
-      f"the goal {graph.goal} is no arm's end; expected one of "
-      f"{', '.join(map(str, sorted(ends)))}"
-    )
-  return ends[graph.goal]
-
-
-def arms(graph: StarGraph) -> list[tuple[int, ...]]:
-  """All paths from the centre to an arm's end.
-
-  Raises:
-    InputError: the edges are no star around `start`.
-  """
-  neighbours = _neighbours(graph.edges)
-  start = graph.start
-  if len(neighbours.get(start, ())) < 2:
-    raise InputError(
-      f"the start {start} has {len(neighbours.get(start, ()))} edges; expected "
-      "the centre of a star, with at least 2"
-    )
-  found = [_arm(neighbours, start, first) for first in neighbours[start]]
-  lengths = sorted({len(arm) for arm in found})
-  if len(lengths) > 1:
-    raise InputError(
-      f"arms of {lengths[0]} and of {lengths[-1]} nodes, the centre counted; "
-      "expected all of one length"
-    )
-  if sum(len(arm) - 1 for arm in found) != len(graph.edges):
-    raise InputError(
-      f"{len(graph.edges)} edges, not all of them reached from the start "
-      f"{start}; expected one star"
-    )
-  return found
 
 
 def with_mistakes(
@@ -205,122 +209,79 @@ def with_mistakes(
   found = []
   for graph in graphs:
     if rng.random() < mistake_rate:
-      wrong = [arm for arm in arms(graph) if arm[-1] != graph.goal]
+      wrong = [arm for arm in text_lib.arms(graph) if arm[-1] != graph.goal]
       graph = dataclasses.replace(graph, path=rng.choice(wrong))
     found.append(graph)
   return found
 
 
-def check(graph: StarGraph) -> None:
-  """Makes sure that the graph is a star and that its answer is right.
-
-  Raises:
-    InputError: says what was got and expected.
-  """
-  path = solve(graph)
-  if graph.path != path:
-    raise InputError(
-      f"the answer is {answer(graph)}, expected "
-      f"{','.join(map(str, path))}; fix the line"
-    )
-
-
-def load(path: str | pathlib.Path) -> list[StarGraph]:
-  """Reads a file of graphs, one a line; blank lines are skipped.
-
-  Raises:
-    InputError: no such file, not text, no graph in it, or a line that is not a
-      star with its right answer; the line is named.
-  """
-  graphs = []
-  for place, line in lines(path):
-    try:
-      graph = parse(line)
-      check(graph)
-    except InputError as error:
-      raise InputError(f"{place}: {error}") from error
-    graphs.append(graph)
-  if not graphs:
-    raise InputError(f"{path}: no graph in it; expected lines {_FORM}")
-  return graphs
-
-
-def lines(path: str | pathlib.Path) -> list[tuple[str, str]]:
-  """The lines of a file that are not blank, each with its FILE:NUMBER.
-
-  Raises:
-    InputError: no such file, or not text.
-  """
-  path = pathlib.Path(path)
-  try:
-    text = path.read_text(encoding="utf-8")
-  except (OSError, UnicodeDecodeError) as error:
-    reason = getattr(error, "strerror", None) or "not UTF-8"
-    raise InputError(
-      f"{path}: cannot be read ({reason}); expected a file of lines {_FORM}"
-    ) from error
-  return [
-    (f"{path}:{number}", line)
-    for number, line in enumerate(text.splitlines(), start=1)
-    if line.strip()
-  ]
-
-
 def as_questions(graphs: Sequence[StarGraph], name: str) -> list[Question]:
   """The graphs as questions for a model; ids are `<name>-<number>`, from 1."""
   return [
-    Question(f"{name}-{number}", question(graph), answer(graph))
+    Question(
+      f"{name}-{number}", text_lib.question(graph), text_lib.answer(graph)
+    )
     for number, graph in enumerate(graphs, start=1)
   ]
 
 
-def _neighbours(edges: Sequence[Edge]) -> dict[int, list[int]]:
-  """Undirected; a loop or an edge told twice is no part of a star."""
-  if len({frozenset(edge) for edge in edges}) < len(edges):
-    raise InputError("an edge is told twice; expected each edge once")
-  neighbours: dict[int, list[int]] = {}
-  for a, b in edges:
-    if a == b:
-      raise InputError(f"the edge {a},{b} is a loop; expected two nodes")
-    neighbours.setdefault(a, []).append(b)
-    neighbours.setdefault(b, []).append(a)
-  return neighbours
+def per_position(
+  extracted: Sequence[str | None], answers: Sequence[str]
+) -> np.ndarray:
+  """Share of samples with the right node, for each place along the path.
 
+  A place beyond a sample's end counts as wrong, and so does every place of a
+  sample that is no path at all. Nodes beyond the answer's end do not count
+  here: a path that is right as a whole has none.
 
-def _arm(
-  neighbours: dict[int, list[int]], start: int, first: int
-) -> tuple[int, ...]:
-  """The nodes from the centre to the end of the arm that `first` begins."""
-  arm = [start, first]
-  while len(onward := neighbours[arm[-1]]) == 2:
-    arm.append(onward[0] if onward[1] == arm[-2] else onward[1])
-    if arm[-1] == start:
-      raise InputError(
-        f"a circle through the start {start} and {first}; expected arms that "
-        "end"
-      )
-  if len(onward) > 2:
-    raise InputError(
-      f"the node {arm[-1]} has {len(onward)} edges; expected at most 2 "
-      f"everywhere but at the start {start}"
+  Args:
+    extracted: paths as node numbers joined by commas, None for no path.
+    answers: the right paths, in the same form, as many.
+
+  Returns:
+    Accuracies, one for each place of the longest answer; places that an answer
+    does not have are left out of its mean. Shape [longest], float64.
+
+  Raises:
+    ValueError: lists of different lengths, or none.
+  """
+  if len(extracted) != len(answers) or not answers:
+    raise ValueError(
+      f"got {len(extracted)} paths and {len(answers)} answers, expected as "
+      "many, and some"
     )
-  return tuple(arm)
+  longest = max(answer.count(",") + 1 for answer in answers)
+  hits = np.zeros((len(answers), longest))
+  exists = np.zeros((len(answers), longest), bool)
+  for row, (path, answer) in enumerate(zip(extracted, answers, strict=True)):
+    gold = answer.split(",")
+    found = [] if path is None else path.split(",")
+    exists[row, : len(gold)] = True
+    for place, (got, expected) in enumerate(zip(found, gold, strict=False)):
+      hits[row, place] = got == expected
+  return hits.sum(axis=0) / exists.sum(axis=0)
 
 
-def _numbers(
-  text: str, context: str, count: int | None = None
-) -> tuple[int, ...]:
-  """Node labels separated by commas."""
-  words = [word.strip() for word in text.split(",")]
-  is_good = all(_NODE.fullmatch(word) for word in words)
-  if not is_good or count not in (None, len(words)):
-    wanted = "node numbers" if count is None else f"{count} node numbers"
-    raise InputError(
-      f"got {_cut(context)!r}, expected {wanted} separated by commas, as in "
-      f"{_FORM}; fix the line"
-    )
-  return tuple(map(int, words))
+def _draw(
+  rng: random.Random, nodes: Sequence[int], path_length: int
+) -> StarGraph:
+  """A graph of the given nodes, the centre first."""
+  start, *rest = nodes
+  step = path_length - 1
+  arms = [(start, *rest[i : i + step]) for i in range(0, len(rest), step)]
+  edges = [edge for arm in arms for edge in itertools.pairwise(arm)]
+  rng.shuffle(edges)
+  path = rng.choice(arms)
+  return StarGraph(tuple(edges), start, path[-1], path)
 
 
-def _cut(text: str) -> str:
-  return text if len(text) <= 60 else text[:60] + "…"
+def _in_proportion(
+  graphs: Sequence[StarGraph], nums: Mapping[str, int]
+) -> dict[str, list[StarGraph]]:
+  """Consecutive parts, in the proportions of `nums`."""
+  parts, start, so_far = {}, 0, 0
+  for name, num in nums.items():
+    so_far += num
+    end = round(len(graphs) * so_far / sum(nums.values()))
+    parts[name], start = list(graphs[start:end]), end
+  return parts

@@ -4,7 +4,7 @@ import pytest
 from oracles import decoders, torch_models
 
 from qsharp_jax import models
-from qsharp_jax.checkpoint import families
+from qsharp_jax.checkpoint import families, harmless_keys
 from qsharp_jax.core.errors import InputError
 
 # As published with the weights.
@@ -225,11 +225,103 @@ def test_windows():
     ({k: v for k, v in GPT2_SMALL.items() if k != "n_embd"}, "'n_embd'"),
     (LLAMA_3_2_1B | {"hidden_size": "2048"}, "hidden_size.*'2048'"),
     (LLAMA_3_2_1B | {"num_hidden_layers": 0}, "num_hidden_layers.*0"),
+    (LLAMA_3_2_1B | {"num_hidden_layers": 10**9}, "from 1 to 10000"),
+    (LLAMA_3_2_1B | {"hidden_size": 10**40}, "hidden_size is 1000.*size"),
+    (LLAMA_3_2_1B | {"rms_norm_eps": float("nan")}, "rms_norm_eps is nan"),
+    (LLAMA_3_2_1B | {"rms_norm_eps": -1e-6}, "rms_norm_eps is -1e-06.*>= 0"),
+    (LLAMA_3_2_1B | {"rms_norm_eps": 10**400}, "rms_norm_eps is 1000"),
+    (LLAMA_3_2_1B | {"rope_theta": 0}, "rope_theta is 0.*> 0"),
+    (LLAMA_3_2_1B | {"rope_theta": -1e4}, "rope_theta is -10000.0"),
+    (LLAMA_3_2_1B | {"rope_theta": float("inf")}, "rope_theta is inf"),
+    (LLAMA_3_2_1B | {"rope_scaling": ["linear"]}, "'linear'.*not supported"),
+    (
+      LLAMA_3_2_1B | {"rope_scaling": {"rope_type": "linear", "factor": 0}},
+      "factor is 0",
+    ),
+    (
+      LLAMA_3_2_1B | {"rope_scaling": {"rope_type": [1], "factor": 2}},
+      "not supported",
+    ),
+    (
+      LLAMA_3_2_1B
+      | {"rope_scaling": LLAMA_3_2_1B["rope_scaling"] | {"low_freq_factor": 4}},
+      "low_freq_factor 4.0 is not below high_freq_factor 4.0",
+    ),
+    (
+      LLAMA_3_2_1B | {"rope_parameters": {"rope_theta": 1e4}},
+      "rope_parameters says.*rope_theta.*keep one",
+    ),
+    (LLAMA_3_2_1B | {"is_causal": False}, "is_causal=False"),
+    (LLAMA_3_2_1B | {"is_causal": None}, "is_causal=None"),
+    (LLAMA_3_2_1B | {"head_dim": 63}, "63 channels.*even"),
+    (LLAMA_3_2_1B | {"hidden_act": ["silu"]}, "hidden_act.*a name"),
+    (LLAMA_3_2_1B | {"model_type": ["llama"]}, r"\['llama'\].*not supported"),
+    (LLAMA_3_2_1B | {"logit_scale": 0.5}, "logit_scale': 0.5.*no key of llama"),
+    (
+      LLAMA_3_2_1B | {"sliding_window": 4},
+      "sliding_window': 4.*no key of llama",
+    ),
+    (LLAMA_3_2_1B | {"per_layer_config": {"0": {}}}, "per_layer_config"),
+    (GPT2_SMALL | {"hidden_size": 64}, "hidden_size': 64.*no key of gpt2"),
+    (QWEN_2_5_1_5B | {"layer_types": "full_attention"}, "layer_types.*each"),
+    (QWEN_2_5_1_5B | {"layer_types": [{}] * 28}, "layer_types.*each"),
+    (QWEN_2_5_1_5B | {"max_window_layers": "21"}, "max_window_layers is '21'"),
+    (QWEN_2_5_1_5B | {"use_sliding_window": 1}, "use_sliding_window is 1"),
   ],
 )
 def test_what_is_not_supported_is_named(raw, says):
-  with pytest.raises(InputError, match=says):
+  with pytest.raises(InputError, match=says) as error:
     families.from_hf(raw)
+  assert len(str(error.value)) < 500 and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("family", families.FAMILIES)
+def test_every_key_of_transformers_is_honoured_refused_or_harmless(family):
+  """A new release with a new key fails here: read what it does, then say so."""
+  transformers = pytest.importorskip("transformers")
+  config = transformers.AutoConfig.for_model(family)
+  keys = {*config.to_dict(), *(f.name for f in dataclasses.fields(config))}
+  known = families.FAMILIES[family].known() | harmless_keys.HARMLESS
+  assert {key for key in keys - known if not key.startswith("_")} == set()
+  # And none of what transformers itself writes is refused.
+  families.from_hf(config.to_dict())
+
+
+def test_what_samples_in_transformers_is_harmless():
+  transformers = pytest.importorskip("transformers")
+  names = transformers.GenerationConfig._get_default_generation_params()
+  assert set(names) <= harmless_keys.HARMLESS
+
+
+def test_a_known_key_is_never_harmless_as_well():
+  for family in families.FAMILIES.values():
+    assert not family.known() & harmless_keys.HARMLESS
+
+
+def test_notes_and_keys_that_say_nothing_are_read_over():
+  notes = {
+    "_flash_attn": True,
+    "unsloth_fixed": True,
+    "unsloth_version": "2024.9",
+    "rope_interleaved": False,
+    "sliding_window": None,
+    "layer_types": [],
+  }
+  assert families.from_hf(LLAMA_3_2_1B | notes) == (
+    families.from_hf(LLAMA_3_2_1B)
+  )
+
+
+def test_rope_scaling_beside_a_default_rope_parameters():
+  both = LLAMA_3_2_1B | {
+    "rope_parameters": {"rope_type": "default", "rope_theta": 5e5}
+  }
+  assert families.from_hf(both) == families.from_hf(LLAMA_3_2_1B)
+
+
+def test_the_original_length_beside_the_rotary_embedding_comes_first():
+  raw = LLAMA_3_2_1B | {"original_max_position_embeddings": 4096}
+  assert families.from_hf(raw).rope_scaling.original_max_length == 4096
 
 
 def test_a_family_refuses_what_it_cannot_say():

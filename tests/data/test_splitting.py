@@ -4,7 +4,7 @@ import pytest
 
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data import splitting
-from qsharp_jax.data.sources import Question
+from qsharp_jax.data.records import Question
 
 QUESTIONS = [Question(f"q-{i}", f"What is {i}?", str(i)) for i in range(2000)]
 
@@ -47,3 +47,45 @@ def test_limits():
   assert sides(QUESTIONS, validation=1.0, seed=0)[0] == set()
   with pytest.raises(InputError, match="share"):
     splitting.by_question(QUESTIONS, validation=1.5, seed=0)
+
+
+def test_three_splits_are_cut_from_the_front():
+  train, test = QUESTIONS[:400], QUESTIONS[400:450]
+  found = splitting.in_three(
+    train, test, num_train=5, num_validation=40, num_test=3, seed=0
+  )
+  learnt, held_out = splitting.by_question(train, validation=0.1, seed=0)
+  assert found == {
+    "train": learnt[:5],
+    "validation": held_out,
+    "test": test[:3],
+  }
+  whole = splitting.in_three(
+    train, test, num_train=0, num_validation=40, num_test=0, seed=0
+  )
+  assert whole == {"train": learnt, "validation": held_out, "test": test}
+
+
+@pytest.mark.parametrize(
+  ("num_train", "num_validation", "num_test", "says"),
+  [
+    (0, 1, 50, "0 for train, 0 for validation, 50 for test"),
+    (400, 400, 50, "0 for train, 400 for validation, 50 for test"),
+    (400, 40, 0, "0 for test"),
+  ],
+)
+def test_an_empty_split_is_refused(num_train, num_validation, num_test, says):
+  with pytest.raises(InputError, match=says):
+    splitting.in_three(
+      QUESTIONS[:num_train],
+      QUESTIONS[400 : 400 + num_test],
+      num_train=0,
+      num_validation=num_validation,
+      num_test=0,
+      seed=0,
+    )
+
+
+def test_questions_are_left_out_by_their_text():
+  again = [Question("x", QUESTIONS[1].question, "another answer")]
+  assert splitting.without(QUESTIONS[:3], again) == [QUESTIONS[0], QUESTIONS[2]]

@@ -14,9 +14,10 @@ import transformers
 
 from experiments import gsm8k
 from experiments.harness import console
+from experiments.harness import run as run_lib
 
 # Loaded at their first use otherwise, so in every fork anew.
-LAZY = (transformers.AutoTokenizer, transformers.Qwen2Config)
+LAZY = (run_lib, transformers.AutoTokenizer, transformers.Qwen2Config)
 
 
 def run(flags):

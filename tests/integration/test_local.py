@@ -70,7 +70,7 @@ def workdir(tmp_path_factory):
   path = tmp_path_factory.mktemp("local")
   texts = [
     f"Question: {q.question}\nAnswer:\n{q.answer}"
-    for q in data.sources.from_jsonl(source / "test.jsonl")[:200]
+    for q in data.jsonl.read(source / "test.jsonl")[:200]
   ]
   model = model_directories.qwen2(path / "model", context=1024, texts=texts)
   command(

@@ -173,4 +173,4 @@ def test_wrong_graphs_are_one_line(files, tmp_path):
     "--config.graphs.num_nodes=9",
   )
   assert done.returncode == 2
-  assert "graphs.num_nodes is 9; expected at least 10" in done.stderr
+  assert "num_nodes is 9; expected at least 10 for these graphs" in done.stderr

@@ -35,6 +35,7 @@ def run(tmp_path):
         atoms=None,
       ),
       family="llama",
+      start="start",
     ),
     rounds=pipeline.Rounds(num_rounds=3, num_samples=2, eta=0.3, seed=10),
     sampling=types.SimpleNamespace(batch_size=8),  # one shard a round
@@ -49,7 +50,9 @@ def run(tmp_path):
 @pytest.fixture
 def calls(monkeypatch):
   """Replaces sampling and training; records what they were asked for."""
-  found = types.SimpleNamespace(plans=[], samplers=[], fits=[], placed=[])
+  found = types.SimpleNamespace(
+    plans=[], samplers=[], fits=[], placed=[], saved=[]
+  )
 
   def sample_all(run, sampler, questions, plan, directory):
     found.plans.append(plan)
@@ -84,8 +87,13 @@ def calls(monkeypatch):
   patch("_placed", lambda run, i: found.placed.append(i))
   patch("_measure", lambda *arguments: None)
   monkeypatch.setattr(algorithm1.fit_lib, "fit", fit)
+
+  def save(directory, config, head, params, family, ids):
+    found.saved.append((directory.parent.name, family, ids))
+
+  monkeypatch.setattr(algorithm1.huggingface, "save_value_model", save)
   monkeypatch.setattr(
-    algorithm1.huggingface, "save_value_model", lambda *arguments: None
+    algorithm1.huggingface, "token_ids", lambda path: f"ids of {path}"
   )
   return found
 
@@ -119,6 +127,13 @@ def test_starts_anew_or_from_the_last_round(run, calls, is_warm, starts):
   run.rounds = pipeline.Rounds(num_rounds=3, num_samples=2, is_warm=is_warm)
   pipeline.learn(run)
   assert calls.placed == starts
+
+
+def test_value_models_keep_the_token_ids_of_their_start(run, calls):
+  pipeline.learn(run)
+  assert calls.saved == [
+    (f"round_{i}", "llama", "ids of start") for i in (1, 2, 3)
+  ]
 
 
 def test_finished_stages_are_not_repeated(run, calls):

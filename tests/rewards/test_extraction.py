@@ -19,12 +19,16 @@ STRICT = [
   ("####42", "42"),
   ("#### 50%", "50"),
   ("#### 3/4", "3/4"),
-  ("#### 1/0", "1"),
+  ("#### 1/0", None),
   ("#### .5", "0.5"),
   ("#### +4", "4"),
   ("#### \u22127", "-7"),
   ("#### 12 eggs", "12"),
-  ("#### **42**", None),
+  ("#### **42**", "42"),
+  ("#### 7\n#### It is 3:30", "7"),
+  ("#### 7\n#### 3:30", None),
+  ("#### x = 3\n#### 6 * 7 = 42 eggs", "42"),
+  ("#### \n 42 \n", "42"),
   ("### 42", None),
   ("the answer is 42", None),
   ("#### ", None),
@@ -53,7 +57,6 @@ FLEXIBLE = [
   (r"50\%", "50"),
   ("1,000,000 people", "1000000"),
   ("100, 200", "200"),
-  ("3,4", "4"),
   ("12 m^2", "12"),
   ("12 m^{2}", "12"),
   ("12 m2", "12"),
@@ -83,6 +86,9 @@ FLEXIBLE = [
   ("\u0663", None),  # an Arabic digit
   ("", None),
 ]
+
+# The last number is part of something that is not read as one number.
+FLEXIBLE_WITHOUT_AN_ANSWER = ["first 3, then 3,4", "7 at 8:15", "1 is \u221a9"]
 
 BOXED = [
   (r"\boxed{5}", "5"),
@@ -120,6 +126,11 @@ def test_strict(text, expected):
 @pytest.mark.parametrize("text, expected", FLEXIBLE)
 def test_flexible(text, expected):
   assert extraction.flexible(text) == expected
+
+
+@pytest.mark.parametrize("text", FLEXIBLE_WITHOUT_AN_ANSWER)
+def test_flexible_takes_no_number_before_an_unread_last_one(text):
+  assert extraction.flexible(text) is None
 
 
 @pytest.mark.parametrize("text, expected", BOXED)

@@ -1,21 +1,13 @@
-"""Star graphs: drawn, written, read, and solved from their edges alone."""
+"""Star graphs as a task: drawn or read, learnt from, counted by position."""
 
 import collections
 
+import numpy as np
 import pytest
 from oracles import star_lines
 
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.tasks import star_graph
-
-HAND_MADE = [
-  ("1,2|1,3/1,2=1,2", (1, 2)),
-  ("4,7|5,4|5,9|9,0/5,7=5,4,7", (5, 4, 7)),
-  ("4,7|5,4|5,9|9,0/5,0=5,9,0", (5, 9, 0)),
-  # The same star, its edges told the other way round here and there.
-  ("7,4|5,4|9,5|9,0/5,0=5,9,0", (5, 9, 0)),
-  ("3,12|12,40|40,8|3,6|6,11|11,2|3,1|1,5|5,9/3,2=3,6,11,2", (3, 6, 11, 2)),
-]
+from qsharp_jax.tasks import star_graph, star_graph_text
 
 
 def draw(num=200, seed=0, **changed):
@@ -23,18 +15,12 @@ def draw(num=200, seed=0, **changed):
   return star_graph.generate(num, seed=seed, **sizes)
 
 
-@pytest.mark.parametrize(("line", "path"), HAND_MADE)
-def test_the_oracle_solves_hand_made_stars(line, path):
-  graph = star_graph.parse(line)
-  assert star_graph.solve(graph) == path == graph.path
-
-
 @pytest.mark.parametrize(("degree", "path_length"), [(2, 2), (3, 4), (5, 3)])
 def test_drawn_graphs_survive_writing_and_are_right(degree, path_length):
   graphs = draw(degree=degree, path_length=path_length)
   for graph in graphs:
-    assert star_graph.parse(star_graph.format(graph)) == graph
-    assert star_graph.solve(graph) == graph.path
+    assert star_graph_text.parse(star_graph_text.format(graph)) == graph
+    assert star_graph_text.solve(graph) == graph.path
     assert len(graph.edges) == degree * (path_length - 1)
     nodes = {node for edge in graph.edges for node in edge}
     assert len(nodes) == 1 + len(graph.edges) and max(nodes) < 20
@@ -57,14 +43,14 @@ def test_nothing_but_the_end_tells_the_arm():
 def test_graphs_follow_from_the_seed_and_do_not_repeat():
   graphs = draw(100, seed=3)
   assert graphs == draw(100, seed=3)
-  texts = {star_graph.question(graph) for graph in graphs}
+  texts = {star_graph_text.question(graph) for graph in graphs}
   assert len(texts) == 100
   others = draw(100, seed=4)
-  assert not texts & {star_graph.question(graph) for graph in others}
+  assert not texts & {star_graph_text.question(graph) for graph in others}
   again = star_graph.generate(
     100, degree=3, path_length=4, num_nodes=20, seed=3, exclude=texts
   )
-  assert not texts & {star_graph.question(graph) for graph in again}
+  assert not texts & {star_graph_text.question(graph) for graph in again}
 
 
 def test_mistakes_lead_to_the_end_of_another_arm():
@@ -73,9 +59,9 @@ def test_mistakes_lead_to_the_end_of_another_arm():
   wrong = [(a, b) for a, b in zip(graphs, found, strict=True) if a != b]
   assert 200 < len(wrong) < 300
   for before, after in wrong:
-    assert star_graph.question(before) == star_graph.question(after)
+    assert star_graph_text.question(before) == star_graph_text.question(after)
     assert after.path[-1] != after.goal and after.path[0] == after.start
-    assert after.path in star_graph.arms(before)
+    assert after.path in star_graph_text.arms(before)
   assert star_graph.with_mistakes(graphs, mistake_rate=0, seed=0) == graphs
   again = star_graph.with_mistakes(graphs, mistake_rate=0.25, seed=0)
   assert again == found
@@ -97,56 +83,110 @@ def test_sizes_that_cannot_be_are_refused(changed, says):
     draw(**changed)
 
 
-@pytest.mark.parametrize("is_turned", [False, True])
-def test_five_thousand_foreign_lines_are_read(tmp_path, is_turned):
-  lines = star_lines.lines(
-    5000, arms=5, nodes_per_arm=5, highest=50, seed=1, is_turned=is_turned
+def test_every_place_is_counted_by_itself():
+  extracted = ["5,4,7", "5,9,7", "5", None, "1,2,3,4", "5,4,7,8"]
+  answers = ["5,4,7", "5,4,7", "5,4,7", "5,4,7", "1,2,3,4", "5,4,7"]
+  np.testing.assert_allclose(
+    star_graph.per_position(extracted, answers), [5 / 6, 3 / 6, 4 / 6, 1]
   )
-  file = tmp_path / "graphs.txt"
-  file.write_text("\n".join(lines) + "\n\n")
-  graphs = star_graph.load(file)
-  assert [star_graph.format(graph) for graph in graphs] == lines
 
 
-BAD = [
-  ("1,2|1,3/1,2", "expected a,b|c,d"),
-  ("1,2|1,3 1,2=1,2", "expected a,b|c,d"),
-  ("", "no graph"),
-  ("1,2|1;3/1,2=1,2", "'1;3', expected 2 node numbers"),
-  ("1,2|1,3,4/1,2=1,2", "'1,3,4', expected 2"),
-  ("1,2||1,3/1,2=1,2", "'', expected 2"),
-  ("1,2|1,-3/1,2=1,2", "'1,-3', expected 2"),
-  ("1,2|1,03/1,2=1,2", "'1,03'"),
-  ("1,2|1,x/1,2=1,2", "'1,x'"),
-  ("1,2|1,3/1=1,2", "'/1', expected 2"),
-  ("1,2|1,3/1,2=", "'=', expected node numbers"),
-  ("1,2|2,3/1,3=1,2,3", "the start 1 has 1 edges"),
-  ("1,2|1,3/7,2=7,2", "the start 7 has 0 edges"),
-  ("1,2|1,3|3,4/1,4=1,3,4", "arms of 2 and of 3 nodes"),
-  ("1,2|1,3|4,5/1,2=1,2", "3 edges, not all of them reached"),
-  ("1,2|1,3|2,4|2,5|3,6|3,7/1,4=1,2,4", "the node 2 has 3 edges"),
-  ("1,2|1,3|2,4|3,4/1,4=1,2,4", "a circle"),
-  ("1,2|1,3|1,1/1,2=1,2", "1,1 is a loop"),
-  ("1,2|1,3|2,1/1,2=1,2", "told twice"),
-  ("1,2|1,3|2,4|3,5/1,2=1,2", "the goal 2 is no arm's end; expected one of 4"),
-  ("1,2|1,3/1,2=1,3", "the answer is 1,3, expected 1,2"),
-  ("1,2|1,3/1,2=2", "the answer is 2, expected 1,2"),
-]
+def test_numbers_are_compared_whole():
+  np.testing.assert_array_equal(
+    star_graph.per_position(["1,12"], ["11,12"]), [0, 1]
+  )
 
 
-@pytest.mark.parametrize(("line", "says"), BAD)
-def test_a_line_that_is_no_star_is_named(line, says, tmp_path):
-  file = tmp_path / "graphs.txt"
-  file.write_text(f"{HAND_MADE[0][0]}\n{line}\n" if line else "\n")
-  with pytest.raises(InputError) as caught:
-    star_graph.load(file)
-  assert says in str(caught.value)
-  assert str(caught.value).startswith(f"{file}:2: " if line else f"{file}: ")
+@pytest.mark.parametrize(("extracted", "answers"), [([], []), (["1"], [])])
+def test_wrong_lengths_are_refused(extracted, answers):
+  with pytest.raises(ValueError, match="as many"):
+    star_graph.per_position(extracted, answers)
 
 
-def test_files_that_cannot_be_read_are_named(tmp_path):
-  with pytest.raises(InputError, match="No such file"):
-    star_graph.load(tmp_path / "nowhere.txt")
-  (tmp_path / "image.png").write_bytes(b"\x89PNG\xff\xfe")
-  with pytest.raises(InputError, match="not UTF-8"):
-    star_graph.load(tmp_path / "image.png")
+def task(path="", **changed):
+  sizes = {"degree": 2, "path_length": 2, "num_nodes": 10, "seed": 0}
+  nums = {"num_train": 60, "num_test": 20, "num_corpus": 40}
+  room = {"mistake_rate": 0.5, "max_new_tokens": 3, "max_length": 10}
+  return star_graph.StarGraphs(**sizes | nums | room | changed, path=str(path))
+
+
+def write(path, num, seed):
+  """Graphs of two arms with one node each, labels 1 to 9."""
+  lines = star_lines.lines(num, arms=2, nodes_per_arm=2, highest=9, seed=seed)
+  path.write_text("\n".join(lines))
+  return lines
+
+
+def test_a_task_has_questions_and_a_corpus_apart(tmp_path):
+  questions = task().questions()
+  assert (len(questions["train"]), len(questions["test"])) == (60, 20)
+  assert questions["train"][0].id == "train-1"
+  corpus, tokenizer = task().corpus(tmp_path)
+  texts = [q.question for q in [*questions["train"], *questions["test"]]]
+  texts += [q.question for q in corpus]
+  assert len(corpus) == 40 and len(set(texts)) == 120
+  wrong = sum(
+    star_graph_text.solve(graph) != graph.path
+    for graph in (star_graph_text.parse(q.question + q.answer) for q in corpus)
+  )
+  assert 10 <= wrong <= 30
+  assert tokenizer.decode(tokenizer.encode("1,2|1,3/1,2=1,2")).split() == [
+    *("1", "2", "1", "3", "1", "2", "=", "1", "2")
+  ]
+
+
+def test_one_file_is_cut_in_proportion_and_tests_are_not_learnt_from(tmp_path):
+  lines = write(tmp_path / "graphs.txt", 30, seed=0)
+  lines = list(dict.fromkeys(lines))
+  repeated = [*lines[:4], *lines[:4], *lines[8:]]  # tests again in train
+  (tmp_path / "graphs.txt").write_text("\n".join(repeated))
+  graphs = task(tmp_path / "graphs.txt").graphs()
+  num = len(repeated)
+  assert [star_graph_text.format(g) for g in graphs["test"]] == (
+    repeated[: round(num / 6)]
+  )
+  tested = {star_graph_text.question(g) for g in graphs["test"]}
+  for name, begin, end in (("train", 1 / 6, 4 / 6), ("pretrain", 4 / 6, 1)):
+    part = repeated[round(num * begin) : round(num * end)]
+    kept = [line for line in part if line.partition("=")[0] + "=" not in tested]
+    assert [star_graph_text.format(g) for g in graphs[name]] == kept
+  assert len(graphs["train"]) < round(num * 4 / 6) - round(num / 6)
+
+
+def test_a_directory_has_a_file_for_each_part(tmp_path):
+  parts = {
+    name: write(tmp_path / f"{name}.txt", num, seed=num)
+    for name, num in (("pretrain", 12), ("train", 8), ("test", 3))
+  }
+  questions = task(tmp_path).questions()
+  assert [q.question + q.answer for q in questions["test"]] == parts["test"]
+  tested = {q.question for q in questions["test"]}
+  train = [line.split("=") for line in parts["train"]]
+  assert [(q.question, q.answer) for q in questions["train"]] == [
+    (text + "=", path) for text, path in train if text + "=" not in tested
+  ]
+  (tmp_path / "test.txt").unlink()
+  with pytest.raises(InputError, match="test.txt"):
+    task(tmp_path).questions()
+
+
+@pytest.mark.parametrize(
+  ("changed", "says"),
+  [
+    ({"num_nodes": 9}, "num_nodes is 9; expected at least 10"),
+    ({"max_new_tokens": 2}, "max_new_tokens is 2; expected at least 3"),
+    ({"max_length": 9}, "max_length is 9; expected at least 10"),
+  ],
+)
+def test_graphs_must_have_room(changed, says, tmp_path):
+  write(tmp_path / "graphs.txt", 100, seed=0)
+  task(tmp_path / "graphs.txt").graphs()
+  with pytest.raises(InputError, match=says):
+    task(tmp_path / "graphs.txt", **changed).graphs()
+
+
+def test_a_report_says_where_paths_go_wrong():
+  found = task().columns(["1,2,3", "1,4", None], ["1,2,3", "1,2,3", "1,4"])
+  assert found == {"per_position": [round(2 / 3, 4), round(1 / 3, 4), 0.5]}
+  # Another reward cuts no path out of a completion.
+  assert task().columns([None, None], ["1,2,3", "1,4"]) == {}

@@ -3,7 +3,8 @@ import re
 import pytest
 
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.tasks import WordProblems, word_problems
+from qsharp_jax.tasks import word_problems
+from qsharp_jax.tasks.word_problems import WordProblems
 
 GAIN = {"buys", "finds", "gets", "wins", "picks"}
 LOSS = {"sells", "loses", "breaks", "drops", "gives"}

@@ -1,0 +1,50 @@
+"""The command line that all experiments with a model share."""
+
+import dataclasses
+from collections.abc import Callable
+
+import ml_collections
+from absl import flags
+
+from experiments.harness import config_flag, questions
+from qsharp_jax import tasks
+
+# --help shows these flags as the experiment's own.
+flags.disclaim_key_flags()
+
+TaskFn = Callable[[ml_collections.ConfigDict], tasks.TaskSpec]
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+  """An experiment as a command; making one defines its flags.
+
+  Attributes:
+    config: the default configuration, NAME:VARIANT; NAME is the experiment's,
+      and that of its file in experiments/configs.
+    task: makes the task of a config; the default reads the config's source.
+  """
+
+  config: str
+  task: TaskFn = questions.read
+
+  def __post_init__(self):
+    config_flag.define(self.config)
+    flags.DEFINE_string(
+      "workdir",
+      f"runs/{self.name}",
+      "Directory of the run: rollouts, models, report.",
+    )
+
+  @property
+  def name(self) -> str:
+    """Of the experiment, in its report."""
+    return self.config.partition(":")[0]
+
+  def __call__(self, argv: list[str]) -> None:
+    """Runs all stages that are not done yet."""
+    del argv
+    from experiments.harness import run  # imports jax, which --help can spare
+
+    config, workdir = flags.FLAGS.config, flags.FLAGS.workdir
+    run.run(config, workdir, experiment=self.name, task=self.task(config))

@@ -1,0 +1,61 @@
+"""Questions with their gold answers, from files of JSON lines."""
+
+import json
+import pathlib
+from collections.abc import Iterable
+
+from qsharp_jax.core.errors import InputError
+from qsharp_jax.data import records
+
+
+def read(
+  path: str | pathlib.Path,
+  *,
+  question_key: str = "question",
+  answer_key: str = "answer",
+  parse: records.Parser | None = None,
+) -> list[records.Question]:
+  r"""Reads one question a line; blank lines are skipped.
+
+  Args:
+    path: the file. Ids are `<stem>-<line>`, lines counted from 1.
+    question_key: field of the problem's text ("problem" for MATH).
+    answer_key: field of the gold solution ("solution" for MATH).
+    parse: reads a row in the place of the two keys. Of several questions in a
+      line, the ids are `<stem>-<line>.<number>`.
+
+  Returns:
+    The questions, in the file's order.
+
+  Raises:
+    InputError: no such file, a line that is not a JSON object, a missing field,
+      or no question at all.
+  """
+  path = pathlib.Path(path)
+  parse = parse or records.keyed(question_key, answer_key)
+  if not path.is_file():
+    raise InputError(f"{path}: no such file, expected JSON lines; check it")
+  questions = []
+  with path.open(encoding="utf-8") as lines:
+    for number, line in enumerate(_decoded(lines, path), start=1):
+      if not line.strip():
+        continue
+      place = f"{path}:{number}"
+      try:
+        row = json.loads(line)
+      except ValueError as error:
+        raise InputError(
+          f"{place}: not JSON ({error}); expected one object a line, fix it"
+        ) from error
+      questions += records.questions(row, f"{path.stem}-{number}", place, parse)
+  return records.not_empty(questions, str(path))
+
+
+def _decoded(lines: Iterable[str], path: pathlib.Path) -> Iterable[str]:
+  try:
+    yield from lines
+  except UnicodeDecodeError as error:
+    raise InputError(
+      f"{path}: not UTF-8 ({error.reason} at byte {error.start}); "
+      "save it as UTF-8"
+    ) from error
