@@ -241,6 +241,7 @@ def test_an_added_eta_is_computed_alone_and_a_shorter_list_drops_none(run):
   stages = {p.stem for p in after.keys() - before.keys() if "stages" in p.parts}
   assert stages == {
     "evaluate_test_qsharp-eta0.1-round2",
+    "judge_evaluate_test_qsharp-eta0.1-round2",
     # With one eta there was nothing to choose, so neither was sampled there.
     "evaluate_validation_qsharp-eta0.1-round2",
     "evaluate_validation_qsharp-eta0.5-round2",
@@ -296,7 +297,7 @@ def test_the_task_adds_columns_from_answers_and_gold(run):
     seen.append((len(extracted), list(answers)))
     return {"mine": len(seen)}
 
-  content = evaluated(run, etas=(0.5,), extra_columns=columns)
+  content = evaluated(run, etas=(0.5,), columns=columns)
   assert [r.to_dict()["mine"] for r in content["rows"]] == [1, 2, 3]
   gold = [p.answer for p in run.task.test for _ in range(SAMPLES)]
   assert seen == [(len(gold), gold)] * 3
