@@ -84,7 +84,8 @@ def table(run, split, name):
   """All columns of a job's shards, as pyarrow reads them."""
   folder = run.workdir.path / "evaluation" / split / name
   parts = [
-    parquet.read_table(path).to_pydict() for path in sorted(folder.iterdir())
+    parquet.read_table(path).to_pydict()
+    for path in sorted(folder.glob("shard-*.parquet"))
   ]
   return {
     key: [cell for part in parts for cell in part[key]] for key in parts[0]
