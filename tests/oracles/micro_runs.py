@@ -163,7 +163,9 @@ def learning(directory, **changes) -> pipeline.Run:
     ),
     rounds=change(
       "rounds",
-      pipeline.Rounds(num_rounds=2, num_samples=4, eta=0.3, seed=10),
+      pipeline.Rounds(
+        num_rounds=2, num_samples=4, eta=0.3, rule="algorithm1", seed=10
+      ),
     ),
     sampling=change(
       "sampling",
