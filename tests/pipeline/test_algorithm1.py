@@ -150,14 +150,16 @@ def test_refuses_rollouts_without_any_signal(tmp_path):
 def test_measures_what_was_held_out(learnt):
   run = micro_runs.learning(learnt)
   critic, params = run.players.critic, saved(run, run.directory(2) / "value")
+  apply = jax.jit(critic.model.apply)
   losses, values, labels = [], [], []
   for i in (1, 2):
     rollouts = read(learnt, i)
     for row in rollouts.take(rollouts.split == "validation"):
-      tokens = np.concatenate([row.prompt, row.tokens])[None]
-      logits = critic.model.apply(
-        params, tokens, np.arange(tokens.shape[1])[None]
-      )[0, len(row.prompt) + row.first_label :]
+      tokens = np.concatenate([row.prompt, row.tokens])
+      end = len(tokens)
+      padded = np.pad(tokens, (0, 8 - end))[None]  # what follows is not seen
+      logits = apply(params, padded, np.arange(8)[None])[0]
+      logits = np.asarray(logits)[len(row.prompt) + row.first_label : end]
       target = np.full(len(logits), row.label, np.float32)
       losses.extend(critic.token_loss(logits, target).tolist())
       values.extend(critic.mean(logits).tolist())
