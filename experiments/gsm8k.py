@@ -3,7 +3,7 @@ r"""Q# on grade-school mathematics, from a model directory to a report.
 Examples:
   python -m experiments.gsm8k --workdir=runs/tiny
   python -m experiments.gsm8k --workdir=runs/mine \
-    --config=experiments/configs/gsm8k.py:local --config.reference=DIR \
+    --config=gsm8k:local --config.reference=DIR \
     --config.data.source=jsonl:DIR
 
 Rolls out the reference, trains a value model on the rewards, guides the
@@ -13,7 +13,6 @@ workdir. The same command again goes on where the last one stopped.
 
 import ml_collections
 
-from experiments.configs import gsm8k as configs
 from experiments.harness import command, console, questions
 from qsharp_jax import tasks
 
@@ -38,7 +37,7 @@ def task(config: ml_collections.ConfigDict) -> tasks.TaskSpec:
   )
 
 
-main = command.Command(configs, "tiny", task)
+main = command.Command("gsm8k:tiny", task)
 
 if __name__ == "__main__":
   console.run(main)

@@ -3,7 +3,7 @@ r"""Q# and its rivals on star graphs, where the first step needs foresight.
 Examples:
   python -m experiments.star_graph --workdir=runs/star_graph
   python -m experiments.star_graph --workdir=runs/g2_5 \
-    --config=experiments/configs/star_graph.py:g2_5
+    --config=star_graph:g2_5
   python -m experiments.star_graph --check_data=graphs.txt
 
 Trains a reference on graphs and their paths, a value model on the reference's
@@ -18,7 +18,6 @@ import sys
 import ml_collections
 from absl import flags
 
-from experiments.configs import star_graph as configs
 from experiments.harness import command, console
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.tasks import star_graph, star_graph_text
@@ -50,7 +49,7 @@ def task(config: ml_collections.ConfigDict) -> star_graph.StarGraphs:
   )
 
 
-run = command.Command(configs, "tiny", task)
+run = command.Command("star_graph:tiny", task)
 
 
 def main(argv: list[str]) -> int:

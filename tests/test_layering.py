@@ -1,6 +1,7 @@
-"""Rooms import only from lower layers, and library code keeps house rules."""
+"""Rooms import only from lower layers, modules in no circle; house rules."""
 
 import ast
+import graphlib
 import pathlib
 
 import pytest
@@ -98,6 +99,38 @@ def faults(source, path, *rules):
   return [f"{path}:{line}: {text}" for line, text in sorted(found)]
 
 
+def module_name(path):
+  """The dotted name of a file; a package's is that of its `__init__`."""
+  parts = pathlib.PurePath(path).with_suffix("").parts
+  return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def circle(files):
+  """Names of modules that import one another in a circle, empty without one.
+
+  A module needs the modules that it names, and a package where it takes a name
+  out of the package's own file. That importing a module runs the files of the
+  packages around it is no need of that module, or every room would be a circle.
+
+  Args:
+    files: pairs of path and source text.
+  """
+  trees = {module_name(path): ast.parse(source) for path, source in files}
+  graph = {
+    name: {
+      next(part for part in (full, full.rpartition(".")[0]) if part in trees)
+      for _, full in imports(tree)
+      if full in trees or full.rpartition(".")[0] in trees
+    }
+    for name, tree in trees.items()
+  }
+  try:
+    graphlib.TopologicalSorter(graph).prepare()
+  except graphlib.CycleError as error:
+    return error.args[1]
+  return []
+
+
 def sources(*folders):
   for folder in folders:
     for path in sorted((ROOT / folder).rglob("*.py")):
@@ -117,6 +150,11 @@ def test_imports_go_to_lower_layers_only():
     for fault in faults(source, path, layer_faults)
   ]
   assert not found, "\n".join(found)
+
+
+def test_no_modules_import_one_another_in_a_circle():
+  found = circle(sources("qsharp_jax", "experiments", "launch"))
+  assert not found, " <- ".join(found)
 
 
 def test_library_code_keeps_the_house_rules():
@@ -157,6 +195,36 @@ def test_forbidden_import_is_named_with_file_and_line(path, line):
   source = f"import jax\n{line}\n"
   (fault,) = faults(source, path, layer_faults)
   assert fault.startswith(f"{path}:{2 + line.count(chr(10))}: ")
+
+
+FACE = "from qsharp_jax.data import a, b\nfrom qsharp_jax.data.a import A\n"
+
+
+@pytest.mark.parametrize(
+  ("a", "b"),
+  [
+    ("from qsharp_jax.data import b", "from qsharp_jax.data import a"),
+    ("import qsharp_jax.data.b", "from qsharp_jax.data.a import A"),
+    ("from qsharp_jax.data import b", "def f():\n  import qsharp_jax.data.a"),
+    # A name out of the room's own file, which imports the room's modules.
+    ("", "from qsharp_jax.data import A"),
+    ("from qsharp_jax import data", ""),
+  ],
+)
+def test_a_circle_inside_a_room_is_found(a, b):
+  files = {"__init__": FACE, "a": a, "b": b}
+  found = circle((f"qsharp_jax/data/{k}.py", v) for k, v in files.items())
+  assert len(found) >= 3 and found[0] == found[-1]
+  assert all(name.startswith("qsharp_jax.data") for name in found)
+
+
+def test_modules_of_a_room_may_import_one_another():
+  files = {
+    "__init__": FACE,
+    "a": "import jax\nfrom qsharp_jax.core.errors import InputError",
+    "b": "from qsharp_jax.data import a\nfrom qsharp_jax.data.a import A",
+  }
+  assert not circle((f"qsharp_jax/data/{k}.py", v) for k, v in files.items())
 
 
 @pytest.mark.parametrize(

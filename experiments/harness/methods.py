@@ -1,9 +1,9 @@
 """The one table from the names of methods to what samples for them.
 
 Three kinds: values of candidates that guide the reference
-(`guided.BY_VALUES`), policies that were tuned (`tuning.DEFAULTS`), and what is
-made of both (`_OTHERS`). Those that know a strength instead of a KL weight show
-it as eta = 1 / strength.
+(`guided.BY_VALUES`), policies that were fine-tuned
+(`finetuning.methods.DEFAULTS`), and what is made of both (`_OTHERS`). Those
+that know a strength instead of a KL weight show it as eta = 1 / strength.
 """
 
 import dataclasses
@@ -13,7 +13,8 @@ import ml_collections
 
 from qsharp_jax import generate, pipeline, rollout, training
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.finetuning import base, preferences, tuning
+from qsharp_jax.finetuning import base
+from qsharp_jax.finetuning import methods as finetuning_methods
 from qsharp_jax.generate import guided, transfer
 from qsharp_jax.pipeline import methods as methods_lib
 from qsharp_jax.pipeline import searches
@@ -26,27 +27,33 @@ class Bench:
   config: ml_collections.ConfigDict
   run: pipeline.Run
   grade: Callable[[str], rollout.collect.Grade]  # name of a reward -> grades
-  gold: preferences.Gold | None  # for pairs, where a question has one sample
+  gold: base.Gold | None  # for pairs, where a question has one sample
 
   def train(self, name: str) -> Callable[[], str]:
-    """Tunes a policy when it is needed, and says where it is."""
-    how = tuning.make(
-      name, _baseline(self.config, name), seed=self.run.fit.seed
-    )
+    """Fine-tunes a policy when it is needed, and says where it is."""
+    settings = self.settings(name)
+    # A policy that another one needs is its row's where their settings agree.
+    shared = {other: self.settings(other) for other in settings.first}
     return lambda: str(
       base.train(
         self.run,
         name,
-        how,
+        settings,
         reference=self.config.reference,
         gold=self.gold,
+        shared=shared,
       )
     )
+
+  def settings(self, name: str) -> base.Settings:
+    """A method's defaults with what the config changes in them."""
+    changes = self.config.baselines.to_dict().get(name, {})
+    return finetuning_methods.make(name, changes, seed=self.run.fit.seed)
 
 
 def check(names: Collection[str]) -> None:
   """Raises an InputError for a name that is in no table."""
-  known = [*guided.BY_VALUES, *_OTHERS, *tuning.DEFAULTS]
+  known = [*guided.BY_VALUES, *_OTHERS, *finetuning_methods.DEFAULTS]
   for name in names:
     if name not in known:
       raise InputError(
@@ -116,7 +123,7 @@ def _mixture(bench: Bench) -> pipeline.Method:
 
 
 def _dpo_q(bench: Bench) -> pipeline.Method:
-  beta = tuning.make("dpo", _baseline(bench.config, "dpo")).eta
+  beta = bench.settings("dpo").eta
   return methods_lib.log_ratio(
     bench.run,
     bench.train("dpo"),
@@ -174,11 +181,6 @@ def _best_of_n(bench: Bench) -> pipeline.Method:
 
 def _blocks(bench: Bench) -> pipeline.Method:
   return searches.block_search(bench.run, **bench.config.search.blocks)
-
-
-def _baseline(config: ml_collections.ConfigDict, name: str) -> dict:
-  """What the config changes in a baseline's hyper-parameters."""
-  return config.baselines.to_dict().get(name, {})
 
 
 _OTHERS = {

@@ -15,8 +15,8 @@ import ml_collections
 import numpy as np
 from absl import flags
 
-from experiments.harness import console, methods, wiring
-from qsharp_jax import data, generate, sharding, training
+from experiments.harness import console, methods, starts, wiring
+from qsharp_jax import data, generate, pipeline, sharding, training
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import seeds
 from qsharp_jax.core.arrays import PyTree
@@ -55,7 +55,7 @@ def main(argv: list[str]) -> None:
     players = wiring.players(config, tokenizer, layout)
     last = _ROUND.value or config.rounds.num_rounds
     values = huggingface.load_value_model(
-      workdir / f"round_{last}" / "value",
+      pipeline.RunPaths(workdir).value(last),
       dtype=config.dtype,
       param_dtype=config.dtype,
       shardings=layout.for_decoding(players.critic.model),
@@ -90,10 +90,7 @@ def _config(workdir: pathlib.Path) -> ml_collections.ConfigDict:
       f"{workdir} holds no run; expected the --workdir of an experiment"
     )
   config = ml_collections.ConfigDict(json.loads(file.read_text()))
-  config.reference = config.reference or str(workdir / "reference" / "model")
-  if config.value.num_new_layers:
-    config.value.start = str(workdir / "value_start")
-  return config
+  return starts.resolved(config, pipeline.RunPaths(workdir))
 
 
 def _seeds() -> list[int]:

@@ -203,9 +203,9 @@ def from_hf(
   if unknown:
     key = unknown[0]
     raise InputError(
-      f"config.json says {key}={errors.short(config[key])}, which is no key of "
-      f"{config['model_type']}; take it out of the file if it changes nothing "
-      "that the model computes"
+      f"config.json says {errors.short({key: config[key]})}, which is no key "
+      f"of {config['model_type']}; take it out of the file if it changes "
+      "nothing that the model computes"
     )
   raw = {**family.defaults, **config}
   fields = {

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn, Self
 
@@ -9,10 +10,15 @@ import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
+from qsharp_jax.core import digests
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.sharding import processes
 
 _logger = logging.getLogger(__name__)
+_UNFINISHED = "*.orbax-checkpoint-tmp*"  # Orbax renames it when all is written
+# Orbax notes there when it renamed the checkpoint; no array hangs on it.
+_STAMPED_LATER = ("_CHECKPOINT_METADATA",)
 
 
 def abstract(state: PyTree, shardings: PyTree) -> PyTree:
@@ -56,9 +62,16 @@ class Checkpointer:
         f"keep is {keep} and every is {every}, expected both to be at least 1"
       )
     self._directory = epath.Path(directory).resolve()
+    # A bucket keeps digests of its own, and is slow to read twice.
+    is_local = "://" not in str(self._directory)
+    self._local = pathlib.Path(self._directory) if is_local else None
     self._every = every
     self._manager = ocp.CheckpointManager(
-      self._directory, options=ocp.CheckpointManagerOptions(max_to_keep=keep)
+      self._directory,
+      options=ocp.CheckpointManagerOptions(
+        max_to_keep=keep,
+        async_options=ocp.AsyncOptions(post_finalization_callback=self._seal),
+      ),
     )
     # Who trains asks whether the machine is wanted back. Orbax would ask too,
     # under numbers of its own, and jax answers each number once.
@@ -109,9 +122,10 @@ class Checkpointer:
   ) -> tuple[PyTree, dict[str, Any], int] | None:
     """The newest checkpoint that can be read, or None in a fresh directory.
 
-    A damaged one is named in a warning, set aside under another name (its step
-    will be reached again) and the one before it is used. Half-written ones,
-    left by a crash, are never looked at.
+    One that cannot be read, or whose files are not those that were written,
+    is named in a warning, set aside under another name (its step will be
+    reached again) and the one before it is used. Half-written ones, left by a
+    crash, are never looked at.
 
     Args:
       abstract_state: from `abstract`.
@@ -132,6 +146,11 @@ class Checkpointer:
     )
     faults = {}
     for step in sorted(self._manager.all_steps(), reverse=True):
+      damage = self._damage(step)
+      if damage:
+        faults[step] = InputError(damage)
+        _logger.warning("cannot use checkpoint %s: %s", step, damage)
+        continue
       try:
         found = self._manager.restore(step, args=items)
       except Exception as error:  # each storage layer has errors of its own
@@ -147,6 +166,8 @@ class Checkpointer:
     if not faults:
       return None
     newest, error = next(iter(faults.items()))
+    if isinstance(error, InputError):
+      raise InputError(f"no checkpoint can be resumed from: {error}")
     raise InputError(
       f"none of the checkpoints {sorted(faults)} in {self._directory} can be "
       f"read into this state, step {newest} because of "
@@ -171,6 +192,22 @@ class Checkpointer:
 
   def __exit__(self, *exception) -> None:
     self.close()
+
+  def _seal(self) -> None:
+    """Writes the digests of a checkpoint that is about to get its name."""
+    if self._local is not None and processes.is_main():
+      for path in self._local.glob(_UNFINISHED):
+        digests.write(path, skip=_STAMPED_LATER)
+
+  def _damage(self, step: int) -> str:
+    """What is wrong with a checkpoint's files, the same in every process."""
+    damage = ""
+    if self._local is not None and processes.is_main():
+      try:
+        digests.check(self._local / str(step))
+      except InputError as error:
+        damage = str(error)
+    return processes.agree(f"digests of checkpoint {step}", damage)
 
   def _give_up(self, step: int, error: Exception) -> NoReturn:
     """Sets a checkpoint aside and ends this process, one of many.

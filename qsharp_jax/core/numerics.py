@@ -48,7 +48,8 @@ def masked_mean(
   values = jnp.asarray(values, jnp.float32)
   mask = jnp.broadcast_to(jnp.asarray(mask, bool), values.shape)
   total = jnp.sum(jnp.where(mask, values, 0.0), axis=axis)
-  return total / jnp.maximum(jnp.sum(mask, axis=axis), 1)
+  count = jnp.sum(mask, axis=axis).astype(jnp.float32)
+  return total / jnp.maximum(count, 1)
 
 
 def log_mean_exp(exponents: ArrayLike, log_probs: ArrayLike) -> Array:
@@ -65,7 +66,8 @@ def log_mean_exp(exponents: ArrayLike, log_probs: ArrayLike) -> Array:
   Returns:
     ln E_p[exp x], float32. Shape [...]. NaN if p has no mass at all.
   """
-  exponents = jnp.asarray(exponents, jnp.float32)
-  log_probs = jnp.asarray(log_probs, jnp.float32)
+  exponents, log_probs = jnp.broadcast_arrays(
+    jnp.asarray(exponents, jnp.float32), jnp.asarray(log_probs, jnp.float32)
+  )
   log_mass = jax.nn.logsumexp(log_probs, axis=-1)
   return jax.nn.logsumexp(log_probs + exponents, axis=-1) - log_mass

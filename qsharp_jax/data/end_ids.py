@@ -19,7 +19,7 @@ def read(path: str | pathlib.Path) -> set[int]:
     InputError: a file that is no JSON object, or ids that are none of the
       model's vocabulary.
   """
-  found = {name: _content(path, name) for name in _FILES}
+  found = {name: settings(path, name) for name in _FILES}
   size = found["config.json"].get("vocab_size")
   ids = set()
   for name, content in found.items():
@@ -41,8 +41,16 @@ def _ids(value: Any, file: str, vocab_size: Any) -> set[int]:
   return set(ids)
 
 
-def _content(path: str | pathlib.Path, name: str) -> dict[str, Any]:
-  """A configuration file's content, empty where there is none."""
+def settings(path: str | pathlib.Path, name: str) -> dict[str, Any]:
+  """A configuration file's content, empty where there is none.
+
+  Args:
+    path: a model directory, or a Hub id.
+    name: such as "config.json".
+
+  Raises:
+    InputError: a file that is no JSON object.
+  """
   file = pathlib.Path(path) / name
   if not pathlib.Path(path).is_dir():
     from transformers.utils import hub  # slow to import

@@ -9,6 +9,7 @@ the bare answer.
 from typing import Literal
 
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.data import chat_template
 from qsharp_jax.data.tokenizer import Tokenizer
 
 Style = Literal["plain", "chat", "raw"]
@@ -30,7 +31,8 @@ def render(question: str, tokenizer: Tokenizer, *, style: Style) -> list[int]:
     The prompt; the completion starts right after it.
 
   Raises:
-    InputError: another style, or a tokenizer without a chat template.
+    InputError: another style, a text that cannot be turned into tokens, or a
+      tokenizer whose chat template is none, or none that can be used.
   """
   if style in ("plain", "raw"):
     plain = f"Question: {question}\nAnswer:\n"
@@ -40,15 +42,7 @@ def render(question: str, tokenizer: Tokenizer, *, style: Style) -> list[int]:
     raise InputError(
       f"prompt style is {style!r}, expected 'plain', 'raw' or 'chat'"
     )
-  if not tokenizer.hf.chat_template:
-    raise InputError(
-      "the tokenizer has no chat template, which the prompt style 'chat' "
-      "needs; use the style 'plain' or an instruct model's tokenizer"
-    )
-  turn = {"role": "user", "content": f"{question}\n\n{INSTRUCTION}"}
-  text = tokenizer.hf.apply_chat_template(
-    [turn], add_generation_prompt=True, tokenize=False
-  )
+  text = chat_template.render(tokenizer.hf, f"{question}\n\n{INSTRUCTION}")
   # The template writes its own start token.
   return tokenizer.encode(text)
 

@@ -1,5 +1,6 @@
 """One small face for Hugging Face tokenizers, and a trainer of tiny ones."""
 
+import codecs
 import hashlib
 import json
 import logging
@@ -7,12 +8,20 @@ import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from qsharp_jax.core import digests, errors, files
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.data import end_ids
 
 # A number of up to three digits, with the space before it, may be one token.
 _PIECES = (
   r"[^\r\n\p{L}\p{N}]?\p{L}+| ?\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
   r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_JSON_FILES = (  # those that transformers reads
+  "config.json",
+  "special_tokens_map.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
 )
 _PAD, _END, _UNKNOWN = "<|pad|>", "<|end|>", "<|unknown|>"
 _PROBES = (
@@ -34,16 +43,21 @@ class Tokenizer:
     vocab_size: 1 + the largest id in use. Embeddings may have more rows.
   """
 
-  def __init__(self, hf: Any, *, eos_ids: Iterable[int] = ()):
+  def __init__(
+    self, hf: Any, *, eos_ids: Iterable[int] = (), num_rows: int | None = None
+  ):
     """Wraps a transformers tokenizer.
 
     Args:
       hf: the tokenizer.
       eos_ids: end ids beyond the tokenizer's own.
+      num_rows: of the model's embedding: a model would read a larger id as its
+        last one. Added tokens may lie beyond, unless a text holds them.
 
     Raises:
-      InputError: no end id at all.
+      InputError: no end id at all, or too few rows.
     """
+    self._num_rows = num_rows
     own = () if hf.eos_token_id is None else (hf.eos_token_id,)
     self.hf = hf
     self.eos_ids = tuple(sorted({*own, *eos_ids}))
@@ -52,17 +66,42 @@ class Tokenizer:
         "the tokenizer names no end-of-text token; set eos_token in its "
         "tokenizer_config.json"
       )
-    self.pad_id = self.eos_ids[0]
-    if hf.pad_token_id is not None:
-      self.pad_id = hf.pad_token_id
-    self.vocab_size = 1 + max(hf.get_vocab().values())
+    vocab, added = hf.get_vocab(), hf.get_added_vocab()
+    self._check_rows(i for token, i in vocab.items() if token not in added)
+    self._check_rows(self.eos_ids)
+    pad_id = hf.pad_token_id
+    has_row = pad_id is not None and (num_rows is None or pad_id < num_rows)
+    self.pad_id = pad_id if has_row else self.eos_ids[0]
+    self.vocab_size = 1 + max(vocab.values())
     with_specials = hf("a").input_ids
     has_bos = with_specials[:1] == [hf.bos_token_id]
     self.bos_ids = tuple(with_specials[:1]) if has_bos else ()
 
   def encode(self, text: str) -> list[int]:
-    """Token ids of a text, no special token added."""
-    return list(self.hf.encode(text, add_special_tokens=False))
+    """Token ids of a text, no special token added.
+
+    Raises:
+      InputError: a text that is none, such as one with half a surrogate pair,
+        or that has an added token for which the model has no row.
+    """
+    with errors.foreign(
+      f"{errors.short(text)} cannot be turned into tokens", "mend the text"
+    ):
+      ids = list(self.hf.encode(text, add_special_tokens=False))
+    self._check_rows(ids)
+    return ids
+
+  def _check_rows(self, ids: Iterable[int]) -> None:
+    """Makes sure that the model has a row for every id."""
+    largest = max(ids, default=-1)
+    if self._num_rows is not None and largest >= self._num_rows:
+      token = self.hf.convert_ids_to_tokens(largest)
+      raise InputError(
+        f"{self.hf.name_or_path}: the tokenizer gives {errors.short(token)} "
+        f"the id {largest} and the model has {self._num_rows} rows of "
+        "embeddings; expected a row for every id: take the tokenizer that "
+        "belongs to the model, or add rows"
+      )
 
   def decode(self, ids: Sequence[int]) -> str:
     """Text of token ids (a list or an integer array); specials are left out."""
@@ -103,18 +142,40 @@ def load(path: str | pathlib.Path) -> Tokenizer:
     `config.json` beside it names.
 
   Raises:
-    InputError: there is no tokenizer at that place.
+    InputError: there is no tokenizer at that place, or a broken one, or one
+      with more ids than the model beside it has rows.
   """
   auto = _auto_tokenizer()
-  try:
+  _check_files(pathlib.Path(path))
+  with errors.foreign(
+    f"{path}: no tokenizer could be loaded",
+    "expected a Hugging Face tokenizer folder or Hub id",
+  ):
     hf = auto.from_pretrained(str(path), trust_remote_code=False)
-  except (OSError, ValueError, KeyError, TypeError) as error:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    raise InputError(
-      f"{path}: no tokenizer could be loaded ({reason}); expected a Hugging "
-      "Face tokenizer folder or Hub id"
-    ) from error
-  return Tokenizer(hf, eos_ids=_config_eos_ids(path))
+    num_rows = end_ids.settings(path, "config.json").get("vocab_size")
+    found = Tokenizer(
+      hf,
+      eos_ids=end_ids.read(path),
+      num_rows=num_rows if type(num_rows) is int else None,
+    )
+    # Some parts of a broken tokenizer fail at their first use.
+    found.decode(found.encode(_PROBES[0]))
+  return found
+
+
+def _check_files(directory: pathlib.Path) -> None:
+  """Finds damaged files, and JSON that is none, before anything reads them."""
+  for name in _JSON_FILES:
+    file = directory / name
+    if file.is_file():
+      files.read_json_object(file)
+      if file.read_bytes().startswith(codecs.BOM_UTF8):
+        raise InputError(
+          f"{file} starts with a byte order mark, which transformers does not "
+          "read; save it without"
+        )
+  names = [x.name for x in directory.glob("*") if x.suffix != ".safetensors"]
+  digests.check(directory, names, may_be_replaced=True)
 
 
 def check_same(reference: Tokenizer, value: Tokenizer) -> None:
@@ -245,23 +306,3 @@ def _auto_tokenizer() -> Any:
     return transformers.AutoTokenizer
   finally:
     logger.removeFilter(quiet)
-
-
-def _config_eos_ids(path: str | pathlib.Path) -> set[int]:
-  """The end ids that the model's configuration files name."""
-  from transformers.utils import hub
-
-  ids = set()
-  for name in ("generation_config.json", "config.json"):
-    file = hub.cached_file(
-      str(path),
-      name,
-      _raise_exceptions_for_missing_entries=False,
-      _raise_exceptions_for_connection_errors=False,
-    )
-    if file is None:
-      continue
-    found = json.loads(pathlib.Path(file).read_text()).get("eos_token_id")
-    if found is not None:
-      ids.update([found] if isinstance(found, int) else found)
-  return ids

@@ -78,7 +78,8 @@ def _attend_with_leaves(
   weights = jax.nn.softmax(scores, axis=-1).astype(values.dtype)
   own_values = jnp.pad(own_values, ((0, 0), (0, 0), (num_kept, 0), (0, 0)))
   mixed = _products("bgrts,bgsh->bgrth", weights[..., :-1], values)
-  return mixed + weights[..., -1:] * own_values[:, :, None]
+  own_part = weights[..., -1:] * own_values[:, :, None]
+  return mixed + own_part.astype(mixed.dtype)
 
 
 def _products(equation: str, left: Array, right: Array) -> Array:

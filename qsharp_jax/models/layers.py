@@ -37,12 +37,21 @@ class Norm(nn.Module):
       x -= x.mean(-1, keepdims=True)
     x *= jax.lax.rsqrt(jnp.square(x).mean(-1, keepdims=True) + c.norm_eps)
     shape = (x.shape[-1],)
-    x *= self.param("scale", named(nn.initializers.ones), shape, c.param_dtype)
+    scale = self.param(
+      "scale", named(nn.initializers.ones), shape, c.param_dtype
+    )
+    x *= _like(x, scale)
     if c.norm == "layer":
-      x += self.param(
+      bias = self.param(
         "bias", named(nn.initializers.zeros), shape, c.param_dtype
       )
+      x += _like(x, bias)
     return x.astype(dtype)
+
+
+def _like(x: Array, param: Array) -> Array:
+  """A parameter of the last axes, with as many axes as `x` and its type."""
+  return jnp.expand_dims(param, range(x.ndim - param.ndim)).astype(x.dtype)
 
 
 class Projection(nn.Module):
@@ -67,7 +76,7 @@ class Projection(nn.Module):
     y = products.project(x, kernel, num_inputs=num_inputs)
     if self.use_bias:
       axes = self.axes[: len(self.features)]
-      y += param("bias", nn.initializers.zeros, axes, self.features)
+      y += _like(y, param("bias", nn.initializers.zeros, axes, self.features))
     return y
 
 

@@ -49,6 +49,7 @@ def two_hot(values: ArrayLike, atoms: Array) -> Array:
   Source: arXiv 1707.06887, Eq. (7), for a single value.
   """
   chex.assert_rank(atoms, 1)
+  chex.assert_type(atoms, float)
   num_atoms = atoms.shape[0]
   values = jnp.clip(jnp.asarray(values, jnp.float32), atoms[0], atoms[-1])
   below = jnp.searchsorted(atoms, values, side="right") - 1
@@ -71,6 +72,7 @@ def mean(log_probs: Array, atoms: Array) -> Array:
     The mean, float32. Shape [...].
   """
   _assert_law(log_probs, atoms)
+  atoms = jnp.broadcast_to(atoms, log_probs.shape)
   # A product and a sum, not `@`: accelerators multiply matrices in fewer bits.
   return jnp.sum(_probs(log_probs) * atoms, axis=-1)
 
@@ -85,8 +87,10 @@ def variance(log_probs: Array, atoms: Array) -> Array:
   Returns:
     The variance, float32, >= 0. Shape [...].
   """
+  _assert_law(log_probs, atoms)
   # Around the mean: E[z^2] - E[z]^2 cancels, and may turn out negative.
-  deviations = atoms - mean(log_probs, atoms)[..., None]
+  means = mean(log_probs, atoms)[..., None]
+  deviations = jnp.broadcast_to(atoms, log_probs.shape) - means
   return jnp.sum(_probs(log_probs) * jnp.square(deviations), axis=-1)
 
 
@@ -109,11 +113,13 @@ def log_mean_exp(log_probs: Array, atoms: Array, *, eta: ArrayLike) -> Array:
   """
   _assert_law(log_probs, atoms)
   inverse_eta = 1 / numerics.per_row(eta, log_probs.shape[:-1])
+  atoms = jnp.broadcast_to(atoms, log_probs.shape)
   return numerics.log_mean_exp(inverse_eta[..., None] * atoms, log_probs)
 
 
 def _assert_law(log_probs: Array, atoms: Array) -> None:
   chex.assert_rank(atoms, 1)
+  chex.assert_type([log_probs, atoms], float)
   chex.assert_axis_dimension(log_probs, -1, atoms.shape[0])
 
 

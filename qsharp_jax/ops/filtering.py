@@ -24,6 +24,7 @@ def apply_temperature(logits: Array, temperature: ArrayLike) -> Array:
     temperature 0 all but the greatest are -inf (equal ones share).
   """
   chex.assert_rank(logits, 2)
+  chex.assert_type(logits, float)
   temperature = numerics.per_row(temperature, logits.shape[:1])[:, None]
   logits = logits.astype(jnp.float32)
   # Shifted first: 80 / 1e-38 overflows, and inf - inf is NaN in a softmax.
@@ -46,6 +47,8 @@ def top_k(log_probs: Array, *, k: int) -> Array:
   Returns:
     Normalised log-probabilities, float32. Shape [..., V]. -inf if dropped.
   """
+  chex.assert_type(log_probs, float)
+  chex.assert_axis_dimension_gteq(log_probs, -1, k)
   _, kept = jax.lax.top_k(log_probs, k)
   nowhere = jnp.zeros(log_probs.shape, bool)
   is_kept = jnp.put_along_axis(nowhere, kept, True, axis=-1, inplace=False)
@@ -70,6 +73,7 @@ def top_p(log_probs: Array, top_p: ArrayLike) -> Array:
   Source: arXiv 1904.09751 (nucleus sampling).
   """
   chex.assert_rank(log_probs, 2)
+  chex.assert_type(log_probs, float)
   log_probs = log_probs.astype(jnp.float32)
   mass = numerics.per_row(top_p, log_probs.shape[:1])
   # Not left to the bisection: 150,000 rounded terms may miss a mass of 1, or
@@ -99,6 +103,7 @@ def sample(log_probs: Array, uniforms: Array) -> Array:
     Tokens, never one of probability 0. Shape [B], int32.
   """
   chex.assert_rank([log_probs, uniforms], [2, 1])
+  chex.assert_type([log_probs, uniforms], float)
   chex.assert_equal_shape_prefix([log_probs, uniforms], 1)
   probs = jnp.exp(log_probs.astype(jnp.float32))
   # A parallel prefix sum may rise at a token of probability 0, or end below

@@ -27,6 +27,7 @@ def qsharp_bernoulli(logits: Array, *, eta: ArrayLike) -> Array:
 
   Source: arXiv 2502.20548, the optimal policy for a Bernoulli law.
   """
+  _assert_scores(logits)
   logits = logits.astype(jnp.float32)
   shifted = logits + 1 / _per_row(eta, logits)
   # The same expression in log-odds, where nothing is exponentiated: exp(1/eta)
@@ -51,6 +52,9 @@ def qsharp_categorical(
 
   Source: arXiv 2502.20548, the policy induced by a learned law.
   """
+  chex.assert_rank(atoms, 1)
+  chex.assert_type([log_probs, atoms], float)
+  chex.assert_axis_dimension_gteq(log_probs, -2, 1)
   eta = _per_row(eta, log_probs[..., 0])
   return distributions.log_mean_exp(log_probs, atoms, eta=eta)
 
@@ -67,6 +71,7 @@ def cd(values: Array, *, eta: ArrayLike) -> Array:
 
   Source: arXiv 2310.17022.
   """
+  _assert_scores(values)
   return values.astype(jnp.float32) / _per_row(eta, values)
 
 
@@ -86,6 +91,7 @@ def vas(values: Array, *, eta: ArrayLike) -> Array:
 
   Source: arXiv 2405.06639.
   """
+  _assert_scores(values)
   values = values.astype(jnp.float32)
   return cd(values - jnp.mean(values, axis=-1, keepdims=True), eta=eta)
 
@@ -106,6 +112,7 @@ def fudge(logits: Array, *, strength: ArrayLike) -> Array:
 
   Source: arXiv 2104.05218.
   """
+  _assert_scores(logits)
   log_success = jax.nn.log_sigmoid(logits.astype(jnp.float32))
   return _per_row(strength, logits) * log_success
 
@@ -123,6 +130,7 @@ def args(rewards: Array, *, strength: ArrayLike) -> Array:
 
   Source: arXiv 2402.01694.
   """
+  _assert_scores(rewards)
   return _per_row(strength, rewards) * rewards.astype(jnp.float32)
 
 
@@ -142,6 +150,7 @@ def log_ratio(ratios: Array, *, strength: ArrayLike) -> Array:
 
   Source: arXiv 2404.12358 ("From r to Q*").
   """
+  _assert_scores(ratios)
   return _per_row(strength, ratios) * ratios.astype(jnp.float32)
 
 
@@ -157,6 +166,8 @@ def transfer_direct(rewards: Array, *, eta: ArrayLike) -> Array:
 
   Source: arXiv 2405.20495, direct transfer.
   """
+  chex.assert_type(rewards, float)
+  chex.assert_axis_dimension_gteq(rewards, -2, 1)
   return cd(jnp.mean(rewards.astype(jnp.float32), axis=-1), eta=eta)
 
 
@@ -184,6 +195,7 @@ def transfer_indirect(
 
   Source: arXiv 2405.20495, indirect transfer.
   """
+  chex.assert_type([rewards, baseline_rewards], float)
   chex.assert_equal_shape([rewards, baseline_rewards])
   rewards = rewards.astype(jnp.float32)
   shares = jax.nn.softmax((rewards - baseline_rewards) / beta, axis=-1)
@@ -203,6 +215,8 @@ def mixed(weights: list[Array]) -> Array:
   Returns:
     Log-weights. Shape [..., A].
   """
+  chex.assert_type(weights, float)
+  chex.assert_equal_shape(weights)
   return sum(weights[1:], start=weights[0])
 
 
@@ -218,6 +232,7 @@ def zero_floor(weights: Array) -> Array:
   Returns:
     Log-weights >= 0. Shape [..., A].
   """
+  _assert_scores(weights)
   return weights - jnp.min(weights, axis=-1, keepdims=True)
 
 
@@ -240,12 +255,19 @@ def at_tokens(
   Returns:
     Log-weights. Shape [..., V].
   """
+  chex.assert_type([weights, candidates], [float, int])
   chex.assert_equal_shape([weights, candidates])
   other = numerics.per_row(other, weights.shape[:-1]).astype(weights.dtype)
   others = jnp.broadcast_to(other[..., None], (*other.shape, vocab_size))
   return jnp.put_along_axis(
     others, candidates, weights, axis=-1, inplace=False, mode="drop"
   )
+
+
+def _assert_scores(scores: Array) -> None:
+  """Checks floats with an axis of candidates, [..., A]."""
+  chex.assert_type(scores, float)
+  chex.assert_axis_dimension_gteq(scores, -1, 1)
 
 
 def _per_row(parameter: ArrayLike, weights: Array) -> Array:

@@ -22,6 +22,7 @@ def tilted_log_probs(ref_logits: Array, log_weights: Array) -> Array:
   Returns:
     Normalised log-probabilities, float32. Shape [..., V]. -inf stays -inf.
   """
+  chex.assert_type([ref_logits, log_weights], float)
   chex.assert_equal_shape([ref_logits, log_weights])
   return jax.nn.log_softmax(ref_logits.astype(jnp.float32) + log_weights)
 
@@ -42,6 +43,8 @@ def optimal_log_probs(
 
   Source: arXiv 2502.20548, the optimal policy.
   """
+  chex.assert_type([ref_logits, q_values], float)
+  chex.assert_equal_shape([ref_logits, q_values])
   eta = numerics.per_row(eta, (*q_values.shape[:-1], 1))
   return tilted_log_probs(ref_logits, q_values / eta)
 
@@ -62,6 +65,7 @@ def soft_value(ref_logits: Array, q_values: Array, *, eta: ArrayLike) -> Array:
 
   Source: arXiv 2502.20548, the soft Bellman equation.
   """
+  chex.assert_type([ref_logits, q_values], float)
   chex.assert_equal_shape([ref_logits, q_values])
   eta = numerics.per_row(eta, (*q_values.shape[:-1], 1))
   return eta[..., 0] * numerics.log_mean_exp(q_values / eta, ref_logits)
@@ -77,6 +81,7 @@ def kl_divergence(log_p: Array, log_q: Array) -> Array:
   Returns:
     Nats, float32. Shape [...]. inf where some token has q = 0 < p.
   """
+  chex.assert_type([log_p, log_q], float)
   chex.assert_equal_shape([log_p, log_q])
   log_p, log_q = log_p.astype(jnp.float32), log_q.astype(jnp.float32)
   probs = jnp.exp(log_p)

@@ -21,6 +21,7 @@ def bernoulli(logits: Array, targets: Array) -> Array:
   Returns:
     Nats, >= 0, float32. Shape [...].
   """
+  chex.assert_type([logits, targets], float)
   chex.assert_equal_shape([logits, targets])
   logits = logits.astype(jnp.float32)
   # Two softplus, not one minus `targets * logits`, which cancels: a confident
@@ -39,6 +40,7 @@ def categorical(logits: Array, targets: Array) -> Array:
   Returns:
     Nats, float32; least, not 0, where the laws agree. Shape [...].
   """
+  chex.assert_type([logits, targets], float)
   chex.assert_equal_shape([logits, targets])
   log_probs = jax.nn.log_softmax(logits.astype(jnp.float32))
   return -jnp.sum(targets * log_probs, axis=-1)
@@ -54,6 +56,7 @@ def squared_error(predictions: Array, targets: Array) -> Array:
   Returns:
     Reward units squared, float32. Shape [...].
   """
+  chex.assert_type([predictions, targets], float)
   chex.assert_equal_shape([predictions, targets])
   return jnp.square(predictions.astype(jnp.float32) - targets)
 
@@ -68,8 +71,9 @@ def next_token(logits: Array, tokens: Array) -> Array:
   Returns:
     Nats, float32. Shape [...].
   """
-  chex.assert_equal_shape_prefix([logits, tokens], tokens.ndim)
   chex.assert_rank(logits, tokens.ndim + 1)
+  chex.assert_type([logits, tokens], [float, int])
+  chex.assert_equal_shape_prefix([logits, tokens], tokens.ndim)
   # Gather first: a log-softmax would write a second [..., V] array.
   logits = logits.astype(jnp.float32)
   chosen = jnp.take_along_axis(logits, tokens[..., None], axis=-1)[..., 0]
@@ -89,8 +93,9 @@ def sequence_weights(mask: Array, segments: Array) -> Array:
     masked-in token, and are 0 over the others.
   """
   chex.assert_rank([mask, segments], 2)
+  chex.assert_type(segments, int)
   chex.assert_equal_shape([mask, segments])
-  counted = jnp.where(segments > 0, mask, 0).astype(jnp.float32)
+  counted = jnp.where(segments > 0, mask.astype(jnp.float32), 0)
   num_segments = segments.shape[1] + 1
 
   def sizes(counted_row: Array, segments_row: Array) -> Array:
@@ -112,6 +117,7 @@ def weighted_sum(values: Array, weights: Array) -> tuple[Array, Array]:
     The sum of the weighted values and the sum of the weights. Scalars. Add
     both over batches and devices, then divide: a mean of means is not a mean.
   """
+  chex.assert_type([values, weights], float)
   chex.assert_equal_shape([values, weights])
   values = jnp.where(weights > 0, values, 0)
   return jnp.sum(weights * values), jnp.sum(weights)

@@ -26,9 +26,10 @@ def leave_one_out(rewards: Array, mask: Array) -> Array:
   Source: arXiv 2402.14740 (RLOO).
   """
   chex.assert_rank([rewards, mask], 2)
+  chex.assert_type([rewards, mask], [float, bool])
   chex.assert_equal_shape([rewards, mask])
   found = jnp.where(mask, rewards.astype(jnp.float32), 0.0)
-  num_others = jnp.sum(mask, axis=1, keepdims=True) - 1
+  num_others = jnp.sum(mask, axis=1, keepdims=True).astype(jnp.float32) - 1
   others = jnp.sum(found, axis=1, keepdims=True) - found
   advantages = found - others / jnp.maximum(num_others, 1)
   return jnp.where(mask & (num_others > 0), advantages, 0.0)
@@ -46,6 +47,7 @@ def batch_baseline(rewards: Array, mask: Array) -> Array:
 
   Source: Williams 1992 (REINFORCE, its reinforcement baseline).
   """
+  chex.assert_type([rewards, mask], [float, bool])
   chex.assert_equal_shape([rewards, mask])
   baseline = numerics.masked_mean(rewards, mask)
   return jnp.where(mask, rewards.astype(jnp.float32) - baseline, 0.0)
@@ -53,6 +55,7 @@ def batch_baseline(rewards: Array, mask: Array) -> Array:
 
 def whiten(advantages: Array, mask: Array) -> Array:
   """Advantages with mean 0 and deviation 1 over the mask; 0 outside it."""
+  chex.assert_type([advantages, mask], [float, bool])
   chex.assert_equal_shape([advantages, mask])
   centred = batch_baseline(advantages, mask)
   variance = numerics.masked_mean(jnp.square(centred), mask)
@@ -73,6 +76,7 @@ def reinforce(log_probs: Array, advantages: Array) -> Array:
 
   Source: Williams 1992 (REINFORCE).
   """
+  chex.assert_type([log_probs, advantages], float)
   chex.assert_equal_shape([log_probs, advantages])
   return -jax.lax.stop_gradient(advantages) * log_probs.astype(jnp.float32)
 
@@ -101,6 +105,7 @@ def gae(
   Source: arXiv 1506.02438, Eq. (16).
   """
   chex.assert_rank([rewards, values, is_last], 2)
+  chex.assert_type([rewards, values, is_last], [float, float, bool])
   chex.assert_equal_shape([rewards, values, is_last])
   goes_on = jnp.where(is_last, 0.0, 1.0)
   next_values = jnp.pad(values[:, 1:], ((0, 0), (0, 1)))
@@ -136,6 +141,7 @@ def ppo(
 
   Source: arXiv 1707.06347, Eq. (7).
   """
+  chex.assert_type([log_probs, old_log_probs, advantages], float)
   chex.assert_equal_shape([log_probs, old_log_probs, advantages])
   ratio = jnp.exp(log_probs.astype(jnp.float32) - old_log_probs)
   clipped = jnp.clip(ratio, 1 - clip, 1 + clip)
@@ -158,6 +164,7 @@ def clipped_value(
 
   Source: arXiv 2005.12729, section 3 (what implementations of PPO do).
   """
+  chex.assert_type([values, old_values, returns], float)
   chex.assert_equal_shape([values, old_values, returns])
   values = values.astype(jnp.float32)
   near = old_values + jnp.clip(values - old_values, -clip, clip)
@@ -182,6 +189,7 @@ def penalised(
 
   Source: arXiv 2203.02155, Eq. (2); token by token as in arXiv 1909.08593.
   """
+  chex.assert_type([rewards, log_probs, ref_log_probs], float)
   chex.assert_equal_shape([rewards, log_probs, ref_log_probs])
   return rewards - eta * (log_probs - ref_log_probs).astype(jnp.float32)
 
@@ -212,6 +220,7 @@ def rto(
 
   Source: arXiv 2404.18922, the practical version of its algorithm.
   """
+  chex.assert_type([rewards, dpo_log_probs, ref_log_probs], float)
   chex.assert_equal_shape([rewards, dpo_log_probs, ref_log_probs])
   log_ratio = (dpo_log_probs - ref_log_probs).astype(jnp.float32)
   return dpo_eta * log_ratio + weight * rewards
@@ -230,6 +239,7 @@ def soft_value(rewards: Array, mask: Array, *, eta: ArrayLike) -> Array:
 
   Source: arXiv 2505.20686, stage 1; arXiv 2502.20548, the closed form of V*.
   """
+  chex.assert_type([rewards, mask], [float, bool])
   chex.assert_equal_shape([rewards, mask])
   log_mass = jnp.where(mask, 0.0, -jnp.inf)
   exponents = jnp.where(mask, rewards, 0.0) / eta
@@ -256,6 +266,7 @@ def a_star_po(
 
   Source: arXiv 2505.20686, stage 2.
   """
+  chex.assert_type([log_probs, ref_log_probs, advantages], float)
   chex.assert_equal_shape([log_probs, ref_log_probs, advantages])
   log_ratio = (log_probs - ref_log_probs).astype(jnp.float32)
   return jnp.square(eta * log_ratio - advantages)

@@ -1,5 +1,7 @@
 """Losses on preference pairs, from log-probabilities of whole sequences.
 
+A batch [B] of pairs, or one pair of scalars.
+
 `eta` is the KL weight in reward units, as everywhere; the papers on DPO call it
 beta, the one on CPL alpha.
 """
@@ -34,6 +36,8 @@ def dpo(
 
   Source: arXiv 2305.18290, Eq. (7).
   """
+  chex.assert_rank([chosen, rejected, ref_chosen, ref_rejected], {0, 1})
+  chex.assert_type([chosen, rejected, ref_chosen, ref_rejected], float)
   chex.assert_equal_shape([chosen, rejected, ref_chosen, ref_rejected])
   margin = (chosen - ref_chosen) - (rejected - ref_rejected)
   return jax.nn.softplus(-eta * margin.astype(jnp.float32))
@@ -68,6 +72,7 @@ def rpo(
 
   Source: arXiv 2404.19733, Eq. (1).
   """
+  chex.assert_rank([chosen, num_tokens], {0, 1})
   chex.assert_equal_shape([chosen, num_tokens])
   loss = dpo(chosen, rejected, ref_chosen, ref_rejected, eta=eta)
   return loss - alpha * chosen / jnp.maximum(num_tokens, 1)
@@ -99,6 +104,8 @@ def cpl(
 
   Source: arXiv 2310.13639, the loss of CPL with its conservative bias.
   """
+  chex.assert_rank([chosen, rejected], {0, 1})
+  chex.assert_type([chosen, rejected], float)
   chex.assert_equal_shape([chosen, rejected])
   margin = chosen.astype(jnp.float32) - bias * rejected
   return jax.nn.softplus(-eta * margin)

@@ -8,6 +8,7 @@ from qsharp_jax.pipeline import (
   labelled,
   limits,
   methods,
+  paths,
   pretraining,
   run,
   searches,
@@ -16,6 +17,7 @@ from qsharp_jax.pipeline import (
 from qsharp_jax.pipeline.algorithm1 import learn
 from qsharp_jax.pipeline.evaluate import Evaluation
 from qsharp_jax.pipeline.methods import Method
+from qsharp_jax.pipeline.paths import RunPaths
 from qsharp_jax.pipeline.run import Players, Rounds, Run, Task
 from qsharp_jax.pipeline.workdir import Workdir
 
@@ -25,6 +27,7 @@ __all__ = [
   "Players",
   "Rounds",
   "Run",
+  "RunPaths",
   "Task",
   "Workdir",
   "algorithm1",
@@ -35,6 +38,7 @@ __all__ = [
   "learn",
   "limits",
   "methods",
+  "paths",
   "pretraining",
   "run",
   "searches",

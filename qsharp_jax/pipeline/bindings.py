@@ -92,9 +92,9 @@ def tune(
     "weights of the reference": _reference(run),
   }
   for other in first:
-    made_from[other] = run.workdir.digest(f"baseline_{other}")
+    made_from[other] = run.workdir.digest(_tuning(other))
   return workdir_lib.Stage(
-    f"baseline_{name}",
+    _tuning(name),
     settings=made_from,
     outputs=(directory,),
     is_whole=(directory / "model" / "config.json").exists(),
@@ -219,6 +219,11 @@ def settings_of(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     elif key not in _RESULTLESS:
       flat[prefix + key] = value
   return flat
+
+
+def _tuning(name: str) -> str:
+  """Stage of a fine-tuned policy, which may be named inside another's."""
+  return f"baseline_{name.replace('/', '_')}"
 
 
 def _training(run: run_lib.Run, num_rounds: int) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from qsharp_jax.pipeline import methods as methods_lib
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
 
-ColumnsFn = Callable[[Sequence[str], Sequence[str]], dict[str, Any]]
-"""(completions, their gold answers) -> columns that only this task has."""
+ColumnsFn = Callable[[Sequence[str | None], Sequence[str]], dict[str, Any]]
+"""(extracted answers, gold answers) -> columns that only this task has."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,9 +167,8 @@ def _sample(
       algorithm1.sample_each(run, sampler, problems, plans)
   if split == "test":
     _judge(run, {name: store for name, (store, _) in stages.items()})
-  with_text = split == "test" and what.columns is not None
   return {
-    plan.eta: rollout.store.read(store, with_text=with_text)
+    plan.eta: rollout.store.read(store, with_text=False)
     for store, plan in stages.values()
   }
 
@@ -217,7 +216,7 @@ def _extra(what: Evaluation, found: rollout.Rollouts) -> dict[str, Any]:
     "failed_rewards": int((~found.is_graded).sum()),
   }
   if what.columns is not None:
-    extra |= what.columns(list(found.text), list(found.answer))
+    extra |= what.columns(list(found.extracted), list(found.answer))
   return extra
 
 

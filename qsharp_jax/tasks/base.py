@@ -30,13 +30,13 @@ class TaskSpec(Protocol):
     return None
 
   def columns(
-    self, texts: Sequence[str], answers: Sequence[str]
+    self, extracted: Sequence[str | None], answers: Sequence[str]
   ) -> dict[str, Any]:
     """Columns of the report that only this task has.
 
     Args:
-      texts: one method's completions.
+      extracted: what the grader cut out of one method's completions.
       answers: the gold answer of each.
     """
-    del texts, answers
+    del extracted, answers
     return {}

@@ -21,7 +21,6 @@ import numpy as np
 from qsharp_jax import data
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data.records import Question
-from qsharp_jax.rewards import extraction
 from qsharp_jax.tasks import base
 from qsharp_jax.tasks import star_graph_text as text_lib
 from qsharp_jax.tasks.star_graph_text import StarGraph
@@ -81,10 +80,12 @@ class StarGraphs(base.TaskSpec):
     return as_questions(graphs, "pretrain"), tokenizer
 
   def columns(
-    self, texts: Sequence[str], answers: Sequence[str]
+    self, extracted: Sequence[str | None], answers: Sequence[str]
   ) -> dict[str, list[float]]:
-    """Where along the path answers go wrong."""
-    shares = per_position(list(map(extraction.path, texts)), answers)
+    """Where along the path answers go wrong; none if no path was found."""
+    if not any(extracted):
+      return {}
+    shares = per_position(extracted, answers)
     return {"per_position": [round(float(share), 4) for share in shares]}
 
   def graphs(self) -> dict[str, list[StarGraph]]:

@@ -191,6 +191,62 @@ def test_damaged_checkpoint_falls_back(tmp_path, damage, choose, caplog):
   assert sorted(p.name for p in tmp_path.iterdir()) == ["1", "2", "2.damaged"]
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+  """A directory with one checkpoint, and every file's content."""
+  directory = tmp_path_factory.mktemp("saved")
+  write(directory, [1])
+  files = [path for path in directory.rglob("*") if path.is_file()]
+  return directory, {path: path.read_bytes() for path in sorted(files)}
+
+
+def test_every_flipped_bit_is_noticed_or_harmless(saved):
+  directory, contents = saved
+  assert directory / "1" / "digests.json" in contents
+  sizes = np.array([len(content) for content in contents.values()])
+  rng, paths, noticed = np.random.default_rng(0), list(contents), 0
+  for i in range(200):
+    # Half of the bits by size, half by file: most files are small.
+    weights = sizes if i % 2 else sizes > 0
+    path = paths[rng.choice(len(paths), p=weights / weights.sum())]
+    damaged = bytearray(contents[path])
+    damaged[rng.integers(len(damaged))] ^= 1 << rng.integers(8)
+    path.write_bytes(damaged)
+    try:
+      with train_state.Checkpointer(directory, keep=9, every=1) as saver:
+        got, meta, step = saver.restore_latest(target(make()))
+    except errors.InputError as error:
+      noticed += 1
+      assert str(directory / "1") in str(error)
+      assert len(str(error).splitlines()) == 1
+    else:
+      assert (meta, step) == ({"examples": 10}, 1)
+      assert_same(got, make(1))
+    path.write_bytes(contents[path])
+  assert noticed > 150
+
+
+def test_a_checkpoint_without_digests_is_read_as_before(tmp_path):
+  write(tmp_path, [1])
+  (tmp_path / "1" / "digests.json").unlink()
+  with train_state.Checkpointer(tmp_path, keep=9, every=1) as saver:
+    assert_same(saver.restore_latest(target(make()))[0], make(1))
+
+
+def test_a_flipped_bit_falls_back(tmp_path, caplog):
+  write(tmp_path, [1, 2])
+  file = largest(tmp_path / "2")
+  content = bytearray(file.read_bytes())
+  content[len(content) // 2] ^= 1
+  file.write_bytes(content)
+  with train_state.Checkpointer(tmp_path, keep=9, every=1) as saver:
+    got, _, step = saver.restore_latest(target(make()))
+    assert step == 1
+    assert_same(got, make(1))
+    assert any(str(file) in message for message in caplog.messages)
+  assert sorted(p.name for p in tmp_path.iterdir()) == ["1", "2.damaged"]
+
+
 def test_state_of_another_shape_is_refused_and_nothing_renamed(tmp_path):
   write(tmp_path, [1, 2])
   with train_state.Checkpointer(tmp_path, keep=9, every=1) as saver:

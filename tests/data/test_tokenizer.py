@@ -113,6 +113,67 @@ def test_every_end_id_of_the_configs(folder, tmp_path):
   assert tokenizer.load(tmp_path).eos_ids == (1, 5, 7, 9)
 
 
+@pytest.mark.parametrize("num_rows", [447, 448, 460])
+def test_the_model_must_have_a_row_for_every_id(num_rows, folder, tmp_path):
+  copied(folder, tmp_path)
+  (tmp_path / "config.json").write_text(
+    json.dumps({"vocab_size": num_rows, "model_type": "llama"})
+  )
+  if num_rows == 447:
+    with pytest.raises(InputError, match="the id 447 and the model has 447"):
+      tokenizer.load(tmp_path)
+  else:
+    assert tokenizer.load(tmp_path).encode("7")
+
+
+def test_an_added_token_beyond_the_rows_is_refused_where_it_is_used(own):
+  own.hf.add_special_tokens(
+    {"pad_token": "<|new|>", "additional_special_tokens": ["<|other|>"]}
+  )
+  few = tokenizer.Tokenizer(own.hf, num_rows=448)
+  assert few.encode("7") == own.encode("7")
+  assert few.pad_id == 1  # the model could not read the tokenizer's own
+  with pytest.raises(InputError, match="'<|new|>' the id 448.*has 448 rows"):
+    few.encode("7 <|new|>")
+  assert tokenizer.Tokenizer(own.hf, num_rows=450).pad_id == 448
+  with pytest.raises(InputError, match="the id 449 and the model has 448"):
+    tokenizer.Tokenizer(own.hf, eos_ids=[449], num_rows=448)
+
+
+def test_half_a_surrogate_pair_is_no_text(own):
+  for style in ("plain", "raw"):
+    with pytest.raises(InputError, match=r"ud83d.*cannot be turned") as error:
+      prompts.render("a\ud83d", own, style=style)
+    str(error.value).encode()
+
+
+BROKEN = {
+  "decoder": lambda x: x.update(decoder={"type": "Future"}),
+  "pre_tokenizer": lambda x: x.update(pre_tokenizer={"type": "Future"}),
+  "model": lambda x: x["model"].update(type="Future"),
+  "no model": lambda x: x.pop("model"),
+  "normalizer": lambda x: x.update(normalizer={"type": "Future"}),
+  "post_processor": lambda x: x.update(post_processor={"type": "Future"}),
+  "merges": lambda x: x["model"].update(merges=["no such pair"]),
+  "vocab": lambda x: x["model"].update(vocab=[1, 2]),
+}
+
+
+@pytest.mark.parametrize("change", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("family", ["gpt2", "llama", "qwen2", None])
+def test_a_broken_or_future_tokenizer(change, family, folder, tmp_path):
+  copied(folder, tmp_path)
+  file = tmp_path / "tokenizer.json"
+  raw = json.loads(file.read_text())
+  change(raw)
+  file.write_text(json.dumps(raw))
+  if family:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": family}))
+  with pytest.raises(InputError, match="no tokenizer could be") as error:
+    tokenizer.load(tmp_path)
+  assert "\n" not in str(error.value)
+
+
 def test_no_tokenizer_there(tmp_path):
   with pytest.raises(InputError, match="no tokenizer could be loaded") as error:
     tokenizer.load(tmp_path / "absent")

@@ -1,9 +1,9 @@
+import collections
 import math
 import os
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -64,11 +64,28 @@ def test_strange_text_survives_the_way(user_reward):
   assert [grade.extracted for grade in grades] == ["1", "2", "3", None]
 
 
+@pytest.fixture
+def calls(monkeypatch):
+  """How often a worker process was started, and how often sent tasks."""
+  counts = collections.Counter()
+
+  class Counted(workers.WorkerProcess):
+    def __init__(self, *arguments):
+      counts["start"] += 1
+      super().__init__(*arguments)
+
+    def send(self, *arguments):
+      counts["send"] += 1
+      super().send(*arguments)
+
+  monkeypatch.setattr(workers, "WorkerProcess", Counted)
+  return counts
+
+
 @pytest.mark.parametrize("num_workers", [1, 2])
-def test_one_bad_sample_costs_no_other(user_reward, num_workers):
+def test_one_bad_sample_costs_no_other(user_reward, num_workers, calls):
   bad = ["sleep", "raise", "nan", "exit", "die", "none", "inf", "sleep"]
   predictions = [text for i, name in enumerate(bad) for text in (name, str(i))]
-  start = time.monotonic()
   with workers.GradingPool(user_reward, num_workers, 0.5) as pool:
     grades = pool.grade(predictions, [""] * len(predictions))
     again = pool.grade(["2.0"], [""])
@@ -85,7 +102,9 @@ def test_one_bad_sample_costs_no_other(user_reward, num_workers):
   assert "SystemExit" in errors["exit"]
   assert "died" in errors["die"]
   assert "NoneType" in errors["none"]
-  assert time.monotonic() - start < 15.0
+  # A new process for each sample that hangs or dies, and for no other.
+  num_lost = bad.count("sleep") + bad.count("die")
+  assert calls["start"] <= num_workers + num_lost
 
 
 def test_the_time_limit_holds_inside_c_code():
@@ -180,15 +199,15 @@ def test_refusals():
     workers.GradingPool("strict", 1, 1.0).grade(["", ""], [""])
 
 
-def test_cheap_grades_are_fast():
+def test_cheap_grades_travel_in_large_chunks(calls):
   solution = "She makes 9 * 2 = $<<9*2=18>>18 every day.\n" * 5 + "#### 18"
   with workers.GradingPool("flexible", 1, 30.0) as pool:
     pool.grade([solution], [solution])
-    start = time.monotonic()
-    pool.grade([solution] * 10_000, [solution] * 10_000)
-    rate = 10_000 / (time.monotonic() - start)
-  # 20,000 a second on an idle core; a loaded machine gets some slack here.
-  assert rate > 5_000
+    calls.clear()
+    grades = pool.grade([solution] * 10_000, [solution] * 10_000)
+  assert grades == [Grade(True, "18", 1.0)] * 10_000
+  # Waiting for one answer at a time would be ten times as slow.
+  assert calls == {"send": 40}
 
 
 def test_the_room_imports_neither_jax_nor_sympy():

@@ -185,6 +185,8 @@ def test_graphs_must_have_room(changed, says, tmp_path):
     task(tmp_path / "graphs.txt", **changed).graphs()
 
 
-def test_the_column_of_a_report_reads_completions():
-  found = task().columns(["1 2 3", "1 4", "no path"], ["1,2,3", "1,2,3", "1,4"])
+def test_a_report_says_where_paths_go_wrong():
+  found = task().columns(["1,2,3", "1,4", None], ["1,2,3", "1,2,3", "1,4"])
   assert found == {"per_position": [round(2 / 3, 4), round(1 / 3, 4), 0.5]}
+  # Another reward cuts no path out of a completion.
+  assert task().columns([None, None], ["1,2,3", "1,4"]) == {}

@@ -1,0 +1,140 @@
+"""The models that a run starts from, where it has to make them itself."""
+
+import contextlib
+import pathlib
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import ml_collections
+
+from experiments.harness import wiring
+from qsharp_jax import data, models, pipeline, sharding, tasks, training
+from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.core import digests, seeds
+from qsharp_jax.sharding import placement, processes
+
+
+def make(
+  config: ml_collections.ConfigDict,
+  workdir: pipeline.Workdir,
+  layout: sharding.Layout,
+  task: tasks.TaskSpec,
+) -> ml_collections.ConfigDict:
+  """Makes what is missing; returns the config that names it (`resolved`)."""
+  paths = pipeline.RunPaths(workdir.path)
+  named = resolved(config, paths)
+  if not config.reference:
+    _pretrain(config, workdir, layout, task, paths.reference)
+  if config.value.num_new_layers:
+    start = config.value.start or named.reference
+    _deeper(config, workdir, layout, start, paths.value_start)
+  return named
+
+
+def resolved(
+  config: ml_collections.ConfigDict, paths: pipeline.RunPaths
+) -> ml_collections.ConfigDict:
+  """A copy of the config that names the models in the run's directory, too."""
+  config = ml_collections.ConfigDict(config.to_dict())
+  config.reference = config.reference or str(paths.reference_model)
+  if config.value.num_new_layers:
+    config.value.start = str(paths.value_start)
+  return config
+
+
+def _pretrain(
+  config: ml_collections.ConfigDict,
+  workdir: pipeline.Workdir,
+  layout: sharding.Layout,
+  task: tasks.TaskSpec,
+  directory: pathlib.Path,
+) -> None:
+  """Trains the small reference of some variants."""
+  stage = pipeline.workdir.Stage(
+    "pretrain", given=_pretrained_from(config), outputs=(directory,)
+  )
+  with workdir.stages([stage]) as due, contextlib.ExitStack() as stack:
+    if due:
+      found, tokenizer = task.corpus(stack.enter_context(_own(directory)))
+      pipeline.pretraining.pretrain(
+        wiring.own_reference(config, tokenizer),
+        found,
+        tokenizer,
+        wiring.pretraining_fit(config),
+        layout,
+        directory,
+        family=config.pretrain.family,
+        style=config.data.prompt,
+      )
+  training.fit.forget(directory)
+
+
+def _pretrained_from(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """What the small reference depends on."""
+  names = ("pretrain", "graphs", "data", "seed", "dtype")
+  found = pipeline.bindings.settings_of(
+    {name: value for name, value in config.to_dict().items() if name in names}
+  )
+  path = pathlib.Path(config.data.get("path", ""))
+  if config.data.get("path") and path.exists():
+    own = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+    found["data.path"] = pipeline.contents.digest(
+      {file.name: digests.of_file(file) for file in own}
+    )
+  return found
+
+
+@contextlib.contextmanager
+def _own(directory: pathlib.Path) -> Iterator[pathlib.Path]:
+  """Where this process writes a tokenizer, of which one copy is kept."""
+  if processes.is_main():
+    yield directory / "tokenizer"
+  else:
+    with tempfile.TemporaryDirectory() as elsewhere:
+      yield pathlib.Path(elsewhere)
+
+
+def _deeper(
+  config: ml_collections.ConfigDict,
+  workdir: pipeline.Workdir,
+  layout: sharding.Layout,
+  start: str,
+  directory: pathlib.Path,
+) -> None:
+  """Puts new layers on the value model's start."""
+  names = ("num_new_layers", "head", "q_head", "num_atoms", "loss")
+  made_from = {f"value.{name}": config.value[name] for name in names} | {
+    "seed": config.seed,
+    "the weights of value.start": workdir.weights(start),
+  }
+  stage = pipeline.workdir.Stage(
+    "value_start", settings=made_from, outputs=(directory,)
+  )
+  with workdir.stages([stage]) as due:
+    if due:
+      critic, family = wiring.critic(config, start)
+      old = critic.model
+      _, _, params = huggingface.load_value_model(
+        start,
+        head=old.head,
+        q_head=config.value.q_head,
+        shardings=layout.for_training(old),
+      )
+      decoder = old.config.deeper(config.value.num_new_layers)
+      model = models.ValueModel(decoder, old.head)
+      key = jax.random.key(seeds.stable_seed("value_start", config.seed))
+      drawn = placement.init(model, key, layout.for_training(model))
+      huggingface.save_value_model(
+        directory,
+        decoder,
+        old.head,
+        models.grow(params, drawn),
+        family,
+        huggingface.token_ids(start),
+      )
+      if processes.is_main():
+        tokenizer = data.tokenizer.load(start)
+        tokenizer.hf.save_pretrained(directory)
+        huggingface.seal(directory)

@@ -1,0 +1,151 @@
+"""Runs the chat templates that come with tokenizers: programs of others.
+
+transformers runs them in a sandbox that keeps them from files and from Python,
+not from running for ever, from dropping what they are given, or from today's
+date.
+"""
+
+import contextlib
+import datetime
+import logging
+import random
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from qsharp_jax.core import errors
+from qsharp_jax.core.errors import InputError
+
+_logger = logging.getLogger(__name__)
+
+# The date that Llama's templates fall back to where none can be had.
+TODAY = datetime.datetime(2024, 7, 26)
+_MOST_STEPS = 1_000_000  # lines of Python; templates take some hundred
+_COMPILED = "<template>"  # what jinja calls the file of a compiled template
+
+
+def render(hf: Any, message: str) -> str:
+  """The text of one user turn, up to where the answer starts.
+
+  A template that asks for today's date gets a fixed one, `TODAY`, and a warning
+  says so: prompts of two days would differ, within one resumed run.
+
+  Args:
+    hf: a transformers tokenizer.
+    message: what the user says.
+
+  Raises:
+    InputError: no template, or one that fails, does not end, draws random
+      numbers or drops the message.
+  """
+  if not hf.chat_template:
+    raise InputError(
+      "the tokenizer has no chat template, which the prompt style 'chat' "
+      "needs; use the style 'plain' or an instruct model's tokenizer"
+    )
+  before = random.getstate()
+  with (
+    errors.foreign(
+      "the tokenizer's chat template fails",
+      "mend it, or use the prompt style 'plain'",
+    ),
+    _limited_steps(),
+    _pinned_date(hf.chat_template) as asked,
+  ):
+    text = hf.apply_chat_template(
+      [{"role": "user", "content": message}],
+      add_generation_prompt=True,
+      tokenize=False,
+    )
+  if random.getstate() != before:
+    raise InputError(
+      "the tokenizer's chat template draws random numbers, so that prompts "
+      "would differ from call to call; mend it, or use the prompt style 'plain'"
+    )
+  if not isinstance(text, str) or message.strip() not in text:
+    raise InputError(
+      "the tokenizer's chat template drops the question: it makes "
+      f"{errors.short(text)} of {errors.short(message)}; mend it, or use the "
+      "prompt style 'plain'"
+    )
+  if asked and not getattr(hf, "_is_date_told", False):
+    hf._is_date_told = True  # once for each tokenizer
+    _logger.warning(
+      "the chat template writes today's date; every prompt gets %s instead, so "
+      "that they do not change from day to day",
+      TODAY.strftime("%d %B %Y"),
+    )
+  return text
+
+
+@contextlib.contextmanager
+def _pinned_date(template: Any) -> Iterator[list[str]]:
+  """Lets transformers' `strftime_now` read a clock that stands still.
+
+  transformers hands nothing to a template but plain data, so the clock is
+  changed where that function finds it.
+
+  Args:
+    template: the source, or several of them by name.
+
+  Yields:
+    What was asked of the clock so far.
+
+  Raises:
+    InputError: a template that wants the date, and no such clock.
+  """
+  from transformers.utils import chat_template_utils  # slow to import
+
+  asked = []
+
+  class Clock(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+      asked.append(f"now({tz})")
+      return TODAY
+
+  clock = getattr(chat_template_utils, "datetime", None)
+  if clock is not datetime.datetime:
+    if "strftime_now" in str(template):
+      raise InputError(
+        "the tokenizer's chat template writes today's date, which cannot be "
+        "pinned in this release of transformers: prompts of two days would "
+        "differ; mend it, or use the prompt style 'plain'"
+      )
+    yield asked
+    return
+  chat_template_utils.datetime = Clock
+  try:
+    yield asked
+  finally:
+    chat_template_utils.datetime = clock
+
+
+@contextlib.contextmanager
+def _limited_steps() -> Iterator[None]:
+  """Ends a template that runs for too many lines of the Python it becomes.
+
+  Raises:
+    InputError: it did.
+  """
+  left = _MOST_STEPS
+
+  def count(frame, event, argument):
+    del event, argument
+    nonlocal left
+    if frame.f_code.co_filename != _COMPILED:
+      return None
+    left -= 1
+    if left < 0:
+      raise InputError(
+        f"the tokenizer's chat template does not end within {_MOST_STEPS} "
+        "steps; mend it, or use the prompt style 'plain'"
+      )
+    return count
+
+  before = sys.gettrace()
+  sys.settrace(count)
+  try:
+    yield
+  finally:
+    sys.settrace(before)
