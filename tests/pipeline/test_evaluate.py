@@ -1,68 +1,109 @@
-"""The report's rows and the choice of eta, from samples written by hand."""
+"""The report of a run of tiny random models: rows, the choice of eta, cost."""
 
+import dataclasses
 import json
-import types
+import shutil
 
+import jax
 import numpy as np
 import pytest
+from oracles import decoders, micro_runs
 from oracles import rollouts as make
+from pyarrow import parquet
 
-from qsharp_jax import pipeline
-from qsharp_jax.pipeline import evaluate
+from qsharp_jax import generate, pipeline
+from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.core import seeds
+from qsharp_jax.generate import decode
+from qsharp_jax.pipeline import evaluate, methods
 from qsharp_jax.rollout import store
 
 ETAS = (0.1, 0.5, 0.2)
+SAMPLES, SEED = 8, 5
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+  """A run with values that has not sampled anything."""
+  return micro_runs.evaluated(tmp_path_factory.mktemp("evaluate"))
 
 
 @pytest.fixture
-def run(tmp_path):
-  """Rounds and a directory: no models, since nothing is left to sample."""
-  return types.SimpleNamespace(
-    task=types.SimpleNamespace(validation=range(2), test=range(2)),
-    sampling=types.SimpleNamespace(batch_size=2),
-    rounds=pipeline.Rounds(num_rounds=2, eta=0.1),
-    workdir=pipeline.Workdir(tmp_path / "run", {}),
-    directory=lambda index: tmp_path / "run" / f"round_{index}",
-  )
+def run(empty, tmp_path):
+  """A copy of its own for each test."""
+  workdir = pipeline.Workdir(tmp_path / "run", {})
+  shutil.copytree(empty.workdir.path, workdir.path)
+  return dataclasses.replace(empty, workdir=workdir, held={})
 
 
-def sampled(run, split, name, num_right, *, kl=0.0, length=4):
-  """Eight samples of each of two questions; the first ones are right."""
+def evaluated(run, kinds=("qsharp",), etas=ETAS, **fields):
+  compared = {
+    kind: methods.guided(run, generate.Guidance(kind), etas) for kind in kinds
+  }
+  what = pipeline.Evaluation(compared, SAMPLES, SEED, **fields)
+  return evaluate.evaluate(run, what, experiment="e", variant="v")
+
+
+def sampled(run, split, name, num_right):
+  """Puts samples by hand where the first ones of each split are right."""
+  problems = getattr(run.task, split)
   rollouts = [
     make.rollout(
-      f"{split}-{q}",
-      s,
-      label=float(8 * q + s < num_right),
-      tokens=[3] * length,
-      kl=kl,
-      kl_filtered=kl / 2,
-      ended=s > 0,
-      extracted=str(s % 2),
+      problem.id,
+      sample,
+      label=float(SAMPLES * q + sample < num_right),
+      prompt=problem.prompt,
+      split=split,
     )
-    for q in range(2)
-    for s in range(8)
+    for q, problem in enumerate(problems)
+    for sample in range(SAMPLES)
   ]
-  with run.workdir.stage(f"evaluate_{split}_{name}"):
+  size = run.sampling.batch_size * SAMPLES
+  for i, start in enumerate(range(0, len(rollouts), size)):
     store.write_shard(
-      run.workdir.path / "evaluation" / split / name, 0, rollouts
+      run.workdir.path / "evaluation" / split / name,
+      i,
+      rollouts[start : start + size],
     )
 
 
 def grid(run, validation, test):
-  """All that `evaluate` reads; keys are (method, eta), values right samples."""
-  for (method, eta), num_right in validation.items():
-    sampled(run, "validation", f"{method}-eta{eta:g}-round2", num_right)
-  for (method, eta), num_right in test.items():
-    sampled(run, "test", f"{method}-eta{eta:g}-round2", num_right, kl=1.5)
-    if eta == 0.1:
-      sampled(run, "test", f"{method}-eta{eta:g}-round1", 3)
-  sampled(run, "test", "reference", 4)
+  """Samples at every (method, eta), so many of them right in each split."""
+  for split, right in (("validation", validation), ("test", test)):
+    for (method, eta), num_right in right.items():
+      sampled(run, split, f"{method}-eta{eta:g}-round2", num_right)
 
 
-def evaluated(run, methods=("qsharp",)):
-  idle = pipeline.Method(None, ETAS, has_rounds=True)
-  what = pipeline.Evaluation(dict.fromkeys(methods, idle))
-  return evaluate.evaluate(run, what, experiment="e", variant="v")
+def chosen(content):
+  return {
+    (r.method, r.eta, r.round_index) for r in content["rows"] if r.selected
+  }
+
+
+def table(run, split, name):
+  """All columns of a job's shards, as pyarrow reads them."""
+  folder = run.workdir.path / "evaluation" / split / name
+  parts = [
+    parquet.read_table(path).to_pydict() for path in sorted(folder.iterdir())
+  ]
+  return {
+    key: [cell for part in parts for cell in part[key]] for key in parts[0]
+  }
+
+
+def sampled_files(run):
+  """Content of everything under the run but its report."""
+  files = run.workdir.path.rglob("*")
+  return {
+    path.relative_to(run.workdir.path): path.read_bytes()
+    for path in files
+    if path.is_file() and not path.name.startswith(("report", "pareto"))
+  }
+
+
+def without_clock(row):
+  row = row.to_dict()
+  return {k: row[k] for k in row if k not in ("seconds", "tokens_per_second")}
 
 
 def test_chooses_the_best_eta_on_validation_not_on_test(run):
@@ -71,8 +112,7 @@ def test_chooses_the_best_eta_on_validation_not_on_test(run):
     {("qsharp", 0.1): 3, ("qsharp", 0.5): 2, ("qsharp", 0.2): 9},
     {("qsharp", 0.1): 16, ("qsharp", 0.5): 16, ("qsharp", 0.2): 0},
   )
-  rows = evaluated(run)["rows"]
-  assert [r.eta for r in rows if r.selected] == [0.2]
+  assert chosen(evaluated(run)) == {("qsharp", 0.2, 2)}
 
 
 def test_chooses_the_larger_eta_among_equals(run):
@@ -81,47 +121,191 @@ def test_chooses_the_larger_eta_among_equals(run):
     {("qsharp", 0.1): 7, ("qsharp", 0.5): 7, ("qsharp", 0.2): 7},
     {("qsharp", 0.1): 1, ("qsharp", 0.5): 1, ("qsharp", 0.2): 1},
   )
-  rows = evaluated(run)["rows"]
-  assert [(r.eta, r.round_index) for r in rows if r.selected] == [(0.5, 2)]
+  assert chosen(evaluated(run)) == {("qsharp", 0.5, 2)}
 
 
 def test_chooses_for_each_method_by_itself(run):
   right = {("qsharp", eta): int(eta == 0.1) for eta in ETAS}
   right |= {("cd", eta): 5 + int(eta == 0.5) for eta in ETAS}
   grid(run, right, right)
-  rows = evaluated(run, ("qsharp", "cd"))["rows"]
-  chosen = {(r.method, r.eta) for r in rows if r.selected}
-  assert chosen == {("qsharp", 0.1), ("cd", 0.5)}
+  assert chosen(evaluated(run, ("qsharp", "cd"))) == {
+    ("qsharp", 0.1, 2),
+    ("cd", 0.5, 2),
+  }
+
+
+def expected_row(run, name, eta, value_round):
+  """Texts, and the columns of a row, from one call of the decode loop."""
+  policy, params = run.unguided(), {"reference": run.players.reference_params}
+  if name != "reference":
+    policy = dataclasses.replace(
+      run.players.policy, guidance=generate.Guidance(name)
+    )
+    folder = run.directory(value_round) / "value"
+    params["value"] = huggingface.load_value_model(folder)[2]
+  requests = [
+    generate.Request(
+      problem.prompt,
+      [seeds.stable_seed(SEED, problem.id, i) for i in range(SAMPLES)],
+      np.inf if eta is None else eta,
+    )
+    for problem in run.task.test
+  ]
+  groups = list(generate.generate(policy, params, requests, run.sampling))
+  flat = [c for group in groups for c in group]
+  texts = [micro_runs.decode(c.tokens.tolist()) for c in flat]
+  correct = [g.correct for g in micro_runs.prefers_favourite(texts, texts)]
+  judge = huggingface.load_value_model(run.directory(2) / "value")[2]
+  whole = [
+    [*request.prompt, *c.tokens]
+    for request, group in zip(requests, groups, strict=True)
+    for c in group
+  ]
+  logits = jax.jit(run.players.critic.model.apply)(
+    judge, *decoders.right_padded(whole, time=8)
+  )
+  ends = [len(tokens) - 1 for tokens in whole]
+  values = np.asarray(logits)[np.arange(len(ends)), ends, 0]
+  values = values.reshape(-1, SAMPLES)
+  best = [
+    correct[SAMPLES * q + int(np.argmax(row))] for q, row in enumerate(values)
+  ]
+  return texts, {
+    "pass@1": np.mean(correct),
+    "pass@8": np.mean(np.reshape(correct, (-1, SAMPLES)).any(axis=1)),
+    "kl": np.mean([c.kl.sum() for c in flat]),
+    "kl_filtered": np.mean([c.kl_filtered.sum() for c in flat]),
+    "mean_length": np.mean([len(c.tokens) for c in flat]),
+    "truncated_share": np.mean([not c.ended for c in flat]),
+    "forwards": np.mean([c.num_forwards for c in flat]),
+    "best_of_8": np.mean(best),
+    "num_questions": 6,
+    "num_samples": SAMPLES,
+    "failed_rewards": 0,
+  }
 
 
 def test_rows_are_the_reference_earlier_rounds_and_the_grid(run):
-  right = {("qsharp", eta): 6 for eta in ETAS}
-  grid(run, right, right)
   content = evaluated(run)
-  kinds = [(r.method, r.eta, r.round_index) for r in content["rows"]]
-  assert kinds == [
+  rows = {(r.method, r.eta, r.round_index): r for r in content["rows"]}
+  assert list(rows) == [
     ("reference", None, 0),
     ("qsharp", 0.1, 1),
     ("qsharp", 0.1, 2),
     ("qsharp", 0.5, 2),
     ("qsharp", 0.2, 2),
   ]
-  reference, _, row, *_ = content["rows"]
-  assert reference.pass_at_1 == 4 / 16 and row.pass_at_1 == 6 / 16
-  assert (row.num_questions, row.num_samples) == (2, 8)
-  assert (row.kl, row.kl_filtered) == (1.5, 0.75)
-  assert (row.mean_length, row.truncated_share) == (4.0, 1 / 8)
-  p, q = 6 / 16, 4 / 16
-  floor = p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))
-  np.testing.assert_allclose(row.kl_floor, floor, rtol=1e-6)
-  # 4 tokens in half a second, whatever the sample.
-  np.testing.assert_allclose(row.tokens_per_second, 8.0)
+  folders = {
+    ("reference", None, 0): "reference",
+    ("qsharp", 0.1, 1): "qsharp-eta0.1-round1",
+    ("qsharp", 0.5, 2): "qsharp-eta0.5-round2",
+  }
+  base = rows["reference", None, 0].pass_at_1
+  accuracies = set()
+  for key, folder in folders.items():
+    texts, expected = expected_row(run, *key)
+    written = table(run, "test", folder)
+    assert written["text"] == texts
+    assert set(written["eta"]) == {key[1]}
+    row = rows[key].to_dict()
+    for name, number in expected.items():
+      np.testing.assert_allclose(
+        row[name], number, rtol=1e-4, atol=1e-6, err_msg=f"{key} {name}"
+      )
+    p, q = row["pass@1"], base
+    accuracies.add(p)
+    floor = p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))
+    np.testing.assert_allclose(row["kl_floor"], floor, rtol=1e-6, atol=1e-9)
+    lengths = [len(tokens) for tokens in written["tokens"]]
+    np.testing.assert_allclose(
+      row["tokens_per_second"], sum(lengths) / sum(written["seconds"])
+    )
+  assert len(accuracies) > 1  # the comparison is of something
+  # The chosen eta is the best of what validation sampled.
+  right = {
+    eta: (
+      np.mean(table(run, "validation", f"qsharp-eta{eta:g}-round2")["correct"]),
+      eta,
+    )
+    for eta in ETAS
+  }
+  assert chosen(content) == {("qsharp", max(ETAS, key=right.get), 2)}
+
+
+def test_an_added_eta_is_computed_alone_and_a_shorter_list_drops_none(run):
+  first = evaluated(run, etas=(0.5,))
+  before = sampled_files(run)
+  content = evaluated(run, etas=(0.1, 0.5))
+  after = sampled_files(run)
+  assert [name for name in before if before[name] != after.get(name)] == []
+  stages = {p.stem for p in after.keys() - before.keys() if "stages" in p.parts}
+  assert stages == {
+    "evaluate_test_qsharp-eta0.1-round2",
+    "judge_evaluate_test_qsharp-eta0.1-round2",
+    # With one eta there was nothing to choose, so neither was sampled there.
+    "evaluate_validation_qsharp-eta0.1-round2",
+    "evaluate_validation_qsharp-eta0.5-round2",
+  }
+  rows = lambda content: {
+    (r.method, r.eta, r.round_index): without_clock(r) for r in content["rows"]
+  }
+  fewer = evaluated(run, etas=(0.5,))
+  assert rows(fewer) == rows(content) and sampled_files(run) == after
+  assert rows(first).keys() == rows(content).keys() - {("qsharp", 0.1, 2)}
+  # Sampled by itself, it is what the grid would have sampled.
+  shutil.rmtree(run.workdir.path / "evaluation")
+  together = rows(evaluated(run, etas=(0.1, 0.5)))
+  for key, row in rows(content).items():
+    for name, number in row.items():
+      same = number == together[key][name]
+      if name.startswith("kl"):  # sums of another order
+        same = same or np.isclose(number, together[key][name], rtol=1e-4)
+      assert same, (key, name)
+
+
+def test_compiles_and_loads_once_for_all_etas_and_splits(run, monkeypatch):
+  loaded = []
+  load = huggingface.load_value_model
+
+  def counted(directory, **how):
+    loaded.append(directory)
+    return load(directory, **how)
+
+  monkeypatch.setattr(huggingface, "load_value_model", counted)
+  # A policy that no other test has compiled.
+  policy = dataclasses.replace(run.players.policy, num_candidates=4)
+  run = dataclasses.replace(
+    run, players=dataclasses.replace(run.players, policy=policy)
+  )
+  kinds = ("qsharp", "cd")
+  num_programs = decode.decode._cache_size()
+  evaluated(run, kinds)
+  assert sorted(loaded) == [run.directory(i) / "value" for i in (1, 2)]
+  # A program for the reference, and one for each kind of guidance.
+  num_programs += 1 + len(kinds)
+  assert decode.decode._cache_size() == num_programs
+  num_prefills = decode.prefill._cache_size()
+  evaluated(run, kinds, etas=(*ETAS, 0.3))
+  assert decode.decode._cache_size() == num_programs
+  assert decode.prefill._cache_size() == num_prefills
+
+
+def test_the_task_adds_columns_from_answers_and_gold(run):
+  seen = []
+
+  def columns(texts, answers):
+    assert all(texts)
+    seen.append((len(texts), list(answers)))
+    return {"mine": len(seen)}
+
+  content = evaluated(run, etas=(0.5,), columns=columns)
+  assert [r.to_dict()["mine"] for r in content["rows"]] == [1, 2, 3]
+  gold = [p.answer for p in run.task.test for _ in range(SAMPLES)]
+  assert seen == [(len(gold), gold)] * 3
 
 
 def test_writes_the_report_and_its_picture(run):
-  right = {("qsharp", eta): 6 for eta in ETAS}
-  grid(run, right, right)
-  content = evaluated(run)
+  content = evaluated(run, etas=(0.5,))
   written = json.loads((run.workdir.path / "report.json").read_text())
   assert (written["experiment"], written["variant"]) == ("e", "v")
   seconds = dict(written["seconds"])
