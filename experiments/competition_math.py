@@ -3,7 +3,7 @@ r"""Q# on competition mathematics: MATH, AIME, any problems with boxed answers.
 Examples:
   python -m experiments.competition_math --workdir=runs/math
   python -m experiments.competition_math --workdir=runs/mine \
-    --config=experiments/configs/competition_math.py:local \
+    --config=competition_math:local \
     --config.reference=DIR --config.data.source=math:jsonl:DIR
 
 The same pipeline and the same report as `experiments.gsm8k`.

@@ -3,7 +3,7 @@ r"""Q# on grade-school mathematics, from a model directory to a report.
 Examples:
   python -m experiments.gsm8k --workdir=runs/tiny
   python -m experiments.gsm8k --workdir=runs/mine \
-    --config=experiments/configs/gsm8k.py:local --config.reference=DIR \
+    --config=gsm8k:local --config.reference=DIR \
     --config.data.source=jsonl:DIR
 
 Rolls out the reference, trains a value model on the rewards, guides the

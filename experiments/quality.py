@@ -4,7 +4,7 @@ Examples:
   python -m experiments.quality --workdir=runs/quality \
     --config.data.source=quality:jsonl:DIR
   python -m experiments.quality --workdir=runs/mine \
-    --config=experiments/configs/quality.py:local \
+    --config=quality:local \
     --config.reference=DIR --config.data.source=quality:jsonl:DIR
 
 The same pipeline and the same report as `experiments.gsm8k`.

@@ -3,7 +3,7 @@ r"""Q# and its rivals on star graphs, where the first step needs foresight.
 Examples:
   python -m experiments.star_graph --workdir=runs/star_graph
   python -m experiments.star_graph --workdir=runs/g2_5 \
-    --config=experiments/configs/star_graph.py:g2_5
+    --config=star_graph:g2_5
   python -m experiments.star_graph --check_data=graphs.txt
 
 Trains a reference on graphs and their paths, a value model on the reference's

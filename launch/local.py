@@ -8,7 +8,7 @@ What works here works on as many hosts: the processes find one another and
 divide the work as they would there. Devices are CPU devices, unless
 JAX_PLATFORMS says otherwise. If one process ends badly, its number is printed
 and the others are ended; all are then started again, at most --max_restarts
-times, unless the input was wrong (exit code 2).
+times, unless the input was wrong (exit code 2). Ctrl-C ends all of them.
 """
 
 import os
@@ -37,6 +37,7 @@ _DRY_RUN = flags.DEFINE_bool(
 )
 
 _WRONG_INPUT = 2  # never better the second time
+_INTERRUPTED = 130  # what a shell says of a command that Ctrl-C ended
 _GRACE = 20.0  # seconds between asking a process to end and killing it
 
 
@@ -77,8 +78,10 @@ def run_once(argvs: Sequence[Sequence[str]], *, num_devices: int) -> int:
     )
     for argv in argvs
   ]
+  # A terminal's Ctrl-C reaches all; what each says of its end is noise.
+  is_over = threading.Event()
   readers = [
-    threading.Thread(target=_relay, args=(i, child), daemon=True)
+    threading.Thread(target=_relay, args=(i, child, is_over), daemon=True)
     for i, child in enumerate(children)
   ]
   for reader in readers:
@@ -90,16 +93,22 @@ def run_once(argvs: Sequence[Sequence[str]], *, num_devices: int) -> int:
   )
   try:
     return _watch(children)
+  except KeyboardInterrupt:
+    is_over.set()
+    raise
   finally:
     _end(children)
     for reader in readers:
       reader.join()
 
 
-def _relay(index: int, child: subprocess.Popen) -> None:
+def _relay(
+  index: int, child: subprocess.Popen, is_over: threading.Event
+) -> None:
   for line in child.stdout:
-    sys.stdout.write(f"[{index}] {line}")
-    sys.stdout.flush()
+    if not is_over.is_set():
+      sys.stdout.write(f"[{index}] {line}")
+      sys.stdout.flush()
 
 
 def _watch(children: Sequence[subprocess.Popen]) -> int:
@@ -155,7 +164,11 @@ def main(argv: list[str]) -> int:
       for found in argvs:
         print(shlex.join(found))
       return 0
-    code = run_once(argvs, num_devices=_DEVICES.value)
+    try:
+      code = run_once(argvs, num_devices=_DEVICES.value)
+    except KeyboardInterrupt:
+      _say("interrupted: run the same command again to go on")
+      return _INTERRUPTED
     if code in (0, _WRONG_INPUT) or attempt == _MAX_RESTARTS.value:
       return code if code >= 0 else 128 - code
     _say("starting all processes again")

@@ -12,6 +12,7 @@ import time
 import jax
 from absl import flags
 
+from experiments.harness import accelerators
 from qsharp_jax.core import files
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.pipeline import workdir
@@ -78,11 +79,9 @@ def _is_cluster() -> bool:
   if any(int(os.environ.get(name, 1)) > 1 for name in _COUNTS):
     return any(name in os.environ for name in _RANKS)
   # One host of a TPU slice does not know of the others: jax asks.
-  devices = (pathlib.Path("/dev/accel0"), pathlib.Path("/dev/vfio/0"))
-  is_tpu = "TPU_WORKER_ID" in os.environ or any(d.exists() for d in devices)
   has_library = importlib.util.find_spec("libtpu") is not None
   wanted = os.environ.get("JAX_PLATFORMS", "tpu").startswith("tpu")
-  return is_tpu and has_library and wanted
+  return accelerators.has_tpu() and has_library and wanted
 
 
 def _own_rank() -> str:

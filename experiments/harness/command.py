@@ -1,16 +1,12 @@
 """The command line that all experiments with a model share."""
 
 import dataclasses
-import os
-import pathlib
 from collections.abc import Callable
 
 import ml_collections
 from absl import flags
-from ml_collections import config_flags
 
-from experiments import configs
-from experiments.harness import questions
+from experiments.harness import config_flag, questions
 from qsharp_jax import tasks
 
 # --help shows these flags as the experiment's own.
@@ -33,14 +29,7 @@ class Command:
   task: TaskFn = questions.read
 
   def __post_init__(self):
-    variant = self.config.rpartition(":")[2]
-    file = pathlib.Path(configs.__file__).with_name(f"{self.name}.py")
-    config_flags.DEFINE_config_file(
-      "config",
-      f"{os.path.relpath(file)}:{variant}",
-      "Configuration file and its variant, FILE:VARIANT; the file lists the "
-      "variants. Single fields are set by --config.section.field=value.",
-    )
+    config_flag.define(self.config)
     flags.DEFINE_string(
       "workdir",
       f"runs/{self.name}",

@@ -7,16 +7,25 @@ machine was wanted back and the same command goes on from what is saved.
 
 import logging as std_logging
 import os
+import pathlib
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
+import qsharp_jax
+from experiments.harness import accelerators, config_flag
 from qsharp_jax.core.errors import InputError, Preempted
 
 PREEMPTED = 75  # "try again later", as sysexits.h has it
+INTERRUPTED = 130  # what a shell says of a command that Ctrl-C ended
+_GRACE = 5.0  # seconds between Ctrl-C and the end
+_HELP = {f"{dash}{name}" for dash in ("-", "--") for name in ("help", "h", "?")}
+_OURS = str(pathlib.Path(qsharp_jax.__file__).parent) + os.sep
 
 
 def run(main: Callable[[list[str]], Any]) -> NoReturn:
@@ -26,12 +35,8 @@ def run(main: Callable[[list[str]], Any]) -> NoReturn:
     main: takes the list of the program's name alone; what it returns becomes
       the exit code, None is success.
   """
-  # Libraries tell every detail of their work; ours and warnings are enough.
-  logging.get_absl_handler().addFilter(
-    lambda record: (
-      record.levelno >= std_logging.WARNING or "qsharp_jax" in record.pathname
-    )
-  )
+  accelerators.spare_the_search()
+  logging.get_absl_handler().addFilter(_is_wanted)
 
   def refusing_main(argv: list[str]) -> Any:
     try:
@@ -47,25 +52,79 @@ def run(main: Callable[[list[str]], Any]) -> NoReturn:
       traceback.print_exc()
       _exit(1)
 
-  app.run(refusing_main, flags_parser=_parse)
+  signal.signal(signal.SIGINT, _interrupt)
+  try:
+    app.run(refusing_main, flags_parser=_parse)
+  except KeyboardInterrupt:
+    _interrupted()
+  raise AssertionError("absl's run has exited")
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+  """Ends the run from wherever it is.
+
+  Called back from C++, Python code can lose the exception, and a save that was
+  interrupted may wait for ever; what is half-written is never looked at.
+  """
+  del number, frame
+  timer = threading.Timer(_GRACE, _interrupted)
+  timer.daemon = True
+  timer.start()
+  raise KeyboardInterrupt
+
+
+def _interrupted() -> NoReturn:
+  start = "\n" if sys.stderr.isatty() else ""  # below ^C and a bar
+  print(
+    f"{start}interrupted: run the same command again to go on", file=sys.stderr
+  )
+  _leave(INTERRUPTED)
+
+
+def _is_wanted(record: std_logging.LogRecord) -> bool:
+  """Ours and warnings; --verbosity=1 adds every detail that libraries tell."""
+  if record.exc_info and record.exc_info[0] is KeyboardInterrupt:
+    return False  # Orbax reports where it was
+  return (
+    record.levelno >= std_logging.WARNING
+    or record.pathname.startswith(_OURS)
+    or flags.FLAGS.verbosity > 0
+  )
 
 
 def _parse(argv: list[str]) -> list[str]:
   try:
+    # The flags of a config's fields are found in sys.argv.
+    sys.argv[:] = argv = config_flag.complete(argv)
+    if not _HELP.isdisjoint(argv):
+      _help(argv)
     rest = flags.FLAGS(argv)
   except flags.Error as error:
     # A config file runs while the flags are parsed; absl wraps its refusal.
     _refuse(f"{_refusal_behind(error)} (--help lists the flags)")
-  except AttributeError as error:  # ml_collections' way for --config.typo=1
-    _refuse("the config has no field " + str(error).strip('"'))
+  except AttributeError as error:  # a config file sets what is not there
+    _refuse(f"--config: {error}")
   if len(rest) > 1:
     _refuse(f"unexpected argument {rest[1]!r}: flags are --name=value")
-  for name in flags.FLAGS:
-    try:  # a config file that is missing raises at its first use, so use it
-      getattr(flags.FLAGS[name].value, "lock", None)
-    except OSError as error:
-      _refuse(f"--{name} does not load: {error}")
   return rest
+
+
+def _help(argv: Sequence[str]) -> NoReturn:
+  """Prints the flags, and the fields of the config that argv chooses."""
+  rest = [word for word in argv if word not in _HELP]
+  sys.argv[:] = rest
+  try:
+    flags.FLAGS(rest, known_only=True)
+  except flags.Error as error:
+    # That a flag is missing matters to a run only.
+    if isinstance(found := _refusal_behind(error), InputError):
+      _refuse(str(found))
+  app.usage(shorthelp=True, writeto_stdout=True)
+  if "config" in flags.FLAGS:
+    print("\nThe fields of this config:")
+    print(*config_flag.fields(flags.FLAGS.config), sep="\n")
+  print("\n--helpfull lists all flags, also those of libraries.")
+  sys.exit(0)
 
 
 def _refusal_behind(error: BaseException) -> BaseException:
@@ -86,7 +145,12 @@ def _exit(code: int) -> NoReturn:
   """Ends this process; the others must not wait for it to say goodbye."""
   jax = sys.modules.get("jax")
   if jax is not None and jax.distributed.is_initialized():
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    _leave(code)
   sys.exit(code)
+
+
+def _leave(code: int) -> NoReturn:
+  """Ends this process at once, threads or not."""
+  sys.stdout.flush()
+  sys.stderr.flush()
+  os._exit(code)

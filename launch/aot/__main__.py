@@ -2,9 +2,9 @@ r"""Does it fit, how fast may it be? Compiles a run for devices elsewhere.
 
 Examples:
   python -m launch.aot --topology=v5e:2x4 \
-    --config=experiments/configs/gsm8k.py:llama31_8b --config.mesh='(1,1,8)'
+    --config=gsm8k:llama31_8b --config.mesh='(1,1,8)'
   python -m launch.aot --topology=v5e:4x8 --search \
-    --config=experiments/configs/gsm8k.py:qwen25_7b
+    --config=gsm8k:qwen25_7b
 
 No device, weight or data is needed: TPU programs are compiled by the TPU's own
 compiler (extra `tpu`); for GPUs the CPU's stands in, and the numbers are
@@ -12,25 +12,21 @@ estimates. Seconds are lower bounds; docs/aot.md says how they are made.
 """
 
 import json
-import os
 import sys
 import time
 
 import ml_collections
 from absl import flags
-from ml_collections import config_flags
 
-from experiments.configs import gsm8k as default
-from experiments.harness import checks, console
+from experiments.harness import checks, config_flag, console
 from launch.aot import players, programs, roofline, search, slices, text
 from qsharp_jax import sharding
 from qsharp_jax.core.errors import InputError
 
-_CONFIG = config_flags.DEFINE_config_file(
-  "config",
-  os.path.relpath(default.__file__) + ":llama31_8b",
-  "Configuration of the run, FILE:VARIANT. config.reference and value.start "
-  "are directories with config.json, or names such as llama-3.1-8b.",
+_CONFIG = config_flag.define(
+  "gsm8k:llama31_8b",
+  "config.reference and value.start are directories with config.json, or names "
+  "such as llama-3.1-8b.",
 )
 _TOPOLOGY = flags.DEFINE_string(
   "topology", None, "CHIP:SHAPE, e.g. v5e:2x4 or h100:8.", required=True

@@ -1,12 +1,15 @@
-"""Progress bars: live in a terminal, a line now and then in a log file."""
+"""Progress: a live bar in a terminal, a line now and then in a log file."""
 
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TextIO
 
-from tqdm import auto as tqdm
+import tqdm
 
 _LOG_SECONDS = 20.0  # between two lines where nobody watches
+_LOG_FORMAT = (
+  "{desc}: {n_fmt} of {total_fmt}, {elapsed}<{remaining}, {rate_fmt}{postfix}"
+)
 
 
 def bar(
@@ -21,11 +24,27 @@ def bar(
     done: how much an earlier attempt did.
     unit: of what.
   """
-  return tqdm.tqdm(
-    items,
-    name,
-    total,
-    initial=done,
-    unit=unit,
-    mininterval=0.2 if sys.stderr.isatty() else _LOG_SECONDS,
-  )
+  settings = {"mininterval": 0.2}
+  if not sys.stderr.isatty():
+    settings = {
+      "mininterval": _LOG_SECONDS,
+      "bar_format": _LOG_FORMAT,
+      "file": _Lines(sys.stderr),
+    }
+  return tqdm.tqdm(items, name, total, initial=done, unit=unit, **settings)
+
+
+class _Lines:
+  """A file that keeps each state of a bar as a line of its own."""
+
+  def __init__(self, file: TextIO):
+    self._file = file
+
+  def write(self, text: str) -> None:
+    """Writes a line for what would go over the one before."""
+    if line := text.strip("\r\n "):
+      self._file.write(line + "\n")
+
+  def flush(self) -> None:
+    """Passes on what is written."""
+    self._file.flush()

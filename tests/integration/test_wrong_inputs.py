@@ -213,12 +213,42 @@ def test_a_directory_of_something_else_is_left_alone(world, refuse):
   [
     ("--config=experiments/configs/gsm8k.py:huge", ["'huge'", "tiny, tiny_v"]),
     ("--config=no_such_file.py", ["no_such_file.py"]),
+    ("--config=gsm8:tiny", ["'gsm8'", "gsm8k, quality", ".py"]),
+    ("--config=gsm8k:huge", ["'huge'", "tiny, tiny_v"]),
+    ("--config.sed=1", ["'sed'", "did you mean 'seed'"]),
+    ("--config.batch_size=1", ["did you mean 'fit.batch_size'"]),
+    ("--config.data={'source': 'words:'}", ["'data' is a section"]),
+    ("--config.mesh[0]=1", ["'mesh[0]'", "did you mean 'mesh'"]),
+    ("--config.seed", ["Missing value", "config.seed"]),
     ("--wrokdir=there", ["wrokdir"]),
     ("there", ["'there'"]),
   ],
 )
 def test_a_wrong_command_line_is_one_line(flag, pieces, refuse):
   check(*refuse([flag]), pieces)
+
+
+@pytest.mark.parametrize("config", [LOCAL, "--config=gsm8k:local"])
+def test_a_field_without_its_section_is_one_line(config, refuse):
+  says = ["'baselines.dpo.eta'", "empty in this variant", "--config.baselines="]
+  check(*refuse([config, "--config.baselines.dpo.eta=0.2"]), says)
+
+
+@pytest.mark.parametrize(
+  ("flags", "pieces"),
+  [
+    ([], ["data.num_test=256", "pretrain.width=64", "variant=tiny"]),
+    (["--config=gsm8k:local"], ["baselines={}", "variant=local"]),
+    ([LOCAL, "--config.seed=4"], ["seed=4", "variant=local"]),
+  ],
+)
+def test_help_shows_the_fields_of_the_variant(flags, pieces, refuse):
+  code, said = refuse([*flags, "--help"])
+  assert code == 0, said
+  lines = said.splitlines()
+  for piece in pieces:
+    assert f"--config.{piece}" in lines
+  assert any(line.startswith("  --workdir: ") for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -85,10 +85,9 @@ def get_config(variant="good"):
   return config_dict.ConfigDict({"steps": 1})
 """
 MAIN = """
-from ml_collections import config_flags
-from experiments.harness import console
+from experiments.harness import config_flag, console
 from qsharp_jax.core.errors import InputError
-_CONFIG = config_flags.DEFINE_config_file("config", lock_config=True)
+_CONFIG = config_flag.define("gsm8k:tiny")
 def main(_):
   if _CONFIG.value.steps == 2:
     raise InputError("steps is 2:\\nexpected 1")
