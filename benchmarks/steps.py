@@ -11,15 +11,9 @@ from benchmarks import measure
 from qsharp_jax import generate, models
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.generate import decode
-from qsharp_jax.ops import guidance
 
 ETA = 0.1
 _NO_END = 1 << 30  # an end token that never comes
-
-
-def weigh(logits: jax.Array, eta: jax.Array) -> jax.Array:
-  """Q# weights of the only atom."""
-  return guidance.qsharp_bernoulli(logits[..., 0], eta=eta)
 
 
 def make_policy(
@@ -32,7 +26,7 @@ def make_policy(
     models.LanguageModel(reference),
     (_NO_END,),
     models.ValueModel(value, models.HeadConfig("v", 1)),
-    weigh,
+    generate.Guidance("qsharp"),
     num_candidates,
   )
 

@@ -94,7 +94,7 @@ def paper() -> ml_collections.ConfigDict:
         "etas": (0.05, 0.1, 0.2, 0.5),
         "num_samples": 8,
       },
-      # What differs from the defaults of finetuning/tuning.py, by name: sft,
+      # What differs from the defaults of finetuning/methods.py, by name: sft,
       # reinforce, ppo, dpo, rpo, cpl, rto, a_star_po.
       "baselines": {},
       "search": {

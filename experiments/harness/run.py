@@ -43,13 +43,7 @@ def run(
   cluster.join(pathlib.Path(path).expanduser())
   checks.check(config)
   _check_reference(config)
-  settled = config.to_dict()
-  # Where a run computes, and in how many processes, does not change results.
-  settled.pop("mesh")
-  settled.pop("reward_workers")
-  # A finished run can be asked for further methods; each has its own rows.
-  settled["evaluation"].pop("methods")
-  workdir = pipeline.Workdir(path, settled)
+  workdir = pipeline.Workdir(path, config.to_dict())
   jax.config.update("jax_compilation_cache_dir", str(workdir.compiled))
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
   layout = wiring.layout(config)

@@ -4,6 +4,7 @@ import contextlib
 import pathlib
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import ml_collections
@@ -11,7 +12,7 @@ import ml_collections
 from experiments.harness import wiring
 from qsharp_jax import data, models, pipeline, sharding, tasks, training
 from qsharp_jax.checkpoint import huggingface
-from qsharp_jax.core import seeds
+from qsharp_jax.core import digests, seeds
 from qsharp_jax.sharding import placement, processes
 
 
@@ -51,8 +52,11 @@ def _pretrain(
   directory: pathlib.Path,
 ) -> None:
   """Trains the small reference of some variants."""
-  with workdir.stage("pretrain") as is_due, contextlib.ExitStack() as stack:
-    if is_due:
+  stage = pipeline.workdir.Stage(
+    "pretrain", given=_pretrained_from(config), outputs=(directory,)
+  )
+  with workdir.stages([stage]) as due, contextlib.ExitStack() as stack:
+    if due:
       found, tokenizer = task.corpus(stack.enter_context(_own(directory)))
       pipeline.pretraining.pretrain(
         wiring.own_reference(config, tokenizer),
@@ -65,6 +69,21 @@ def _pretrain(
         style=config.data.prompt,
       )
   training.fit.forget(directory)
+
+
+def _pretrained_from(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """What the small reference depends on."""
+  names = ("pretrain", "graphs", "data", "seed", "dtype")
+  found = pipeline.bindings.settings_of(
+    {name: value for name, value in config.to_dict().items() if name in names}
+  )
+  path = pathlib.Path(config.data.get("path", ""))
+  if config.data.get("path") and path.exists():
+    own = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+    found["data.path"] = pipeline.contents.digest(
+      {file.name: digests.of_file(file) for file in own}
+    )
+  return found
 
 
 @contextlib.contextmanager
@@ -85,8 +104,16 @@ def _deeper(
   directory: pathlib.Path,
 ) -> None:
   """Puts new layers on the value model's start."""
-  with workdir.stage("value_start") as is_due:
-    if is_due:
+  names = ("num_new_layers", "head", "q_head", "num_atoms", "loss")
+  made_from = {f"value.{name}": config.value[name] for name in names} | {
+    "seed": config.seed,
+    "the weights of value.start": workdir.weights(start),
+  }
+  stage = pipeline.workdir.Stage(
+    "value_start", settings=made_from, outputs=(directory,)
+  )
+  with workdir.stages([stage]) as due:
+    if due:
       critic, family = wiring.critic(config, start)
       old = critic.model
       _, _, params = huggingface.load_value_model(
@@ -111,4 +138,3 @@ def _deeper(
         tokenizer = data.tokenizer.load(start)
         tokenizer.hf.save_pretrained(directory)
         huggingface.seal(directory)
-  return str(directory)

@@ -51,7 +51,12 @@ def task(
     name: [problem(question, name) for question in found]
     for name, found in splits.items()
   }
-  return pipeline.Task(**problems, decode=tokenizer.decode, grade=pool.grade)
+  return pipeline.Task(
+    **problems,
+    decode=tokenizer.decode,
+    grade=pool.grade,
+    reward=config.reward,
+  )
 
 
 def critic(
@@ -70,7 +75,9 @@ def critic_of(
   own = config.value
   atoms = None
   if own.loss == "categorical":
-    atoms = distributions.support(own.v_min, own.v_max, own.num_atoms)
+    atoms = tuple(
+      distributions.support(own.v_min, own.v_max, own.num_atoms).tolist()
+    )
   head = models.HeadConfig(own.head, own.num_atoms)
   return training.Critic(models.ValueModel(decoder, head), own.loss, atoms)
 
@@ -93,7 +100,13 @@ def players(
     shardings=where.for_decoding(policy.reference),
   )
   return pipeline.Players(
-    policy, params, found, start, family, config.value.q_head
+    policy,
+    params,
+    found,
+    start,
+    family,
+    config.value.q_head,
+    config.reference,
   )
 
 
@@ -216,7 +229,7 @@ def evaluation(
     methods.build(methods.Bench(config, run, grade, gold)),
     config.evaluation.num_samples,
     seeds.stable_seed("evaluation", config.seed),
-    extra_columns=columns,
+    columns=columns,
   )
 
 

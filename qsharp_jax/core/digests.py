@@ -28,7 +28,7 @@ def write(directory: pathlib.Path, *, skip: Iterable[str] = ()) -> None:
   for path in sorted(directory.rglob("*")):
     name = path.relative_to(directory).as_posix()
     if path.is_file() and name not in {NAME, *skip}:
-      listed[name] = {"bytes": path.stat().st_size, "xxh3_128": _digest(path)}
+      listed[name] = {"bytes": path.stat().st_size, "xxh3_128": of_file(path)}
   files.replace(directory / NAME, json.dumps(listed, indent=1) + "\n")
 
 
@@ -60,7 +60,7 @@ def check(
       if may_be_replaced and not _has_size(path, listed[name]):
         continue
       if not _has_size(path, listed[name]) or (
-        _digest(path) != listed[name].get("xxh3_128")
+        of_file(path) != listed[name].get("xxh3_128")
       ):
         raise errors.InputError(
           f"{path} is not what was saved ({NAME} beside it says so): delete "
@@ -75,7 +75,7 @@ def _has_size(path: pathlib.Path, entry: Any) -> bool:
   return path.stat().st_size == entry.get("bytes")
 
 
-def _digest(path: pathlib.Path) -> str:
+def of_file(path: pathlib.Path) -> str:
   """Of a file's content, in hexadecimal; 10 GB/s from memory."""
   digest, block = xxhash.xxh3_128(), memoryview(bytearray(_BLOCK))
   with (

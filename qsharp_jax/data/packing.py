@@ -13,7 +13,7 @@ import numpy as np
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data.ragged import Ragged
 
-_CHUNK = 1 << 20  # tokens that are put into their slots at a time
+_CHUNK = 1 << 18  # tokens that are put into their slots at a time
 
 
 class Sequence(NamedTuple):

@@ -1,21 +1,23 @@
-"""Policies tuned on the same task: what guidance is compared with."""
+"""Fine-tuned policies, which guidance is compared with: one file a method."""
 
 from qsharp_jax.finetuning import (
+  a_star_po,
   base,
-  credit,
-  objectives,
+  methods,
   on_policy,
-  preferences,
-  recipes,
-  tuning,
+  ppo,
+  preference,
+  reinforce,
+  sft,
 )
 
 __all__ = [
+  "a_star_po",
   "base",
-  "credit",
-  "objectives",
+  "methods",
   "on_policy",
-  "preferences",
-  "recipes",
-  "tuning",
+  "ppo",
+  "preference",
+  "reinforce",
+  "sft",
 ]

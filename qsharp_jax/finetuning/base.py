@@ -1,19 +1,34 @@
-"""Policies tuned on the same task: what guidance is compared with.
+"""What all fine-tuned policies have in common: how they are trained and saved.
 
-One trainer, `fit_lib.fit`; a method is an objective and where its batches come
-from (`recipes`). Offline methods learn from the rollouts of round 1.
+One trainer, `fit_lib.fit`; a method is its `Settings`, whose `recipe` says what
+is minimised, from which parameters, over which batches. Offline methods learn
+from the rollouts of round 1.
 """
 
+import abc
 import dataclasses
 import pathlib
 import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, Self
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qsharp_jax import data, models, rollout
 from qsharp_jax.checkpoint import huggingface
-from qsharp_jax.core.arrays import PyTree
-from qsharp_jax.finetuning import preferences, recipes, tuning
+from qsharp_jax.core.arrays import Array, PyTree
+from qsharp_jax.ops import losses
+from qsharp_jax.pipeline import algorithm1, bindings
 from qsharp_jax.pipeline import run as run_lib
+from qsharp_jax.sharding import layout as layout_lib
 from qsharp_jax.sharding import processes
 from qsharp_jax.training import fit as fit_lib
+from qsharp_jax.training import objectives
+
+# A problem's gold answer in tokens, the end token included.
+Gold = Callable[[rollout.Problem], Sequence[int]]
 
 _TOKENIZER_FILES = (
   "tokenizer*",
@@ -25,23 +40,93 @@ _TOKENIZER_FILES = (
 )
 
 
+class Recipe(NamedTuple):
+  """What `fit_lib.fit` needs."""
+
+  objective: objectives.Objective
+  params: PyTree
+  batches: fit_lib.Batches
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+  """A policy to train in a run."""
+
+  run: run_lib.Run
+  reference: str  # directory or hub id that training starts from
+  directory: pathlib.Path
+  gold: Gold | None = None
+  trained: Mapping[str, pathlib.Path] = dataclasses.field(
+    default_factory=dict
+  )  # directories of the policies in `Settings.first`
+
+  @property
+  def model(self) -> models.LanguageModel:
+    """The policy, which has the reference's shape."""
+    return self.run.players.policy.reference
+
+  def load(self, path: str | pathlib.Path) -> PyTree:
+    """A policy's parameters in float32, placed for training."""
+    shardings = self.run.layout.for_training(self.model)
+    return huggingface.load_language_model(path, shardings=shardings)[1]
+
+  def rollouts(self) -> rollout.Rollouts:
+    """The reference's samples of the training questions, in round 1."""
+    found = algorithm1.rollouts(self.run, 1)
+    return found.take(found.split == "train")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(abc.ABC):
+  """Hyper-parameters of a method, and the method itself."""
+
+  fit: fit_lib.Fit = fit_lib.Fit()
+
+  @abc.abstractmethod
+  def recipe(self, job: Job) -> Recipe:
+    """What to train.
+
+    Raises:
+      InputError: the rollouts have nothing to teach.
+    """
+
+  @property
+  def first(self) -> Mapping[str, "Settings"]:
+    """Policies to train before this one, by name."""
+    return {}
+
+  def policy(self, params: PyTree) -> PyTree:
+    """The language model among the parameters in training."""
+    return params
+
+  def seeded(self, seed: int) -> Self:
+    """The same settings with another seed of data order and sampling."""
+    return dataclasses.replace(
+      self, fit=dataclasses.replace(self.fit, seed=seed)
+    )
+
+
 def train(
   run: run_lib.Run,
   name: str,
-  how: tuning.How,
+  settings: Settings,
   *,
   reference: str,
-  gold: preferences.Gold | None = None,
+  gold: Gold | None = None,
+  shared: Mapping[str, Settings] | None = None,
 ) -> pathlib.Path:
-  """Tunes the reference; a second call goes on, or finds it done.
+  """Fine-tunes the reference; a second call resumes, or finds it done.
 
   Args:
     run: a run whose round 1 is collected.
-    name: of the baseline, for its stage and directory.
-    how: hyper-parameters; their kind is the method, see `tuning`.
+    name: of the policy, for its stage and directory.
+    settings: of the method.
     reference: directory or hub id of the run's reference: where training
       starts, and whose tokenizer is copied.
     gold: gold answers, which the methods on pairs then prefer to samples.
+    shared: settings of other policies of the run, by name. A policy that this
+      method needs first is one of them where name and settings agree, and
+      otherwise a policy of its own, in a directory inside this one.
 
   Returns:
     A Hugging Face directory of the policy, which can be the reference of
@@ -50,25 +135,37 @@ def train(
   Raises:
     InputError: the rollouts have nothing to teach.
   """
-  job = recipes.Job(run, reference, run.workdir.path / "baselines" / name, gold)
-  if isinstance(how, tuning.RTO):
-    dpo = train(run, "dpo", how.dpo, reference=reference, gold=gold)
-    job = dataclasses.replace(job, dpo=dpo)
+  trained, stages_of_first = {}, []
+  for other, needed in settings.first.items():
+    is_shared = (shared or {}).get(other) == needed
+    stages_of_first.append(other if is_shared else f"{name}/{other}")
+    trained[other] = train(
+      run,
+      stages_of_first[-1],
+      needed,
+      reference=reference,
+      gold=gold,
+      shared=shared,
+    )
+  job = Job(
+    run, reference, run.workdir.path / "baselines" / name, gold, trained
+  )
   model = job.directory / "model"
-  is_whole = (model / "config.json").exists()
-  with run.workdir.stage(f"baseline_{name}", is_whole=is_whole) as is_due:
-    if is_due:
-      objective, params, batches = recipes.recipe(how, job)
+  stage = bindings.tune(
+    run, name, settings, job.directory, first=tuple(stages_of_first)
+  )
+  with run.workdir.stages([stage]) as due:
+    if due:
+      objective, params, batches = settings.recipe(job)
       params = fit_lib.fit(
-        objective, params, batches, how.fit, run.layout, job.directory
+        objective, params, batches, settings.fit, run.layout, job.directory
       )
-      has_critic = isinstance(how, tuning.PPO)
-      _save(job, params["policy"] if has_critic else params, model)
+      _save(job, settings.policy(params), model)
   fit_lib.forget(job.directory)
   return model
 
 
-def _save(job: recipes.Job, params: PyTree, model: pathlib.Path) -> None:
+def _save(job: Job, params: PyTree, model: pathlib.Path) -> None:
   """Writes a policy, with everything but the weights from the reference."""
   raw = huggingface.read_config(job.reference)
   huggingface.save_language_model(
@@ -85,3 +182,89 @@ def _save(job: recipes.Job, params: PyTree, model: pathlib.Path) -> None:
     for file in source.glob(pattern):
       shutil.copyfile(file, model / file.name)
   huggingface.seal(model)
+
+
+def by_question(
+  rollouts: Iterable[rollout.Rollout],
+) -> Mapping[str, list[rollout.Rollout]]:
+  """Graded samples by the id of their question."""
+  found: dict[str, list[rollout.Rollout]] = {}
+  for sample in rollouts:
+    if sample.error is None:
+      found.setdefault(sample.question_id, []).append(sample)
+  return found
+
+
+def sequence(prompt: Sequence[int], completion: Sequence[int]) -> data.Sequence:
+  """Prompt and completion, the loss on the completion; labels are 0."""
+  tokens = np.array([*prompt, *completion], np.int32)
+  mask = np.arange(len(tokens)) >= len(prompt)
+  return data.Sequence(tokens, mask, np.zeros(len(tokens), np.float32))
+
+
+def completed(rows: data.Packed, num_rows: int) -> data.Packed:
+  """The same rows with padding behind them, `num_rows` in all."""
+  _, length, *width = *rows.tokens.shape, *rows.labels.shape[2:]
+  missing = data.packing.padding(
+    num_rows - len(rows.tokens), length, tuple(width)
+  )
+  return data.Packed(
+    *(np.concatenate(both) for both in zip(rows, missing, strict=True))
+  )
+
+
+def over_rows(
+  forward: Callable[[objectives.Batch], PyTree],
+  rows: data.Packed,
+  *,
+  batch_size: int,
+  layout: layout_lib.Layout,
+) -> PyTree:
+  """Results of a compiled function on all rows, a batch at a time.
+
+  Args:
+    forward: batch of `batch_size` rows -> arrays [batch_size, …].
+    rows: any packed rows. Fields [R, T].
+    batch_size: rows at a time; padding completes the last batch.
+    layout: places batches.
+
+  Returns:
+    What `forward` returns, as numpy arrays. Shapes [R, …].
+  """
+  num_rows = len(rows.tokens)
+  whole = completed(rows, num_rows + -num_rows % batch_size)
+  parts = []
+  for start in range(0, num_rows, batch_size):
+    batch = {
+      name: field[start : start + batch_size]
+      for name, field in whole._asdict().items()
+      if name != "sequence_ids"
+    }
+    parts.append(processes.fetch(forward(layout.place(batch))))
+  return jax.tree.map(lambda *x: np.concatenate(x)[:num_rows], *parts)
+
+
+def token_log_probs(
+  model: models.LanguageModel, params: PyTree, batch: objectives.Batch
+) -> Array:
+  """Log-probability of each token given those before it in its sequence.
+
+  Args:
+    model: the language model.
+    params: its parameters.
+    batch: `tokens`, `positions` and `segments`, each [B, T].
+
+  Returns:
+    Nats, float32; 0 for first tokens and padding. Shape [B, T].
+  """
+  hidden, _ = model.apply(
+    params,
+    batch["tokens"],
+    batch["positions"],
+    segments=batch["segments"],
+    method="hidden",
+  )
+  logits = model.apply(params, hidden[:, :-1], method="logits")
+  log_probs = -losses.next_token(logits, batch["tokens"][:, 1:])
+  log_probs = jnp.pad(log_probs, ((0, 0), (1, 0)))
+  return jnp.where(batch["positions"] > 0, log_probs, 0.0)

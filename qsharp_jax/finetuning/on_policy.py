@@ -3,24 +3,26 @@
 import dataclasses
 import itertools
 import json
-import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from qsharp_jax import data, generate, models, rollout
 from qsharp_jax.core import files
 from qsharp_jax.core import seeds as seeds_lib
-from qsharp_jax.core.arrays import PyTree
+from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.finetuning import base
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
 from qsharp_jax.training import fit as fit_lib
+from qsharp_jax.training import objectives
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class Plan(base.Settings):
   """How much is sampled and trained on; what all on-policy methods share.
 
   An iteration samples, then passes over its samples `fit.num_epochs` times in
@@ -52,24 +54,41 @@ class Experience:
   rewards: np.ndarray  # [P, S] float32
   is_graded: np.ndarray  # [P, S] bool; False where the reward failed
 
+  def totals(self, name: str) -> np.ndarray:
+    """Sums over the tokens of each completion of one of its fields. [P, S]."""
+    return np.array(
+      [[getattr(c, name).sum() for c in g] for g in self.completions]
+    )
+
+
+def _as_they_are(params: PyTree, rows: data.Packed) -> np.ndarray:
+  del params
+  return rows.labels
+
 
 @dataclasses.dataclass(frozen=True)
 class Credit:
-  """What a method makes of samples.
+  """What a method's objective wants to know of samples, token by token.
+
+  It travels as the labels of packed rows: one number a token, or the columns of
+  the method's own named tuple, in the order of its fields.
 
   Attributes:
-    label: labels of the tokens of each completion, [n] or [n, F], prompt by
-      prompt and sample by sample.
-    finish: labels [R, T, …] of packed rows, from what `label` put there and
-      from the parameters that sampled.
-    policy: the language model among all parameters.
+    of_samples: labels of the tokens of each completion, [n] or [n, F], prompt
+      by prompt and sample by sample.
+    of_rows: final labels [R, T, …] of packed rows, from those that `of_samples`
+      put there and from the parameters that sampled.
   """
 
-  label: Callable[[Experience], Iterable[np.ndarray]]
-  finish: Callable[[PyTree, data.Packed], np.ndarray] = lambda _, rows: (
-    rows.labels
-  )
-  policy: Callable[[PyTree], PyTree] = lambda params: params
+  of_samples: Callable[[Experience], Iterable[np.ndarray]]
+  of_rows: Callable[[PyTree, data.Packed], np.ndarray] = _as_they_are
+
+
+def columns(batch: objectives.Batch) -> Array:
+  """The labels column by column, 0 outside the mask. Shape [F, B, T]."""
+  # Before the loss: after it, the gradient would be 0 times what is there.
+  labels = jnp.where(batch["mask"][..., None], batch["labels"], 0.0)
+  return jnp.moveaxis(labels, -1, 0)
 
 
 class Collector:
@@ -87,28 +106,26 @@ class Collector:
 
   def __init__(
     self,
-    run: run_lib.Run,
-    model: models.LanguageModel,
+    job: base.Job,
     problems: Sequence[rollout.Problem],
     plan: Plan,
     credit: Credit,
-    directory: pathlib.Path,
   ):
     """Makes the batches.
 
     Args:
-      run: who grades, and the frozen reference.
-      model: the policy.
+      job: the policy, and the run that grades; `metrics.json` in its directory
+        gets the means of every iteration.
       problems: what to sample, in random order.
       plan: sizes.
       credit: from samples to labels.
-      directory: `metrics.json` there gets the means of every iteration.
 
     Raises:
       InputError: a prompt with its longest completion exceeds a row.
     """
+    run, model = job.run, job.model
     self._run, self._problems, self._plan = run, problems, plan
-    self._credit, self._file = credit, directory / "metrics.json"
+    self._credit, self._file = credit, job.directory / "metrics.json"
     self._metrics: dict[int, dict[str, float]] = {}  # by iteration
     longest_prompt = max(len(problem.prompt) for problem in problems)
     longest = longest_prompt + run.sampling.max_new_tokens
@@ -154,11 +171,11 @@ class Collector:
     experience = self._sample(iteration, params)
     self._write(iteration, summary(experience))
     rows = data.packing.pack(
-      list(_sequences(experience, self._credit.label(experience))),
+      list(_sequences(experience, self._credit.of_samples(experience))),
       length=self._plan.fit.max_length,
     )
-    rows = _completed(rows, self._num_rows)
-    return rows._replace(labels=self._credit.finish(params, rows))
+    rows = base.completed(rows, self._num_rows)
+    return rows._replace(labels=self._credit.of_rows(params, rows))
 
   def _sample(self, iteration: int, params: PyTree) -> Experience:
     plan = self._plan
@@ -175,7 +192,7 @@ class Collector:
       )
       for place, problem in zip(places, problems, strict=True)
     ]
-    actor = self._for_decoding(self._credit.policy(params))
+    actor = self._for_decoding(plan.policy(params))
     sampler = self._run.sampler_of(
       self._policy, {"actor": actor}, self._sampling
     )
@@ -239,7 +256,7 @@ def summary(experience: Experience) -> dict[str, float]:
   completions = list(itertools.chain.from_iterable(experience.completions))
   return {
     "reward": float(graded.mean()) if graded.size else 0.0,
-    "kl": float(np.mean([c.kl.sum() for c in completions])),
+    "kl": float(np.mean(experience.totals("kl"))),
     "length": float(np.mean([len(c.tokens) for c in completions])),
     "failed": int((~experience.is_graded).sum()),
   }
@@ -285,7 +302,7 @@ def _sequences(
     )
     for completion, is_graded in zip(group, column, strict=True)
   ]
-  for (problem, completion, is_graded), own in zip(
+  for (problem, completion, is_graded), labels_of_tokens in zip(
     samples, labels, strict=True
   ):
     num = len(problem.prompt)
@@ -293,16 +310,8 @@ def _sequences(
     yield data.Sequence(
       tokens.astype(np.int32),
       (np.arange(len(tokens)) >= num) & is_graded,
-      np.concatenate([np.zeros((num, *own.shape[1:])), own]),
+      np.pad(
+        labels_of_tokens,
+        [(num, 0)] + [(0, 0)] * (labels_of_tokens.ndim - 1),
+      ),
     )
-
-
-def _completed(rows: data.Packed, num_rows: int) -> data.Packed:
-  """The same rows with padding behind them: one shape for all iterations."""
-  _, length, *width = *rows.tokens.shape, *rows.labels.shape[2:]
-  missing = data.packing.padding(
-    num_rows - len(rows.tokens), length, tuple(width)
-  )
-  return data.Packed(
-    *(np.concatenate(both) for both in zip(rows, missing, strict=True))
-  )

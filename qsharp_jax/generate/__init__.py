@@ -1,17 +1,19 @@
-"""Guided decoding: prefill, one while loop, and a pure guidance function."""
+"""Guided decoding: prefill, one while loop, and guidance as a value."""
 
 from qsharp_jax.generate import (
   batching,
   beam,
   blocks,
   decode,
+  guided,
   memory,
   policy,
   requests,
   transfer,
 )
 from qsharp_jax.generate.batching import generate
-from qsharp_jax.generate.policy import Controls, Guidance, Policy
+from qsharp_jax.generate.guided import Guidance
+from qsharp_jax.generate.policy import Controls, Policy
 from qsharp_jax.generate.requests import Completion, Request, Sampling
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
   "blocks",
   "decode",
   "generate",
+  "guided",
   "memory",
   "policy",
   "requests",

@@ -1,20 +1,15 @@
 """The guided policy: from reference logits and values to the next-token law."""
 
 import dataclasses
-from collections.abc import Callable
 
 import jax
 from flax import struct
 
 from qsharp_jax import models
 from qsharp_jax.core.arrays import Array, ArrayLike
+from qsharp_jax.generate import guided
 from qsharp_jax.ops import filtering, guidance
 from qsharp_jax.ops import kl as kl_ops
-
-# (value logits [B, A, K], eta [B, 1]) -> log-weights [B, A]: a pure function,
-# such as `ops.guidance.qsharp_bernoulli` on the only atom.
-Guidance = Callable[[Array, Array], Array]
-
 
 # What gives values to candidates.
 Scorer = models.ValueModel | models.LogRatio | models.Several
@@ -31,7 +26,7 @@ class Policy:
   reference: models.LanguageModel
   eos_ids: tuple[int, ...]
   value: Scorer | None = None
-  guidance: Guidance | None = None
+  guidance: guided.Guidance | None = None
   num_candidates: int = 20  # A: the reference's most likely tokens get values
   # False: guidance tilts the reference at its sampling temperature, the law
   # that the values were learnt for. True: guidance is added to raw logits and
@@ -112,18 +107,18 @@ def next_law(
   )
   if is_guidance_tempered:
     # The sum is divided, not the weights: temperature 0 stays the argmax.
-    guided = jax.nn.log_softmax(
+    tilted = jax.nn.log_softmax(
       filtering.apply_temperature(logits + weights, controls.temperature)
     )
   else:
     base = reference
     if actor_logits is not None:
       base = filtering.apply_temperature(actor_logits, controls.temperature)
-    guided = kl_ops.tilted_log_probs(base, weights)
-  sampled = filtering.top_p(guided, controls.top_p)
+    tilted = kl_ops.tilted_log_probs(base, weights)
+  sampled = filtering.top_p(tilted, controls.top_p)
   return NextLaw(
     sampled=sampled,
     reference=reference,
-    kl=kl_ops.kl_divergence(guided, reference),
+    kl=kl_ops.kl_divergence(tilted, reference),
     kl_filtered=kl_ops.kl_divergence(sampled, reference),
   )

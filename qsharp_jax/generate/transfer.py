@@ -1,5 +1,6 @@
 """Transfer Q*: candidates are judged by roll-outs of an aligned baseline."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 
@@ -12,6 +13,7 @@ from qsharp_jax.generate import decode as decode_lib
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.generate import requests as requests_lib
 from qsharp_jax.models import cache as cache_lib
+from qsharp_jax.ops import guidance
 from qsharp_jax.sharding import processes
 
 # Finished sequences (request, tokens after its prompt) to their C rewards,
@@ -20,7 +22,30 @@ Rewards = Callable[
   [Sequence[tuple[requests_lib.Request, list[int]]]], np.ndarray
 ]
 # (rewards [B, A, N, C] of N roll-outs, eta [B, 1]) -> log-weights [B, A].
+# Static: `direct`, or an `Indirect`.
 Weigh = Callable[[Array, Array], Array]
+
+
+def direct(rewards: Array, eta: Array) -> Array:
+  """Log-weights from one reward, to which the baseline was aligned."""
+  return guidance.transfer_direct(rewards[..., 0], eta=eta)
+
+
+@dataclasses.dataclass(frozen=True)
+class Indirect:
+  """Log-weights from two rewards, the second that of the baseline.
+
+  Attributes:
+    beta: KL weight at which the baseline was aligned, in reward units.
+  """
+
+  beta: float
+
+  def __call__(self, rewards: Array, eta: Array) -> Array:
+    """Log-weights [B, A] from rewards [B, A, N, 2] and eta [B, 1]."""
+    return guidance.transfer_indirect(
+      rewards[..., 0], rewards[..., 1], eta=eta, beta=self.beta
+    )
 
 
 def generate(
@@ -45,7 +70,7 @@ def generate(
     requests: see `batching.generate`; in whole batches here.
     sampling: temperature, top-p, limits and batch size.
     rewards: of the sequences that the roll-outs end in.
-    weigh: such as `ops.guidance.transfer_direct`.
+    weigh: rewards of the roll-outs to log-weights of the candidates.
     num_rollouts: N, from each candidate.
     place: puts arrays with a leading batch dimension on the devices.
 

@@ -8,6 +8,7 @@ from qsharp_jax.ops import (
   losses,
   policy_gradient,
   preferences,
+  readout,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
   "losses",
   "policy_gradient",
   "preferences",
+  "readout",
 ]

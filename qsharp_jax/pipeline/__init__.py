@@ -2,6 +2,8 @@
 
 from qsharp_jax.pipeline import (
   algorithm1,
+  bindings,
+  contents,
   evaluate,
   labelled,
   limits,
@@ -9,6 +11,7 @@ from qsharp_jax.pipeline import (
   paths,
   pretraining,
   run,
+  searches,
   workdir,
 )
 from qsharp_jax.pipeline.algorithm1 import learn
@@ -28,6 +31,8 @@ __all__ = [
   "Task",
   "Workdir",
   "algorithm1",
+  "bindings",
+  "contents",
   "evaluate",
   "labelled",
   "learn",
@@ -36,5 +41,6 @@ __all__ = [
   "paths",
   "pretraining",
   "run",
+  "searches",
   "workdir",
 ]

@@ -1,10 +1,9 @@
 """Algorithm 1 of arXiv 2502.20548: collect, aggregate, train, repeat."""
 
-import contextlib
 import dataclasses
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from qsharp_jax.core import files, progress
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.evaluation import report, value_metrics
-from qsharp_jax.pipeline import labelled
+from qsharp_jax.pipeline import bindings, labelled
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
 from qsharp_jax.training import fit as fit_lib
@@ -33,8 +32,8 @@ def collect(run: run_lib.Run, round_index: int) -> None:
   """Rolls in with the latest guided policy and out with the reference."""
   problems = [*run.task.train, *run.task.validation]
   store = run.directory(round_index) / "rollouts"
-  with sampling_stage(run, f"collect_{round_index}", problems, store) as is_due:
-    if not is_due:
+  with run.workdir.stages([bindings.collect(run, round_index)]) as due:
+    if not due:
       return
     plan = rollout.Plan(
       num_samples=run.rounds.num_samples, seed=run.rounds.seed + round_index
@@ -52,21 +51,6 @@ def collect(run: run_lib.Run, round_index: int) -> None:
     sample_all(run, run.sampler(values), problems, plan, store)
 
 
-def sampling_stage(
-  run: run_lib.Run,
-  name: str,
-  problems: Sequence[rollout.Problem],
-  store: pathlib.Path,
-) -> contextlib.AbstractContextManager[bool]:
-  """A stage that is due again when a shard of its store was deleted."""
-  return run.workdir.stage(
-    name,
-    is_whole=rollout.collect.is_complete(
-      store, len(problems), batch_size=run.sampling.batch_size
-    ),
-  )
-
-
 def sample_all(
   run: run_lib.Run,
   sampler: rollout.Sampler,
@@ -75,22 +59,36 @@ def sample_all(
   store: pathlib.Path,
 ) -> None:
   """Samples problems into a store, showing progress."""
-  name = str(store.relative_to(run.workdir.path))
+  sample_each(run, sampler, problems, {store: plan})
+
+
+def sample_each(
+  run: run_lib.Run,
+  sampler: rollout.Sampler,
+  problems: Sequence[rollout.Problem],
+  plans: Mapping[pathlib.Path, rollout.Plan],
+) -> None:
+  """Samples problems by each plan into its store, showing progress."""
+  name = ", ".join(str(s.relative_to(run.workdir.path)) for s in plans)
   total = len(problems)
-  with progress.bar(None, name, total=total, unit="question") as bar:
-    for done in rollout.collect.collect(sampler, problems, plan, store):
+  label = name if len(plans) == 1 else f"{name.split(',')[0]} and others"
+  with progress.bar(
+    None, label, total=total * len(plans), unit="question"
+  ) as bar:
+    for done in rollout.collect.collect_all(sampler, problems, plans):
       bar.update(done - bar.n)
   processes.barrier(f"sampling {name}")
-  rollout.collect.wait_until_complete(
-    store, total, batch_size=sampler.batch_size
-  )
+  for store in plans:
+    rollout.collect.wait_until_complete(
+      store, total, batch_size=sampler.batch_size
+    )
 
 
 def train(run: run_lib.Run, round_index: int) -> None:
   """Fits the values to the rollouts of all rounds so far."""
   directory = run.directory(round_index)
-  with run.workdir.stage(f"train_{round_index}") as is_due:
-    if not is_due:
+  with run.workdir.stages([bindings.train(run, round_index)]) as due:
+    if not due:
       return
     split = _split(run, round_index)
     is_fresh = round_index == 1 or not run.rounds.is_warm
@@ -104,8 +102,8 @@ def train(run: run_lib.Run, round_index: int) -> None:
 def train_outcome(run: run_lib.Run) -> None:
   """Fits a reward model of whole answers to the rollouts of all rounds."""
   directory = _outcome(run)
-  with run.workdir.stage("train_outcome") as is_due:
-    if is_due:
+  with run.workdir.stages([bindings.train_outcome(run, directory)]) as due:
+    if due:
       split = _split(run, run.rounds.num_rounds)
       rows = labelled.pack(
         split.train, length=run.fit.max_length, is_outcome_only=True
@@ -123,27 +121,16 @@ def rollouts(run: run_lib.Run, round_index: int) -> rollout.Rollouts:
 
 def load_values(run: run_lib.Run, round_index: int) -> PyTree:
   """The value model of a finished round, placed for decoding."""
-  return _load(run, run.directory(round_index))
+  return run.load(run.directory(round_index) / "value")
 
 
 def load_outcome(run: run_lib.Run) -> PyTree:
   """The reward model of whole answers, placed for decoding."""
-  return _load(run, _outcome(run))
+  return run.load(_outcome(run) / "value")
 
 
 def _outcome(run: run_lib.Run) -> pathlib.Path:
   return run.workdir.path / "outcome"
-
-
-def _load(run: run_lib.Run, directory: pathlib.Path) -> PyTree:
-  model = run.players.critic.model
-  _, _, params = huggingface.load_value_model(
-    directory / "value",
-    dtype=model.config.dtype,
-    param_dtype=model.config.dtype,
-    shardings=run.layout.for_decoding(model),
-  )
-  return params
 
 
 def _split(run: run_lib.Run, num_rounds: int) -> labelled.Split:

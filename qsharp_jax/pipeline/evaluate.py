@@ -3,15 +3,14 @@
 import dataclasses
 import json
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from qsharp_jax import rollout
-from qsharp_jax.core import files
 from qsharp_jax.evaluation import matching, plots, report
-from qsharp_jax.pipeline import algorithm1
+from qsharp_jax.pipeline import algorithm1, bindings, searches
 from qsharp_jax.pipeline import methods as methods_lib
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
@@ -27,23 +26,22 @@ class Evaluation:
   methods: Mapping[str, methods_lib.Method]  # name in the report -> method
   num_samples: int = 8
   seed: int = 0
-  extra_columns: ColumnsFn | None = None  # the task's own
+  columns: ColumnsFn | None = None  # the task's own
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-  """One row of the report."""
+  """What is sampled as one stream: a method, at all of its etas."""
 
   method: str
-  eta: float | None
-  round_index: int
+  round_index: int = 0  # of the values; 0: of none
+  etas: tuple[float | None, ...] = (None,)
 
-  @property
-  def name(self) -> str:
-    """A name for files."""
-    if self.eta is None:
+  def name(self, eta: float | None) -> str:
+    """Name of one eta's samples, for files."""
+    if eta is None:
       return self.method
-    return f"{self.method}-eta{self.eta:g}-round{self.round_index}"
+    return f"{self.method}-eta{eta:g}-round{self.round_index}"
 
 
 def evaluate(
@@ -58,24 +56,9 @@ def evaluate(
   Returns:
     The content of report.json.
   """
-  reference = Job("reference", None, 0)
-  grid = _grid(run, what)
-  selected = _select(run, what, grid)
-  jobs = [reference, *_earlier_rounds(run, what), *grid]
-  rollouts = {job: _sample(run, what, job, "test") for job in jobs}
-  base = float(np.mean([r.correct for r in rollouts[reference]]))
-  rows = [
-    report.summarise(
-      _samples(found, _values(run, job)),
-      method=job.method,
-      eta=job.eta,
-      round_index=job.round_index,
-      reference_pass_at_1=base,
-      selected=job in selected,
-      extra=_extra(run, what, found),
-    )
-    for job, found in rollouts.items()
-  ]
+  for method in what.methods.values():
+    method.prepare()  # before values are held that training has no room for
+  rows = list(_rows(run, what))
   seconds = run.workdir.seconds()
   content = {
     "experiment": experiment,
@@ -92,94 +75,148 @@ def evaluate(
   return content
 
 
-def _grid(run: run_lib.Run, what: Evaluation) -> list[Job]:
+def _rows(run: run_lib.Run, what: Evaluation) -> Iterator[report.Row]:
+  """The reference, what earlier rounds' values do, and every method."""
+  last = [_with_stored_etas(run, job) for job in _last_round(run, what)]
+  selected = {job.method: _best_eta(run, what, job) for job in last}
+  reference_pass_at_1 = None
+  for job in [Job("reference"), *_earlier_rounds(run, what), *last]:
+    for eta, found in _sample(run, what, job, "test").items():
+      row = report.summarise(
+        _samples(found),
+        method=job.method,
+        eta=eta,
+        round_index=job.round_index,
+        reference_pass_at_1=reference_pass_at_1,
+        selected=job in last and eta == selected[job.method],
+        extra=_extra(what, found),
+      )
+      if job.method == "reference":
+        reference_pass_at_1 = row.pass_at_1
+      yield row
+
+
+def _last_round(run: run_lib.Run, what: Evaluation) -> list[Job]:
   """Every method, with the values of the last round, at each of its etas."""
+  num_rounds = run.rounds.num_rounds
   return [
-    Job(name, eta, run.rounds.num_rounds if method.has_rounds else 0)
+    Job(name, num_rounds if method.has_rounds else 0, tuple(method.etas))
     for name, method in what.methods.items()
-    for eta in method.etas
   ]
 
 
 def _earlier_rounds(run: run_lib.Run, what: Evaluation) -> list[Job]:
   return [
-    Job(name, run.rounds.eta, i)
+    Job(name, i, (run.rounds.eta,))
     for name, method in what.methods.items()
     for i in range(1, run.rounds.num_rounds)
     if method.has_rounds
   ]
 
 
-def _select(
-  run: run_lib.Run, what: Evaluation, grid: Sequence[Job]
-) -> set[Job]:
-  """The best job of each method on the validation questions."""
+def _with_stored_etas(run: run_lib.Run, job: Job) -> Job:
+  """The job with the etas, too, that an earlier call has sampled."""
+  if job.etas == (None,):
+    return job
+  asked = {job.name(eta) for eta in job.etas}
+  before, after = f"{job.method}-eta", f"-round{job.round_index}"
+  folder = run.workdir.path / "evaluation" / "test"
+  stored = [
+    float(path.name.removeprefix(before).removesuffix(after))
+    for path in folder.glob(f"{before}*{after}")
+    if path.name not in asked and _is_complete(run, path, run.task.test)
+  ]
+  stored = processes.agree(f"etas of {job.method}", sorted(stored))
+  return dataclasses.replace(job, etas=(*job.etas, *stored))
 
-  def score(job: Job) -> tuple[float, float]:
-    rollouts = _sample(run, what, job, "validation")
-    return float(np.mean([r.correct for r in rollouts])), job.eta
 
-  chosen = set()
-  for method in what.methods:
-    own = [job for job in grid if job.method == method]
-    chosen.add(own[0] if len(own) == 1 else max(own, key=score))
-  return chosen
+def _best_eta(run: run_lib.Run, what: Evaluation, job: Job) -> float | None:
+  """The best eta of a method on the validation questions."""
+  if len(job.etas) == 1:
+    return job.etas[0]
+  found = _sample(run, what, job, "validation")
+  pass_at_1 = {
+    eta: float(rollouts.correct.mean()) for eta, rollouts in found.items()
+  }
+  return max(job.etas, key=lambda eta: (pass_at_1[eta], eta))
 
 
 def _sample(
   run: run_lib.Run, what: Evaluation, job: Job, split: str
-) -> list[rollout.Rollout]:
-  """Samples of one job on the questions of a split, from disk if done."""
-  store = run.workdir.path / "evaluation" / split / job.name
+) -> dict[float | None, rollout.Rollouts]:
+  """Samples of one job on the questions of a split, by eta; kept on disk."""
   problems = getattr(run.task, split)
-  stage = f"evaluate_{split}_{job.name}"
-  method = methods_lib.reference(run)
-  if job.method != "reference":
-    method = what.methods[job.method]
-  method.prepare()
-  with algorithm1.sampling_stage(run, stage, problems, store) as is_due:
-    if is_due:
-      num_samples = method.num_samples or what.num_samples
-      plan = rollout.Plan(num_samples, what.seed, job.eta)
-      sampler = method.sampler(job.round_index)
-      algorithm1.sample_all(run, sampler, problems, plan, store)
-      if split == "test":
-        _judge(run, store)
-  return list(rollout.store.read(store))
-
-
-def _values(run: run_lib.Run, job: Job) -> np.ndarray | None:
-  """What the last round's value model says of the test answers."""
-  file = run.workdir.path / "evaluation" / "test" / job.name / "values.json"
-  return np.array(json.loads(file.read_text())) if file.exists() else None
-
-
-def _judge(run: run_lib.Run, store: pathlib.Path) -> None:
-  """Writes the last round's value of every whole response beside them.
-
-  They serve as a reward model: for best-of-n and the weighted majority.
-  """
-  values = methods_lib.judge(run)(
-    [[*r.prompt, *r.tokens] for r in rollout.store.read(store)]
-  )
-  if processes.is_main():
-    files.replace(store / "values.json", json.dumps(values.tolist()))
-
-
-def _extra(
-  run: run_lib.Run, what: Evaluation, rollouts: Sequence[rollout.Rollout]
-) -> dict:
-  """Columns on what it cost and what failed, and the task's own."""
-  extra = {
-    "forwards": float(np.mean([r.forwards for r in rollouts])),
-    "seconds": float(np.sum([r.seconds for r in rollouts])),
-    "failed_rewards": sum(r.error is not None for r in rollouts),
-  }
-  if what.extra_columns is not None:
-    gold = {p.id: p.answer for p in run.task.test}
-    extra |= what.extra_columns(
-      [r.extracted for r in rollouts], [gold[r.question_id] for r in rollouts]
+  method = what.methods.get(job.method) or methods_lib.reference(run)
+  num_samples = method.num_samples or what.num_samples
+  stages = {
+    f"evaluate_{split}_{job.name(eta)}": (
+      _store(run, split, job.name(eta)),
+      rollout.Plan(num_samples, what.seed, eta),
     )
+    for eta in job.etas
+  }
+  made_from = method.made_from(run, job.round_index)
+  bound = [
+    bindings.evaluate(run, name, problems, store, made_from, plan)
+    for name, (store, plan) in stages.items()
+  ]
+  with run.workdir.stages(bound) as due:
+    if due:
+      plans = dict(stages[name] for name in due)
+      sampler = method.sampler(job.round_index)
+      algorithm1.sample_each(run, sampler, problems, plans)
+  if split == "test":
+    _judge(run, {name: store for name, (store, _) in stages.items()})
+  return {
+    plan.eta: rollout.store.read(store, with_text=False)
+    for store, plan in stages.values()
+  }
+
+
+def _store(run: run_lib.Run, split: str, name: str) -> pathlib.Path:
+  return run.workdir.path / "evaluation" / split / name
+
+
+def _is_complete(
+  run: run_lib.Run,
+  store: pathlib.Path,
+  problems: Sequence[rollout.Problem],
+) -> bool:
+  """Whether no shard of a store is missing."""
+  return rollout.collect.is_complete(
+    store, len(problems), batch_size=run.sampling.batch_size
+  )
+
+
+def _judge(run: run_lib.Run, stores: Mapping[str, pathlib.Path]) -> None:
+  """Keeps the last round's value of every whole response beside it.
+
+  They serve as a reward model: for best-of-n and the weighted majority. Other
+  values judge the samples of a finished run again.
+  """
+
+  def judge(found: rollout.Rollouts) -> np.ndarray:
+    both = zip(found.prompt, found.tokens, strict=True)
+    return searches.judge(run)([np.concatenate(pair) for pair in both])
+
+  bound = {
+    f"judge_{name}": (bindings.judge(run, f"judge_{name}", store), store)
+    for name, store in stores.items()
+  }
+  with run.workdir.stages([stage for stage, _ in bound.values()]) as due:
+    for name in due:
+      rollout.store.with_values(bound[name][1], judge)
+
+
+def _extra(what: Evaluation, found: rollout.Rollouts) -> dict[str, Any]:
+  """Columns on what it cost, what failed, and those of the task."""
+  extra = {
+    "forwards": float(np.mean(found.forwards)),
+    "seconds": float(np.sum(found.seconds)),
+    "failed_rewards": int((~found.is_graded).sum()),
+  }
+  if what.columns is not None:
+    extra |= what.columns(list(found.extracted), list(found.answer))
   return extra
 
 
@@ -193,20 +230,16 @@ def _value_metrics(run: run_lib.Run) -> dict[str, dict]:
   return found
 
 
-def _samples(
-  rollouts: Sequence[rollout.Rollout], values: np.ndarray | None
-) -> report.Samples:
+def _samples(found: rollout.Rollouts) -> report.Samples:
   """Rollouts as the columns that the report is made of."""
-  column = lambda name: np.array([getattr(r, name) for r in rollouts])
-  lengths = np.array([len(r.tokens) for r in rollouts])
   return report.Samples(
-    question_ids=[r.question_id for r in rollouts],
-    correct=column("correct"),
-    extracted=[r.extracted for r in rollouts],
-    kl=column("kl"),
-    kl_filtered=column("kl_filtered"),
-    length=lengths,
-    truncated=~column("ended"),
-    seconds=float(column("seconds").sum()),
-    value=values,
+    question_ids=found.question_id,
+    correct=found.correct,
+    extracted=found.extracted,
+    kl=found.kl,
+    kl_filtered=found.kl_filtered,
+    length=found.lengths,
+    truncated=~found.ended,
+    seconds=float(found.seconds.sum()),
+    value=found.value,
   )

@@ -1,20 +1,16 @@
-"""Who samples for each row of the report: guided, tuned, searching."""
+"""Who samples for each row of the report: guided or tuned policies."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
-
-import jax.numpy as jnp
-import numpy as np
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from qsharp_jax import generate, models, rollout
 from qsharp_jax.checkpoint import huggingface
-from qsharp_jax.core.arrays import Array, PyTree
+from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.generate import beam, blocks, transfer
-from qsharp_jax.ops import guidance as guidance_ops
-from qsharp_jax.pipeline import algorithm1
+from qsharp_jax.generate import guided as guided_lib
+from qsharp_jax.pipeline import algorithm1, bindings
 from qsharp_jax.pipeline import run as run_lib
-from qsharp_jax.training import value_model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +23,29 @@ class Method:
   # Trains what the sampler loads, in a stage of its own; quick if it is there.
   prepare: Callable[[], object] = lambda: None
   num_samples: int | None = None  # None: as many as are asked of all
+  guidance: generate.Guidance | None = None  # if candidates have log-weights
+  # What else decides the samples, as plain data by name.
+  settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  has_values: bool = True  # of the last round, where it has no rounds
+
+  def made_from(self, run: run_lib.Run, round_index: int) -> dict[str, Any]:
+    """All that decides the samples beyond what all methods share.
+
+    Args:
+      run: where it samples.
+      round_index: of the values that guide; 0: of those of no round.
+    """
+    found = dict(self.settings) | run.workdir.digests_of(self.prepare)
+    if self.guidance is not None:
+      found |= bindings.guided(run, self.guidance)
+    if round_index or self.has_values:
+      found |= bindings.values(run, round_index or run.rounds.num_rounds)
+    return found
 
 
 def reference(run: run_lib.Run) -> Method:
   """The reference alone."""
-  return Method(lambda _: run.sampler(None))
+  return Method(lambda _: run.sampler(None), has_values=False)
 
 
 def guided(
@@ -41,10 +55,9 @@ def guided(
   policy = dataclasses.replace(run.players.policy, guidance=guidance)
 
   def sampler(round_index: int) -> rollout.Sampler:
-    values = algorithm1.load_values(run, round_index)
-    return run.sampler_of(policy, {"value": values})
+    return run.sampler_of(policy, {"value": run.values(round_index)})
 
-  return Method(sampler, etas, has_rounds=True)
+  return Method(sampler, etas, has_rounds=True, guidance=guidance)
 
 
 def mixture(
@@ -73,28 +86,23 @@ def mixture(
       f"for the run's own values and for each of the {len(others)} others"
     )
 
+  both = guided_lib.mixture(guidance, tuple(weights))
+
   def sampler(_: int) -> rollout.Sampler:
     own = run.players.policy.value
-    last = algorithm1.load_values(run, run.rounds.num_rounds)
+    last = run.values(run.rounds.num_rounds)
     loaded = [(own, last), *(_load_value(run, path) for path in others)]
     heads = tuple((model.config, model.head) for model, _ in loaded)
-    ends = np.cumsum([head.num_atoms for _, head in heads])[:-1].tolist()
-
-    def weigh(values: Array, eta: Array) -> Array:
-      parts = jnp.split(values, ends, axis=-1)
-      return guidance_ops.mixed(
-        [guidance(x, eta / w) for x, w in zip(parts, weights, strict=True)]
-      )
-
     policy = dataclasses.replace(
-      run.players.policy, value=models.Several(heads), guidance=weigh
+      run.players.policy, value=models.Several(heads), guidance=both
     )
     members = {
       f"members_{i}": params["params"] for i, (_, params) in enumerate(loaded)
     }
     return run.sampler_of(policy, {"value": {"params": members}})
 
-  return Method(sampler, etas)
+  made_from = {path: run.workdir.weights(path) for path in others}
+  return Method(sampler, etas, guidance=both, settings=made_from)
 
 
 def outcome(
@@ -106,18 +114,24 @@ def outcome(
   def sampler(_: int) -> rollout.Sampler:
     return run.sampler_of(policy, {"value": algorithm1.load_outcome(run)})
 
-  return Method(sampler, etas, prepare=lambda: algorithm1.train_outcome(run))
+  return Method(
+    sampler,
+    etas,
+    prepare=lambda: algorithm1.train_outcome(run),
+    guidance=guidance,
+    has_values=False,
+  )
 
 
 def tuned(run: run_lib.Run, train: Callable[[], str]) -> Method:
   """A tuned policy, whose KL to the reference is measured."""
 
   def sampler(_: int) -> rollout.Sampler:
-    actor, params = _load(run, train())
-    policy = _unguided(run, actor=actor)
+    actor, params = load_policy(run, train())
+    policy = run.unguided(actor=actor)
     return run.sampler_of(policy, {"actor": params})
 
-  return Method(sampler, prepare=train)
+  return Method(sampler, prepare=train, has_values=False)
 
 
 def log_ratio(
@@ -129,7 +143,7 @@ def log_ratio(
   """The reference guided by how a tuned policy differs from it."""
 
   def sampler(_: int) -> rollout.Sampler:
-    model, params = _load(run, train())
+    model, params = load_policy(run, train())
     reference_model = run.players.policy.reference
     policy = dataclasses.replace(
       run.players.policy,
@@ -140,148 +154,9 @@ def log_ratio(
     both = {"tuned": params["params"], "untuned": untuned}
     return run.sampler_of(policy, {"value": {"params": both}})
 
-  return Method(sampler, etas, prepare=train)
-
-
-def likeliest(
-  run: run_lib.Run, train: Callable[[], str], *, num_beams: int
-) -> Method:
-  """The likeliest answer of a tuned policy that a beam search finds."""
-
-  def sampler(_: int) -> rollout.Sampler:
-    actor, params = _load(run, train())
-    everyone = {"reference": run.players.reference_params, "actor": params}
-    return run.searcher(
-      lambda requests: beam.generate(
-        _unguided(run, actor=actor),
-        everyone,
-        requests,
-        run.sampling,
-        num_beams=num_beams,
-        place=run.layout.place,
-      )
-    )
-
-  return Method(sampler, prepare=train, num_samples=1)
-
-
-def looking_ahead(
-  run: run_lib.Run,
-  train: Callable[[], str] | None,
-  rewards: Callable[[], transfer.Rewards],
-  weigh: transfer.Weigh,
-  etas: Sequence[float],
-  *,
-  num_candidates: int,
-  num_rollouts: int,
-) -> Method:
-  """Transfer Q* over a tuned policy; without one, over the reference."""
-
-  def sampler(_: int) -> rollout.Sampler:
-    everyone, actor = {"reference": run.players.reference_params}, None
-    if train is not None:
-      actor, everyone["actor"] = _load(run, train())
-    policy = _unguided(run, actor=actor, num_candidates=num_candidates)
-    judge_all = rewards()
-    return run.searcher(
-      lambda requests: transfer.generate(
-        policy,
-        everyone,
-        requests,
-        run.sampling,
-        rewards=judge_all,
-        weigh=weigh,
-        num_rollouts=num_rollouts,
-        place=run.layout.place,
-      )
-    )
-
-  prepare = train or (lambda: None)
-  return Method(sampler, etas, prepare=prepare, num_samples=1)
-
-
-def block_search(
-  run: run_lib.Run, *, num_samples: int, num_kept: int, block_length: int
-) -> Method:
-  """Blocks of the reference, chosen by the values of the last round."""
-  sampling = dataclasses.replace(run.sampling, max_new_tokens=block_length)
-
-  def sampler(_: int) -> rollout.Sampler:
-    complete = run.sampler_of(_unguided(run), {}, sampling).complete
-    return run.searcher(
-      lambda requests: blocks.generate(
-        complete,
-        judge(run),
-        requests,
-        num_kept=num_kept,
-        block_length=block_length,
-        max_new_tokens=run.sampling.max_new_tokens,
-      )
-    )
-
-  return Method(sampler, num_samples=num_samples)
-
-
-def best_of(run: run_lib.Run, *, num_samples: int) -> Method:
-  """The answer of the greatest value among samples of the reference."""
-
-  def sampler(_: int) -> rollout.Sampler:
-    complete = run.sampler(None).complete
-    return run.searcher(
-      lambda requests: blocks.best_of(
-        complete, judge(run), requests, num_samples=num_samples
-      )
-    )
-
-  return Method(sampler, num_samples=1)
-
-
-def judge(run: run_lib.Run) -> blocks.Score:
-  """The last round's values of whole sequences, as a function."""
-  params = algorithm1.load_values(run, run.rounds.num_rounds)
-  return lambda sequences: value_model.final_values(
-    run.players.critic,
-    params,
-    sequences,
-    length=run.fit.max_length,
-    batch_size=run.fit.batch_size,
-    layout=run.layout,
+  return Method(
+    sampler, etas, prepare=train, guidance=guidance, has_values=False
   )
-
-
-def value_rewards(run: run_lib.Run) -> transfer.Rewards:
-  """The last round's value of whole answers as their reward: one column."""
-  score = judge(run)
-  return lambda ends: score([[*r.prompt, *tokens] for r, tokens in ends])[
-    :, None
-  ]
-
-
-def graded_rewards(
-  run: run_lib.Run, grades: Sequence[rollout.collect.Grade]
-) -> transfer.Rewards:
-  """Rewards of texts against the gold answers: one column for each grade.
-
-  Knowing the gold answers at decoding time, it is a bound, not a method. A
-  reward that failed counts as 0.
-  """
-  gold = {
-    tuple(problem.prompt): problem.answer
-    for problem in [*run.task.validation, *run.task.test]
-  }
-
-  def rewards(ends) -> np.ndarray:
-    texts = [run.task.decode(tokens) for _, tokens in ends]
-    answers = [gold[tuple(request.prompt)] for request, _ in ends]
-    columns = [[g.reward for g in grade(texts, answers)] for grade in grades]
-    return np.array(columns, np.float32).T
-
-  return rewards
-
-
-def _unguided(run: run_lib.Run, **changes) -> generate.Policy:
-  policy = run.players.policy
-  return dataclasses.replace(policy, value=None, guidance=None, **changes)
 
 
 def _load_value(
@@ -306,7 +181,7 @@ def _load_value(
   return run.layout.sampling(model), params
 
 
-def _load(
+def load_policy(
   run: run_lib.Run, directory: str
 ) -> tuple[models.LanguageModel, PyTree]:
   """A tuned policy, placed for decoding."""

@@ -5,8 +5,11 @@ import pathlib
 from collections.abc import Callable, Sequence
 
 from qsharp_jax import generate, rollout, sharding, training
+from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.pipeline import workdir as workdir_lib
+
+_MOST_HELD = 2  # an earlier round's values guide, the last one's judge
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +21,7 @@ class Task:
   test: Sequence[rollout.Problem]
   decode: Callable[[list[int]], str]
   grade: rollout.collect.Grade
+  reward: str = ""  # its name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Players:
   start: str  # directory or hub id that the value model starts from
   family: str  # of the value model, for export
   q_head: str  # where a Q-type head starts: `lm_head` or `zeros`
+  reference: str  # directory or hub id of the reference
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,16 +60,45 @@ class Run:
   fit: training.Fit
   layout: sharding.Layout
   workdir: workdir_lib.Workdir
+  # Values that guide and judge in an evaluation, by their round.
+  held: dict[int, PyTree] = dataclasses.field(default_factory=dict, repr=False)
 
   def directory(self, round_index: int) -> pathlib.Path:
     """Where a round keeps its rollouts and its value model."""
     return self.workdir.path / f"round_{round_index}"
 
+  def load(self, directory: pathlib.Path) -> PyTree:
+    """A value model of this run's shape, placed for decoding."""
+    model = self.players.critic.model
+    _, _, params = huggingface.load_value_model(
+      directory,
+      dtype=model.config.dtype,
+      param_dtype=model.config.dtype,
+      shardings=self.layout.for_decoding(model),
+    )
+    return params
+
+  def values(self, round_index: int) -> PyTree:
+    """The value model of a finished round; the newest two are read once.
+
+    They stay on the devices: training holds what it loads itself.
+    """
+    if round_index not in self.held:
+      while len(self.held) >= _MOST_HELD:
+        del self.held[next(iter(self.held))]
+      self.held[round_index] = self.load(self.directory(round_index) / "value")
+    return self.held[round_index]
+
+  def unguided(self, **changes) -> generate.Policy:
+    """The policy without its values."""
+    changes = {"value": None, "guidance": None} | changes
+    return dataclasses.replace(self.players.policy, **changes)
+
   def sampler(self, value_params: PyTree | None) -> rollout.Sampler:
     """Samples with the given values, or with the reference alone."""
     policy, params = self.players.policy, {}
     if value_params is None:
-      policy = dataclasses.replace(policy, value=None, guidance=None)
+      policy = self.unguided()
     else:
       params["value"] = value_params
     return self.sampler_of(policy, params)

@@ -1,42 +1,82 @@
-"""A run's directory: one config, stages that are done or not, seconds."""
+"""A run's directory: stages that are done or not, and what each was made from.
+
+A stage is bound to the content that it depends on, not to a configuration: what
+a change does not touch is kept, what it touches is refused or made again.
+"""
 
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+from absl import logging
 
 from qsharp_jax.core import files
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.pipeline import contents
 from qsharp_jax.sharding import processes
 
 # Folder in which processes say that they have started, before any stage.
 ROLL_CALL = "processes"
+_WEIGHTS = "weights.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+  """A piece of a run, and what it is made from, as plain data by name.
+
+  Attributes:
+    name: of its mark.
+    given: what comes from the user and is expensive to follow, such as
+      questions: once the stage has begun, another value is refused.
+    settings: everything else that decides the result: another value makes the
+      stage again.
+    outputs: what it makes; removed before it is made again from others. Where
+      none of them is left, the stage is due, made from whatever.
+    is_whole: False when some of what the stage made is gone again, so that it
+      is due whatever its mark says.
+    explain: by the name of something given, says what differs.
+  """
+
+  name: str
+  given: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  outputs: Sequence[pathlib.Path] = ()
+  is_whole: bool = True
+  explain: Mapping[str, Callable[[], str]] = dataclasses.field(
+    default_factory=dict
+  )
+
+  @property
+  def made_from(self) -> dict[str, Any]:
+    """All of it, as JSON gives it back."""
+    return json.loads(json.dumps({**self.given, **self.settings}))
 
 
 class Workdir:
-  """The directory of one run, bound to one configuration."""
+  """The directory of one run."""
 
   def __init__(self, path: str | os.PathLike, config: Mapping[str, Any]):
     """Opens a directory; the first stage writes the configuration into it.
 
-    Until then, inputs that turn out to be wrong can be repaired and the same
-    directory used again.
-
     Args:
       path: the directory, made when it is needed.
-      config: everything that decides the results, as plain data.
+      config: the configuration as plain data, kept for people and tools.
 
     Raises:
-      InputError: the directory belongs to another configuration, or holds
-        files of something else.
+      InputError: the directory holds files of something else.
     """
     self.path = pathlib.Path(path).expanduser().resolve()
     self._content = json.dumps(config, indent=2, sort_keys=True) + "\n"
+    self._passed: list[str] = []
+    self._weights = contents.Weights(self.path / _WEIGHTS)
     if self._file.exists():
-      _check_same(self.path, _read(self._file), json.loads(self._content))
+      files.read_json_object(self._file)
     elif self._is_foreign():
       raise InputError(
         f"{self.path} is not an empty directory and holds no run; expected an "
@@ -49,38 +89,168 @@ class Workdir:
     return self.path.parent / "compiled"
 
   @contextlib.contextmanager
-  def stage(self, name: str, *, is_whole: bool = True) -> Iterator[bool]:
+  def stage(self, name: str, **fields: Any) -> Iterator[bool]:
     """Times a stage and marks it done when it ends without an error.
 
     Args:
       name: of the stage.
-      is_whole: False when some of what the stage made is gone again, so that it
-        is due whatever its mark says.
+      **fields: of `Stage`.
 
     Yields:
       Whether there is anything to do: False once the stage is done. What is
       inside must itself go on where an interrupted attempt stopped.
+
+    Raises:
+      InputError: it was made from something else that was given.
     """
-    file = self.path / "stages" / f"{name}.json"
-    is_due = not (file.exists() and is_whole)
-    if not processes.agree(f"is {name} due?", is_due):
-      yield False
+    with self.stages([Stage(name, **fields)]) as due:
+      yield bool(due)
+
+  @contextlib.contextmanager
+  def stages(self, stages: Sequence[Stage]) -> Iterator[list[str]]:
+    """Stages that are done together; each gets an equal share of the time.
+
+    Yields:
+      The names of those that are due.
+
+    Raises:
+      InputError: one was made from something else that was given.
+    """
+    label = ", ".join(stage.name for stage in stages)
+    self._passed += [stage.name for stage in stages]
+    due = self._begin(stages, label)
+    if not due:
+      yield []
       return
-    if processes.is_main() and not self._file.exists():
-      files.replace(self._file, self._content)
     started = time.monotonic()
-    yield True
-    processes.barrier(f"end of {name}")
-    seconds = time.monotonic() - started
+    yield due
+    processes.barrier(f"end of {label}")
+    seconds = round((time.monotonic() - started) / len(due), 2)
     if processes.is_main():
-      files.replace(file, json.dumps({"seconds": round(seconds, 2)}))
+      for stage in stages:
+        if stage.name in due:
+          self._write(stage, seconds)
+
+  def digest(self, stage: str) -> str:
+    """Of what a stage was made from; "" where it has not begun."""
+    made_from = (self._read(stage) or {}).get("made_from")
+    return "" if made_from is None else contents.digest(made_from)
+
+  def digests_of(self, run_stages: Callable[[], object]) -> dict[str, str]:
+    """Digests of all stages that a call passes through, done or due."""
+    before = len(self._passed)
+    run_stages()
+    return {name: self.digest(name) for name in self._passed[before:]}
+
+  def weights(self, directory: str | os.PathLike) -> str:
+    """Digest of a model's files; read by the main process, and once."""
+    return self._weights.digest(directory) if processes.is_main() else ""
 
   def seconds(self) -> dict[str, float]:
     """Wall-clock seconds of each finished stage, in the order they ended."""
-    stages = sorted(
+    marks = sorted(
       (self.path / "stages").glob("*.json"), key=lambda f: f.stat().st_mtime
     )
-    return {f.stem: json.loads(f.read_text())["seconds"] for f in stages}
+    found = {mark.stem: json.loads(mark.read_text()) for mark in marks}
+    return {k: v["seconds"] for k, v in found.items() if "seconds" in v}
+
+  def _begin(self, stages: Sequence[Stage], label: str) -> list[str]:
+    """The stages that are due, made ready; main decides for all processes."""
+    refusal, due, changed = None, [], []
+    if processes.is_main():
+      try:
+        for stage in stages:
+          old = self._known(stage)
+          self._check_given(stage, old)
+          if old is not None and _differing(stage, old, stage.settings):
+            changed.append(stage)
+          if stage in changed or not (old and "seconds" in old):
+            due.append(stage.name)
+          elif not stage.is_whole:
+            due.append(stage.name)
+      except InputError as error:
+        refusal = str(error)
+    refusal, due = processes.agree(f"what is due of {label}?", (refusal, due))
+    if refusal is not None:
+      raise InputError(refusal)
+    if processes.is_main():
+      for stage in changed:
+        self._clear(stage)
+      for stage in stages:
+        if stage.name in due:
+          self._write(stage, None)
+      self._keep_config(bool(due))
+      self._weights.save()
+    if due:
+      processes.barrier(f"beginning of {label}")
+    return due
+
+  def _known(self, stage: Stage) -> dict[str, Any] | None:
+    """The stage's mark; None where nothing is left of what it made."""
+    if stage.outputs and not any(path.exists() for path in stage.outputs):
+      return None
+    return self._read(stage.name)
+
+  def _check_given(self, stage: Stage, old: Mapping[str, Any] | None) -> None:
+    if old is None:
+      return
+    if "made_from" not in old and stage.made_from:
+      raise InputError(
+        f"{self.path} was begun by an earlier version, which did not note what "
+        f"{stage.name} was made from; choose another --workdir"
+      )
+    differing = _differing(stage, old, stage.given)
+    if not differing:
+      return
+    before, now = old["made_from"], stage.made_from
+    says = [
+      stage.explain[name]()
+      if name in stage.explain
+      else _change(name, before.get(name), now[name])
+      for name in differing
+    ]
+    outputs = ", ".join(str(p.relative_to(self.path)) for p in stage.outputs)
+    again = f", or delete {outputs} to make {stage.name} again"
+    raise InputError(
+      f"{'; '.join(says[:5])}{'; …' * (len(says) > 5)}: {self.path} was begun "
+      f"with something else, see stages/{stage.name}.json; choose another "
+      f"--workdir{again if outputs else ''}"
+    )
+
+  def _clear(self, stage: Stage) -> None:
+    """Removes what is made again, and says why."""
+    before, now = self._read(stage.name)["made_from"], stage.made_from
+    says = [
+      _change(name, before.get(name), now[name])
+      for name in sorted(stage.settings)
+      if before.get(name) != now[name]
+    ]
+    logging.warning("%s is made again: %s", stage.name, "; ".join(says))
+    for path in stage.outputs:
+      if path.is_dir():
+        shutil.rmtree(path)
+      else:
+        path.unlink(missing_ok=True)
+
+  def _keep_config(self, is_due: bool) -> None:
+    """Writes the newest configuration that made something."""
+    is_new = not self._file.exists()
+    if is_new or (is_due and self._file.read_text() != self._content):
+      files.replace(self._file, self._content)
+
+  def _mark(self, stage: str) -> pathlib.Path:
+    return self.path / "stages" / f"{stage}.json"
+
+  def _read(self, stage: str) -> dict[str, Any] | None:
+    mark = self._mark(stage)
+    return files.read_json_object(mark) if mark.exists() else None
+
+  def _write(self, stage: Stage, seconds: float | None) -> None:
+    """Marks a stage as begun, or as done after so many seconds."""
+    content = {"made_from": stage.made_from}
+    if seconds is not None:
+      content = {"seconds": seconds} | content
+    files.replace(self._mark(stage.name), json.dumps(content, indent=1) + "\n")
 
   @property
   def _file(self) -> pathlib.Path:
@@ -95,38 +265,20 @@ class Workdir:
     return any(entry.name != ROLL_CALL for entry in self.path.iterdir())
 
 
-def _read(file: pathlib.Path) -> Mapping[str, Any]:
-  """A configuration; what is none differs from every other."""
-  try:
-    content = json.loads(file.read_text())
-  except ValueError:
-    content = None
-  return content if isinstance(content, dict) else {}
-
-
-def _check_same(
-  path: pathlib.Path, old: Mapping[str, Any], new: Mapping[str, Any]
-) -> None:
-  before, now = _flat(old), _flat(new)
-  differing = [
-    f"{key} {before.get(key)!r} there, {now.get(key)!r} here"
-    for key in sorted(before.keys() | now.keys())
-    if before.get(key) != now.get(key)
+def _differing(
+  stage: Stage, old: Mapping[str, Any], names: Mapping[str, Any]
+) -> list[str]:
+  """The names among `names` that had another value; all, if none is known."""
+  before, now = old.get("made_from", {}), stage.made_from
+  return [
+    name
+    for name in sorted(names)
+    if name not in before or before[name] != now[name]
   ]
-  if differing:
-    raise InputError(
-      f"{path} belongs to another config ({'; '.join(differing[:5])}"
-      f"{'; …' * (len(differing) > 5)}); choose another --workdir or the same "
-      "config"
-    )
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-  """Nested keys joined by dots."""
-  flat = {}
-  for key, value in tree.items():
-    if isinstance(value, Mapping):
-      flat |= _flat(value, f"{prefix}{key}.")
-    else:
-      flat[f"{prefix}{key}"] = value
-  return flat
+def _change(name: str, before: Any, now: Any) -> str:
+  """What is different now; digests say nothing to people."""
+  if contents.is_digest(before) or contents.is_digest(now):
+    return f"{name} changed"
+  return f"{name} {before!r} there, {now!r} here"

@@ -2,8 +2,9 @@
 
 import dataclasses
 import itertools
+import pathlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -71,44 +72,88 @@ class Batch:
 def collect(
   sampler: Sampler, problems: Sequence[Problem], plan: Plan, directory
 ) -> Iterator[int]:
-  """Samples all problems into a store, one shard per batch of problems.
+  """Samples all problems into a store: `collect_all` with one plan."""
+  yield from collect_all(sampler, problems, {directory: plan})
 
-  Shards that exist are left alone, so a second call goes on where the first
-  one stopped. All processes sample together; each grades and writes its share
-  of the shards, and is not waited for.
 
-  Batches go through the decode loop in stretches; one that was interrupted is
-  sampled again as a whole, so that the numbers of its missing shards are, to
-  the last bit, those of a run never stopped.
+def collect_all(
+  sampler: Sampler,
+  problems: Sequence[Problem],
+  plans: Mapping[str | pathlib.Path, Plan],
+) -> Iterator[int]:
+  """Samples all problems by each plan, into a store for each.
+
+  A store has one shard per batch of problems, of the size with which it was
+  begun. Shards that exist are left alone,
+  so a second call goes on where the first one stopped. All processes sample
+  together; each grades and writes its share of the shards, and is not waited
+  for.
+
+  Batches go through the decode loop in stretches, those of all plans as one
+  stream; a stretch that was interrupted is sampled again as a whole, so that
+  the numbers of its missing shards are, to the last bit, those of a run never
+  stopped.
+
+  Args:
+    sampler: samples and grades.
+    problems: the questions.
+    plans: by directory; they differ in eta alone.
 
   Yields:
-    The number of problems done.
+    The number of problems done, each counted once for every plan.
 
   Raises:
     Preempted: the machine is wanted back.
   """
-  size = sampler.batch_size
-  batches = [problems[i : i + size] for i in range(0, len(problems), size)]
-  paths = [store.shard_path(directory, i) for i in range(len(batches))]
+  sizes = processes.agree(
+    f"shard sizes of {', '.join(map(str, plans))}",
+    [store.shard_size(d, default=sampler.batch_size) for d in plans],
+  )
+  batches = {
+    directory: [problems[i : i + size] for i in range(0, len(problems), size)]
+    for directory, size in zip(plans, sizes, strict=True)
+  }
+  if processes.is_main():
+    for directory, size in zip(plans, sizes, strict=True):
+      store.keep_shard_size(directory, size)
   missing = processes.agree(
-    f"shards of {directory}", [not path.exists() for path in paths]
+    f"shards of {', '.join(map(str, plans))}",
+    {
+      str(directory): [
+        not store.shard_path(directory, index).exists()
+        for index in range(len(own))
+      ]
+      for directory, own in batches.items()
+    },
   )
   done = 0
-  for start in range(0, len(batches), _STRETCH):
-    stretch = range(start, min(start + _STRETCH, len(batches)))
-    is_due = any(missing[index] for index in stretch)
-    samples = answer(sampler, [batches[i] for i in stretch], plan)
-    for index in stretch:
+  for start in range(0, max(map(len, batches.values())), _STRETCH):
+    parts = [
+      (directory, index)
+      for directory, own in batches.items()
+      for index in range(start, min(start + _STRETCH, len(own)))
+    ]
+    is_due = any(missing[str(d)][i] for d, i in parts)
+    samples = _answer(sampler, [(plans[d], batches[d][i]) for d, i in parts])
+    for directory, index in parts:
       batch = next(samples) if is_due else None
-      if missing[index] and processes.is_mine(index):
-        store.write_shard(directory, index, graded(sampler, plan, batch))
-      done += len(batches[index])
+      if missing[str(directory)][index] and processes.is_mine(index):
+        rows = graded(sampler, plans[directory], batch)
+        store.write_shard(directory, index, rows)
+      done += len(batches[directory][index])
       yield done
 
 
 def is_complete(directory, num_problems: int, *, batch_size: int) -> bool:
-  """Whether every shard of so many problems is there."""
-  num_shards = -(-num_problems // batch_size)
+  """Whether every shard of so many problems is there.
+
+  Args:
+    directory: of the store.
+    num_problems: of all shards.
+    batch_size: problems of a shard, if the store does not say.
+  """
+  size = store.shard_size(directory, default=batch_size)
+  num_shards = -(-num_problems // size)
   return all(
     store.shard_path(directory, index).exists() for index in range(num_shards)
   )
@@ -137,9 +182,16 @@ def answer(
   sampler: Sampler, batches: Sequence[Sequence[Problem]], plan: Plan
 ) -> Iterator[Batch]:
   """Samples of each batch; all go through the decode loop as one stream."""
-  requests = [_request(problem, plan) for batch in batches for problem in batch]
-  answers = _complete(sampler, requests, plan)
-  for batch in batches:
+  yield from _answer(sampler, [(plan, batch) for batch in batches])
+
+
+def _answer(
+  sampler: Sampler, parts: Sequence[tuple[Plan, Sequence[Problem]]]
+) -> Iterator[Batch]:
+  """Samples of each batch by its own plan, as one stream."""
+  requests = [_request(p, plan) for plan, batch in parts for p in batch]
+  answers = _complete(sampler, requests, parts[0][0])
+  for plan, batch in parts:
     started = time.monotonic()
     found = list(itertools.islice(answers, len(batch)))
     seconds = (time.monotonic() - started) / (len(batch) * plan.num_samples)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import json
 import pathlib
 from collections.abc import Callable, Iterable
 
@@ -14,10 +15,33 @@ from qsharp_jax.rollout import columns
 from qsharp_jax.rollout.columns import Rollout, Rollouts
 from qsharp_jax.sharding import processes
 
+_LAYOUT = "layout.json"
+
 
 def shard_path(directory: str | pathlib.Path, index: int) -> pathlib.Path:
   """Path of one shard."""
   return pathlib.Path(directory) / f"shard-{index:05d}.parquet"
+
+
+def shard_size(directory: str | pathlib.Path, *, default: int) -> int:
+  """Problems of a shard of this store: what it was begun with, or `default`."""
+  file = pathlib.Path(directory) / _LAYOUT
+  if not file.exists():
+    return default
+  size = files.read_json_object(file).get("problems_per_shard")
+  if not isinstance(size, int) or size < 1:
+    raise InputError(
+      f"{file} does not say how many problems a shard has; delete {directory} "
+      "and run the same command again"
+    )
+  return size
+
+
+def keep_shard_size(directory: str | pathlib.Path, size: int) -> None:
+  """Notes the size, for a run that completes the store with another."""
+  file = pathlib.Path(directory) / _LAYOUT
+  if not file.exists():
+    files.replace(file, json.dumps({"problems_per_shard": size}) + "\n")
 
 
 def write_shard(
@@ -47,10 +71,15 @@ def read(
   Raises:
     InputError: a shard that is not a Parquet file of rollouts.
   """
+  import pyarrow
+
   paths = _paths(directory)
   if shards is not None:
     paths = [shard_path(directory, index) for index in shards]
-  return Rollouts.concatenate([_read(path, with_text) for path in paths])
+  found = Rollouts.concatenate([_read(path, with_text) for path in paths])
+  # Arrow keeps what it freed for its next table; there is none.
+  pyarrow.default_memory_pool().release_unused()
+  return found
 
 
 def with_values(

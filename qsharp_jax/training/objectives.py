@@ -6,18 +6,15 @@ not.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Literal
 
-import jax
 import jax.numpy as jnp
 
 from qsharp_jax import models
 from qsharp_jax.core.arrays import Array, PyTree
-from qsharp_jax.ops import distributions, losses
+from qsharp_jax.ops import losses, readout
 
 Batch = Mapping[str, Array]
 Objective = Callable[[PyTree, Batch], tuple[Array, Array]]
-ValueLoss = Literal["bernoulli", "categorical", "squared_error"]
 
 
 def language_model(model: models.LanguageModel) -> Objective:
@@ -41,7 +38,10 @@ def language_model(model: models.LanguageModel) -> Objective:
 
 
 def value(
-  model: models.ValueModel, *, loss: ValueLoss, atoms: Array | None = None
+  model: models.ValueModel,
+  *,
+  loss: readout.Loss,
+  atoms: tuple[float, ...] | None = None,
 ) -> Objective:
   """Maximum likelihood of the reward-to-go, averaged sequence by sequence.
 
@@ -58,37 +58,15 @@ def value(
   Source: arXiv 2502.20548, Algorithm 1 and section 2.3 (no bootstrapping: the
   label is the return of a reference roll-out).
   """
-  token_loss = value_token_loss(loss, atoms)
 
   def objective(params: PyTree, batch: Batch) -> tuple[Array, Array]:
     logits = model.apply(
       params, batch["tokens"], batch["positions"], batch["segments"]
     )
     weights = losses.sequence_weights(batch["mask"], batch["segments"])
-    return losses.weighted_sum(token_loss(logits, batch["labels"]), weights)
+    token_losses = readout.token_loss(
+      logits, batch["labels"], loss=loss, atoms=atoms
+    )
+    return losses.weighted_sum(token_losses, weights)
 
   return objective
-
-
-def value_token_loss(
-  loss: ValueLoss, atoms: Array | None
-) -> Callable[[Array, Array], Array]:
-  """Loss of value logits [B, T, K] at labels [B, T], one number a token."""
-  if loss == "bernoulli":
-    return lambda logits, labels: losses.bernoulli(logits[..., 0], labels)
-  if loss == "squared_error":
-    return lambda logits, labels: losses.squared_error(logits[..., 0], labels)
-  return lambda logits, labels: losses.categorical(
-    logits, distributions.two_hot(labels, atoms)
-  )
-
-
-def value_mean(
-  loss: ValueLoss, atoms: Array | None
-) -> Callable[[Array], Array]:
-  """Mean reward-to-go [...] that value logits [..., K] stand for."""
-  if loss == "bernoulli":
-    return lambda logits: jax.nn.sigmoid(logits[..., 0])
-  if loss == "squared_error":
-    return lambda logits: logits[..., 0]
-  return lambda logits: distributions.mean(jax.nn.log_softmax(logits), atoms)

@@ -2,35 +2,33 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import numpy as np
 
 from qsharp_jax import data, models
 from qsharp_jax.core.arrays import Array, PyTree
+from qsharp_jax.ops import readout
 from qsharp_jax.sharding import layout as layout_lib
 from qsharp_jax.sharding import processes
-from qsharp_jax.training import objectives
 
 
-@dataclasses.dataclass(frozen=True, eq=False)  # atoms are not comparable
+@dataclasses.dataclass(frozen=True)
 class Critic:
-  """A value model and what its logits mean."""
+  """A value model and what its logits mean; equal by content."""
 
   model: models.ValueModel
-  loss: objectives.ValueLoss
-  atoms: Array | None = None  # [K], of a categorical law
+  loss: readout.Loss
+  atoms: tuple[float, ...] | None = None  # K, of a categorical distribution
 
-  @property
-  def mean(self) -> Callable[[Array], Array]:
-    """Value logits [..., K] to mean rewards-to-go [...]."""
-    return objectives.value_mean(self.loss, self.atoms)
+  def mean(self, logits: Array) -> Array:
+    """Mean rewards-to-go [...] of value logits [..., K]."""
+    return readout.mean(logits, loss=self.loss, atoms=self.atoms)
 
-  @property
-  def token_loss(self) -> Callable[[Array, Array], Array]:
-    """Value logits [..., K] and labels [...] to losses [...]."""
-    return objectives.value_token_loss(self.loss, self.atoms)
+  def token_loss(self, logits: Array, labels: Array) -> Array:
+    """Losses [...] of value logits [..., K] at labels [...]."""
+    return readout.token_loss(logits, labels, loss=self.loss, atoms=self.atoms)
 
 
 def predict(
@@ -42,7 +40,6 @@ def predict(
   layout: layout_lib.Layout,
 ) -> tuple[np.ndarray, np.ndarray]:
   """Mean reward-to-go and training loss of every token. Two arrays [R, T]."""
-  forward = _forward(critic)
   parts = []
   for start in range(0, len(rows.tokens), batch_size):
     batch = {
@@ -52,23 +49,27 @@ def predict(
       )
       if name not in ("mask", "sequence_ids")
     }
-    parts.append(processes.fetch(forward(params, **layout.place(batch))))
+    parts.append(
+      processes.fetch(_forward(critic, params, **layout.place(batch)))
+    )
   means, losses = (
     np.concatenate(x)[: len(rows.tokens)] for x in zip(*parts, strict=True)
   )
   return means, losses
 
 
-@functools.lru_cache(maxsize=8)  # the same program for the same critic
-def _forward(critic: Critic) -> Callable[..., tuple[Array, Array]]:
-  """Means and losses of a batch, compiled."""
-
-  @jax.jit
-  def forward(params, tokens, positions, segments, labels):
-    logits = critic.model.apply(params, tokens, positions, segments)
-    return critic.mean(logits), critic.token_loss(logits, labels)
-
-  return forward
+@functools.partial(jax.jit, static_argnames="critic")
+def _forward(
+  critic: Critic,
+  params: PyTree,
+  tokens: Array,
+  positions: Array,
+  segments: Array,
+  labels: Array,
+) -> tuple[Array, Array]:
+  """Means and losses of a batch."""
+  logits = critic.model.apply(params, tokens, positions, segments)
+  return critic.mean(logits), critic.token_loss(logits, labels)
 
 
 def final_values(

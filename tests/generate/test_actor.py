@@ -6,7 +6,6 @@ import numpy as np
 from oracles import language_models, players
 
 from qsharp_jax import generate, models
-from qsharp_jax.ops import guidance
 
 UNFILTERED = players.sampling(temperature=1.0, top_p=1.0)
 TREES = {
@@ -56,7 +55,7 @@ def test_guidance_tilts_the_actor():
   ratio = models.LogRatio(players.CONFIG, players.CONFIG)
   policy = acting(
     value=ratio,
-    guidance=lambda x, eta: guidance.log_ratio(x[..., 0], strength=1 / eta),
+    guidance=generate.Guidance("log_ratio"),
     num_candidates=players.VOCAB,
   )
   params = TREES | {
@@ -82,7 +81,7 @@ def test_strength_one_is_the_tuned_model_and_half_is_in_between():
     language_models.MODEL,
     players.EOS,
     ratio,
-    lambda x, eta: guidance.log_ratio(x[..., 0], strength=1 / eta),
+    generate.Guidance("log_ratio"),
     players.VOCAB,
   )
   value = {

@@ -8,7 +8,6 @@ from flax import linen as nn
 from qsharp_jax import generate, models
 from qsharp_jax.core import errors
 from qsharp_jax.generate import decode, memory
-from qsharp_jax.ops import guidance
 
 _TINY = models.DecoderConfig(
   vocab_size=512,
@@ -43,16 +42,13 @@ _CASES = {
 }
 
 
-def _weigh(logits, eta):
-  return guidance.qsharp_bernoulli(logits[..., 0], eta=eta)
-
-
 def _policy(reference, value, kind, num_candidates):
   reference = models.LanguageModel(reference)
   if value is None:
     return generate.Policy(reference, (1,))
   value = models.ValueModel(value, models.HeadConfig(kind, 1))
-  return generate.Policy(reference, (1,), value, _weigh, num_candidates)
+  guidance = generate.Guidance("qsharp")
+  return generate.Policy(reference, (1,), value, guidance, num_candidates)
 
 
 def _abstract_params(policy):

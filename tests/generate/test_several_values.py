@@ -6,8 +6,8 @@ import numpy as np
 from oracles import players
 
 from qsharp_jax import generate, models
-from qsharp_jax.ops import guidance
 
+MEAN = generate.Guidance("cd", "squared_error")
 SAMPLING = players.sampling(temperature=1.0, top_p=1.0)
 
 
@@ -17,16 +17,11 @@ def mixture(weights):
   trees = [players.params(kind)["value"]["params"] for kind in ("v", "q")]
   params = {f"members_{i}": tree for i, tree in enumerate(trees)}
 
-  def weigh(values, eta):
-    return guidance.mixed(
-      [guidance.cd(values[..., i], eta=eta / w) for i, w in enumerate(weights)]
-    )
-
   policy = generate.Policy(
     players.policy("v").reference,
     players.EOS,
     models.Several(tuple((players.CONFIG, head) for head in heads)),
-    weigh,
+    generate.guided.mixture(MEAN, weights),
     players.CANDIDATES,
   )
   reference = players.params("v")["reference"]
@@ -39,7 +34,7 @@ def run(policy, params):
 
 
 def test_members_are_read_side_by_side():
-  policy, params = mixture([1.0, 1.0])
+  policy, params = mixture((1.0, 1.0))
   tokens = np.array([[4, 5, 6]], np.int32)
   positions = np.arange(3, dtype=np.int32)[None]
   ask = (np.array([7]), np.array([3]), np.array([[1, 2, 9]]))
@@ -57,13 +52,11 @@ def test_members_are_read_side_by_side():
 
 
 def test_a_weight_of_zero_leaves_the_other_reward_alone():
-  found = run(*mixture([1.0, 0.0]))
+  found = run(*mixture((1.0, 0.0)))
   policy = players.policy("v")
-  alone = dataclasses.replace(
-    policy, guidance=lambda values, eta: guidance.cd(values[..., 0], eta=eta)
-  )
+  alone = dataclasses.replace(policy, guidance=MEAN)
   expected = run(alone, players.params("v"))
   assert players.tokens(found) == players.tokens(expected)
-  other = run(*mixture([1.0, 3.0]))
+  other = run(*mixture((1.0, 3.0)))
   assert players.tokens(other) != players.tokens(expected)
   assert found[0].num_forwards == 3 * (1 + len(found[0].tokens))

@@ -21,10 +21,6 @@ POLICY = generate.Policy(
 SAMPLING = players.sampling(temperature=1.0, top_p=1.0, max_new_tokens=6)
 
 
-def weigh(rewards, eta):
-  return guidance.transfer_direct(rewards[..., 0], eta=eta)
-
-
 def run(rewards, eta, *, sampling=SAMPLING, num_rollouts=2):
   groups = transfer.generate(
     POLICY,
@@ -32,7 +28,7 @@ def run(rewards, eta, *, sampling=SAMPLING, num_rollouts=2):
     players.requests(eta=eta),
     sampling,
     rewards=rewards,
-    weigh=weigh,
+    weigh=transfer.direct,
     num_rollouts=num_rollouts,
   )
   return [completion for group in groups for completion in group]

@@ -86,7 +86,7 @@ def run(directory, grade=prefers_favourite) -> pipeline.Run:
     ),
     players=pipeline.Players(
       policy, params, None,
-      path, "llama", "zeros",
+      path, "llama", "zeros", path,
     ),
     rounds=pipeline.Rounds(num_rounds=1, num_samples=2),
     sampling=generate.Sampling(
@@ -113,3 +113,79 @@ def run(directory, grade=prefers_favourite) -> pipeline.Run:
     ],
   )
   return found
+
+
+def learning(directory, **changes) -> pipeline.Run:
+  """A run that has everything to learn, and whose rollouts are still to come.
+
+  A second call for the same directory is the same command again: the weights
+  are written only once. Groups of changes, each a dict of fields:
+
+  Args:
+    directory: for the reference and the run.
+    **changes: `problems`, `rounds`, `sampling`, `fit`, `critic`, `policy`, and
+      `task`, of what they are called here.
+  """
+  path = directory / "reference"
+  if not path.exists():
+    reference(path)
+  layout = one_device()
+  model = models.LanguageModel(CONFIG)
+  value = models.ValueModel(CONFIG, models.HeadConfig("q", 1))
+  critic = training.Critic(value, "bernoulli")
+  policy = generate.Policy(
+    model, players.EOS, value, generate.Guidance("qsharp"), num_candidates=4
+  )
+  _, params = huggingface.load_language_model(
+    str(path), shardings=layout.for_decoding(model)
+  )
+  problems = changes.get("problems") or questions()
+  of_split = lambda name: [p for p in problems if p.split == name]
+  change = lambda name, old: dataclasses.replace(old, **changes.get(name, {}))
+  return pipeline.Run(
+    task=change(
+      "task",
+      pipeline.Task(
+        *map(of_split, ("train", "validation", "test")),
+        decode=decode,
+        grade=prefers_favourite,
+        reward="favourite",
+      ),
+    ),
+    players=pipeline.Players(
+      change("policy", policy),
+      params,
+      change("critic", critic),
+      str(path),
+      "llama",
+      "zeros",
+      str(path),
+    ),
+    rounds=change(
+      "rounds",
+      pipeline.Rounds(num_rounds=2, num_samples=4, eta=0.3, seed=10),
+    ),
+    sampling=change(
+      "sampling",
+      generate.Sampling(
+        max_new_tokens=NEW_TOKENS, batch_size=4, prompt_bucket=4
+      ),
+    ),
+    fit=change(
+      "fit",
+      training.Fit(
+        learning_rate=0.01, batch_size=4, num_epochs=1, max_length=8, seed=10
+      ),
+    ),
+    layout=layout,
+    workdir=pipeline.Workdir(directory / "run", {}),
+  )
+
+
+def questions() -> list[rollout.Problem]:
+  """Six to train on, two of validation, two to test."""
+  splits = ["train"] * 6 + ["validation"] * 2 + ["test"] * 2
+  return [
+    rollout.Problem(f"q{i}", [7, 8 + i, 9][: 2 + i % 2], f"gold {i}", split)
+    for i, split in enumerate(splits)
+  ]

@@ -7,12 +7,10 @@ import dataclasses
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from oracles import decoders
 
 from qsharp_jax import generate, models
-from qsharp_jax.ops import guidance
 
 VOCAB, CANDIDATES, EOS = 32, 5, (3, 17)
 ATOMS = np.array([-0.5, 0.25, 1.0], np.float32)
@@ -35,15 +33,11 @@ def sampling(**changes) -> generate.Sampling:
   return dataclasses.replace(SAMPLING, **changes)
 
 
-def _bernoulli(values, eta):
-  return guidance.qsharp_bernoulli(values[..., 0], eta=eta)
-
-
-def _categorical(values, eta):
-  log_probs = jax.nn.log_softmax(values)
-  return guidance.zero_floor(
-    guidance.qsharp_categorical(log_probs, jnp.asarray(ATOMS), eta=eta)
-  )
+def guidance(num_atoms: int = 1) -> generate.Guidance:
+  """Q# by success, or by a law on `ATOMS`."""
+  if num_atoms == 1:
+    return generate.Guidance("qsharp")
+  return generate.Guidance("qsharp", "categorical", tuple(ATOMS.tolist()))
 
 
 def policy(kind: str | None, num_atoms: int = 1) -> generate.Policy:
@@ -55,7 +49,7 @@ def policy(kind: str | None, num_atoms: int = 1) -> generate.Policy:
     reference,
     EOS,
     models.ValueModel(CONFIG, models.HeadConfig(kind, num_atoms)),
-    _bernoulli if num_atoms == 1 else _categorical,
+    guidance(num_atoms),
     CANDIDATES,
   )
 

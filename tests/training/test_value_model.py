@@ -1,7 +1,6 @@
 """Value predictions and their metrics, against direct computation."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracles import decoders
@@ -13,7 +12,7 @@ from qsharp_jax.sharding import mesh as mesh_lib
 from qsharp_jax.training import value_model
 
 CONFIG = decoders.SMALLEST
-ATOMS = jnp.array([0.0, 0.5, 1.0])
+ATOMS = (0.0, 0.5, 1.0)
 LENGTHS = (4, 2, 6, 3, 5)
 
 

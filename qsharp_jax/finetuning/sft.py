@@ -1,0 +1,33 @@
+"""Supervised fine-tuning on the reference's own right answers."""
+
+import dataclasses
+
+from qsharp_jax import data, training
+from qsharp_jax.core.errors import InputError
+from qsharp_jax.finetuning import base
+from qsharp_jax.training import fit as fit_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Supervised(base.Settings):
+  """Rejection sampling: next-token loss on the samples that are right."""
+
+  fit: fit_lib.Fit = fit_lib.Fit(learning_rate=1e-5, num_epochs=3)
+
+  def recipe(self, job: base.Job) -> base.Recipe:
+    """Every right sample of round 1, once an epoch."""
+    right = [r for r in job.rollouts() if r.correct]
+    if not right:
+      raise InputError(
+        "no sample of round 1 is right, so there is nothing to fine-tune on: "
+        "take easier questions, more samples, or check the reward"
+      )
+    rows = data.packing.pack(
+      [base.sequence(r.prompt, r.tokens) for r in right],
+      length=self.fit.max_length,
+    )
+    return base.Recipe(
+      training.objectives.language_model(job.model),
+      job.load(job.reference),
+      fit_lib.Epochs(rows, self.fit),
+    )

@@ -1,0 +1,62 @@
+"""What the logits of a value model stand for, by the loss that trained it."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from qsharp_jax.core.arrays import Array
+from qsharp_jax.ops import distributions, losses
+
+# `bernoulli`: one logit, the log-odds of success. `categorical`: one logit for
+# each atom. `squared_error`: the mean itself.
+Loss = Literal["bernoulli", "categorical", "squared_error"]
+
+
+def mean(
+  logits: Array, *, loss: Loss, atoms: Sequence[float] | Array | None = None
+) -> Array:
+  """Mean reward-to-go that value logits stand for.
+
+  Args:
+    logits: of a value model. Shape [..., K].
+    loss: what trained it.
+    atoms: support of a categorical distribution, in reward units. Shape [K].
+
+  Returns:
+    Means, in reward units. Shape [...].
+  """
+  if loss == "bernoulli":
+    return jax.nn.sigmoid(logits[..., 0])
+  if loss == "squared_error":
+    return logits[..., 0]
+  return distributions.mean(
+    jax.nn.log_softmax(logits), jnp.asarray(atoms, jnp.float32)
+  )
+
+
+def token_loss(
+  logits: Array,
+  labels: Array,
+  *,
+  loss: Loss,
+  atoms: Sequence[float] | Array | None = None,
+) -> Array:
+  """Loss of value logits at labels.
+
+  Args:
+    logits: of a value model. Shape [..., K].
+    labels: rewards-to-go. Shape [...].
+    loss: which one.
+    atoms: support of a categorical distribution, in reward units. Shape [K].
+
+  Returns:
+    Losses, float32. Shape [...].
+  """
+  if loss == "bernoulli":
+    return losses.bernoulli(logits[..., 0], labels)
+  if loss == "squared_error":
+    return losses.squared_error(logits[..., 0], labels)
+  atoms = jnp.asarray(atoms, jnp.float32)
+  return losses.categorical(logits, distributions.two_hot(labels, atoms))

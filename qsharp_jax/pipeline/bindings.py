@@ -1,0 +1,260 @@
+"""What each stage of a run is made from; sizes that change no result are not.
+
+Batch sizes of sampling, prompts per refill, prompt buckets, micro-batches, the
+time between checkpoints, the mesh and reward workers are left out.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from qsharp_jax import generate, rollout
+from qsharp_jax.pipeline import contents
+from qsharp_jax.pipeline import run as run_lib
+from qsharp_jax.pipeline import workdir as workdir_lib
+
+_RESULTLESS = ("num_microbatches", "checkpoint_every")
+
+
+def collect(run: run_lib.Run, round_index: int) -> workdir_lib.Stage:
+  """The rollouts of a round."""
+  given = {
+    "seed": run.rounds.seed,
+    "rounds.num_samples": run.rounds.num_samples,
+  }
+  settings = {}
+  policy = run.players.policy
+  if round_index > 1:  # that the values roll in
+    given |= {
+      "rounds.eta": run.rounds.eta,
+      "rounds.rule": run.rounds.rule,
+      "rounds.method": policy.guidance.kind,
+    }
+    weighted = guided(run, policy.guidance)
+    settings = {"the guidance": weighted.pop("the guidance")}
+    given |= weighted
+    settings |= {
+      f"rollouts of round {round_index - 1}": run.workdir.digest(
+        f"collect_{round_index - 1}"
+      ),
+    } | values(run, round_index - 1)
+  return samples(
+    run,
+    f"collect_{round_index}",
+    [*run.task.train, *run.task.validation],
+    run.directory(round_index) / "rollouts",
+    given=given,
+    settings=settings,
+    made=f"round {round_index} was collected",
+  )
+
+
+def train(run: run_lib.Run, round_index: int) -> workdir_lib.Stage:
+  """The values of a round."""
+  settings = _training(run, round_index)
+  settings["rounds.is_warm"] = run.rounds.is_warm and round_index > 1
+  if settings["rounds.is_warm"]:
+    settings |= values(run, round_index - 1)
+  directory = run.directory(round_index)
+  return _trained(f"train_{round_index}", settings, directory)
+
+
+def train_outcome(
+  run: run_lib.Run, directory: pathlib.Path
+) -> workdir_lib.Stage:
+  """The reward model of whole answers."""
+  settings = _training(run, run.rounds.num_rounds)
+  return _trained("train_outcome", settings, directory)
+
+
+def tune(
+  run: run_lib.Run,
+  name: str,
+  settings: Any,
+  directory: pathlib.Path,
+  *,
+  first: Sequence[str] = (),
+) -> workdir_lib.Stage:
+  """A fine-tuned policy.
+
+  Args:
+    run: whose round 1 it may learn from.
+    name: of the policy.
+    settings: its hyper-parameters, a dataclass.
+    directory: where it is kept, with its checkpoints.
+    first: names of the policies that it is made from.
+  """
+  made_from = settings_of(dataclasses.asdict(settings)) | {
+    "the rollouts of round 1": run.workdir.digest("collect_1"),
+    "weights of the reference": _reference(run),
+  }
+  for other in first:
+    made_from[other] = run.workdir.digest(_tuning(other))
+  return workdir_lib.Stage(
+    _tuning(name),
+    settings=made_from,
+    outputs=(directory,),
+    is_whole=(directory / "model" / "config.json").exists(),
+  )
+
+
+def evaluate(
+  run: run_lib.Run,
+  name: str,
+  problems: Sequence[rollout.Problem],
+  store: pathlib.Path,
+  made_from: Mapping[str, Any],
+  plan: rollout.Plan,
+) -> workdir_lib.Stage:
+  """Samples of one row of the report.
+
+  Args:
+    run: that is evaluated.
+    name: of the stage.
+    problems: that are sampled.
+    store: where the samples are.
+    made_from: what the method depends on.
+    plan: what is sampled.
+  """
+  own = {
+    "evaluation.num_samples": plan.num_samples,
+    "the evaluation's seed": plan.seed,
+    "eta": plan.eta,
+  }
+  return samples(
+    run,
+    name,
+    problems,
+    store,
+    settings=own | dict(made_from),
+    made=f"stage {name} sampled it",
+  )
+
+
+def judge(
+  run: run_lib.Run, name: str, store: pathlib.Path
+) -> workdir_lib.Stage:
+  """The values of the samples of a store, by those of the last round."""
+  found = rollout.store.read(store, with_text=False)
+  return workdir_lib.Stage(
+    name,
+    settings=values(run, run.rounds.num_rounds),
+    is_whole=not np.isnan(found.value).any(),
+  )
+
+
+def guided(run: run_lib.Run, guidance: generate.Guidance) -> dict[str, Any]:
+  """What decides how candidates are weighted."""
+  policy = run.players.policy
+  return {
+    "the guidance": contents.digest(dataclasses.asdict(guidance)),
+    "sampling.num_candidates": policy.num_candidates,
+    "sampling.is_guidance_tempered": policy.is_guidance_tempered,
+    "sampling.is_truncated": policy.is_truncated,
+  }
+
+
+def values(run: run_lib.Run, round_index: int) -> dict[str, str]:
+  """The weights of a round's values."""
+  digest = run.workdir.weights(run.directory(round_index) / "value")
+  return {f"the values of round {round_index}": digest}
+
+
+def samples(
+  run: run_lib.Run,
+  name: str,
+  problems: Sequence[rollout.Problem],
+  store: pathlib.Path,
+  *,
+  given: Mapping[str, Any] | None = None,
+  settings: Mapping[str, Any] | None = None,
+  made: str,
+) -> workdir_lib.Stage:
+  """A stage that samples; it is due again when a shard was deleted.
+
+  Args:
+    run: its reference, sampling and reward are given.
+    name: of the stage.
+    problems: given, too.
+    store: where the samples go.
+    given: what else is, see `Stage`.
+    settings: see `Stage`.
+    made: when that was, for errors.
+  """
+  policy = run.players.policy
+  always = {
+    "questions": contents.questions(problems),
+    "weights of the reference": _reference(run),
+    "dtype": str(policy.reference.config.dtype),
+    "end tokens": list(policy.eos_ids),
+    "reward": run.task.reward,
+    "sampling.temperature": run.sampling.temperature,
+    "sampling.top_p": run.sampling.top_p,
+    "sampling.max_new_tokens": run.sampling.max_new_tokens,
+  }
+  is_whole = rollout.collect.is_complete(
+    store, len(problems), batch_size=run.sampling.batch_size
+  )
+  return workdir_lib.Stage(
+    name,
+    given=always | dict(given or {}),
+    settings=settings or {},
+    outputs=(store,),
+    is_whole=is_whole,
+    explain={
+      "questions": lambda: contents.first_difference(problems, store, made)
+    },
+  )
+
+
+def settings_of(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+  """Nested settings by dotted names, without those that change no result."""
+  flat = {}
+  for key, value in tree.items():
+    if isinstance(value, Mapping):
+      flat |= settings_of(value, f"{prefix}{key}.")
+    elif key not in _RESULTLESS:
+      flat[prefix + key] = value
+  return flat
+
+
+def _tuning(name: str) -> str:
+  """Stage of a fine-tuned policy, which may be named inside another's."""
+  return f"baseline_{name.replace('/', '_')}"
+
+
+def _training(run: run_lib.Run, num_rounds: int) -> dict[str, Any]:
+  """What all training of values depends on."""
+  critic = run.players.critic
+  found = settings_of({"fit": dataclasses.asdict(run.fit)}) | {
+    "value.start": run.workdir.weights(run.players.start),
+    "value.loss": critic.loss,
+    "value.atoms": critic.atoms and list(critic.atoms),
+    "value.head": critic.model.head.kind,
+    "value.num_atoms": critic.model.head.num_atoms,
+    "value.q_head": run.players.q_head,
+  }
+  for index in range(1, num_rounds + 1):
+    found[f"the rollouts of round {index}"] = run.workdir.digest(
+      f"collect_{index}"
+    )
+  return found
+
+
+def _trained(
+  name: str, settings: Mapping[str, Any], directory: pathlib.Path
+) -> workdir_lib.Stage:
+  outputs = ("value", "value_metrics.json", "checkpoints", "events")
+  return workdir_lib.Stage(
+    name,
+    settings=settings,
+    outputs=[directory / output for output in outputs],
+    is_whole=(directory / "value").exists(),
+  )
+
+
+def _reference(run: run_lib.Run) -> str:
+  return run.workdir.weights(run.players.reference)

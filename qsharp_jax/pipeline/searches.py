@@ -1,0 +1,145 @@
+"""Searches as methods: whole answers, blocks or candidates are judged."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from qsharp_jax import rollout
+from qsharp_jax.generate import beam, blocks, transfer
+from qsharp_jax.pipeline import methods
+from qsharp_jax.pipeline import run as run_lib
+from qsharp_jax.training import value_model
+
+
+def likeliest(
+  run: run_lib.Run, train: Callable[[], str], *, num_beams: int
+) -> methods.Method:
+  """The likeliest answer of a tuned policy that a beam search finds."""
+
+  def sampler(_: int) -> rollout.Sampler:
+    actor, params = methods.load_policy(run, train())
+    everyone = {"reference": run.players.reference_params, "actor": params}
+    return run.searcher(
+      lambda requests: beam.generate(
+        run.unguided(actor=actor),
+        everyone,
+        requests,
+        run.sampling,
+        num_beams=num_beams,
+        place=run.layout.place,
+      )
+    )
+
+  return methods.Method(sampler, prepare=train, num_samples=1, has_values=False)
+
+
+def looking_ahead(
+  run: run_lib.Run,
+  train: Callable[[], str] | None,
+  rewards: Callable[[], transfer.Rewards],
+  weigh: transfer.Weigh,
+  etas: Sequence[float],
+  *,
+  num_candidates: int,
+  num_rollouts: int,
+) -> methods.Method:
+  """Transfer Q* over a tuned policy; without one, over the reference."""
+
+  def sampler(_: int) -> rollout.Sampler:
+    everyone, actor = {"reference": run.players.reference_params}, None
+    if train is not None:
+      actor, everyone["actor"] = methods.load_policy(run, train())
+    policy = run.unguided(actor=actor, num_candidates=num_candidates)
+    judge_all = rewards()
+    return run.searcher(
+      lambda requests: transfer.generate(
+        policy,
+        everyone,
+        requests,
+        run.sampling,
+        rewards=judge_all,
+        weigh=weigh,
+        num_rollouts=num_rollouts,
+        place=run.layout.place,
+      )
+    )
+
+  prepare = train or (lambda: None)
+  return methods.Method(sampler, etas, prepare=prepare, num_samples=1)
+
+
+def block_search(
+  run: run_lib.Run, *, num_samples: int, num_kept: int, block_length: int
+) -> methods.Method:
+  """Blocks of the reference, chosen by the values of the last round."""
+  sampling = dataclasses.replace(run.sampling, max_new_tokens=block_length)
+
+  def sampler(_: int) -> rollout.Sampler:
+    complete = run.sampler_of(run.unguided(), {}, sampling).complete
+    return run.searcher(
+      lambda requests: blocks.generate(
+        complete,
+        judge(run),
+        requests,
+        num_kept=num_kept,
+        block_length=block_length,
+        max_new_tokens=run.sampling.max_new_tokens,
+      )
+    )
+
+  return methods.Method(sampler, num_samples=num_samples)
+
+
+def best_of(run: run_lib.Run, *, num_samples: int) -> methods.Method:
+  """The answer of the greatest value among samples of the reference."""
+
+  def sampler(_: int) -> rollout.Sampler:
+    complete = run.sampler(None).complete
+    return run.searcher(
+      lambda requests: blocks.best_of(
+        complete, judge(run), requests, num_samples=num_samples
+      )
+    )
+
+  return methods.Method(sampler, num_samples=1)
+
+
+def judge(run: run_lib.Run) -> blocks.Score:
+  """The last round's values of whole sequences, as a function."""
+  params = run.values(run.rounds.num_rounds)
+  return lambda sequences: value_model.final_values(
+    run.players.critic,
+    params,
+    sequences,
+    length=run.fit.max_length,
+    batch_size=run.fit.batch_size,
+    layout=run.layout,
+  )
+
+
+def value_rewards(run: run_lib.Run) -> transfer.Rewards:
+  """The last round's value of whole answers as their reward: one column."""
+  score = judge(run)
+  return lambda ends: score([[*r.prompt, *tokens] for r, tokens in ends])[
+    :, None
+  ]
+
+
+def graded_rewards(
+  task: run_lib.Task, grades: Sequence[rollout.collect.Grade]
+) -> transfer.Rewards:
+  """Rewards of texts against the gold answers: one column for each grade.
+
+  Knowing the gold answers at decoding time, it is a bound, not a method. A
+  reward that failed counts as 0.
+  """
+  gold = {p.id: p.answer for p in [*task.validation, *task.test]}
+
+  def rewards(ends) -> np.ndarray:
+    texts = [task.decode(tokens) for _, tokens in ends]
+    answers = [gold[request.id] for request, _ in ends]
+    columns = [[g.reward for g in grade(texts, answers)] for grade in grades]
+    return np.array(columns, np.float32).T
+
+  return rewards

@@ -1,0 +1,112 @@
+"""Guidance by name: the weights of each kind, and equality by content."""
+
+import dataclasses
+import typing
+
+import jax
+import numpy as np
+import pytest
+
+from qsharp_jax import generate
+from qsharp_jax.generate import guided
+from qsharp_jax.ops import guidance
+
+KINDS = typing.get_args(guided.Kind)
+ATOMS = (-0.5, 0.25, 1.0)
+ETA = np.array([[0.2], [0.7]], np.float32)
+LOGITS = np.random.default_rng(0).normal(size=(2, 4, 3)).astype(np.float32)
+PROBS = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=-1, keepdims=True)
+SUCCESS = 1 / (1 + np.exp(-LOGITS[..., 0]))
+MEANS = {
+  "bernoulli": SUCCESS,
+  "squared_error": LOGITS[..., 0],
+  "categorical": PROBS @ np.array(ATOMS),
+}
+
+
+def make(kind, loss="bernoulli"):
+  member = generate.Guidance("qsharp", loss, ATOMS)
+  if kind == "mixture":
+    return guided.mixture(member, (1.0,))
+  return dataclasses.replace(member, kind=kind)
+
+
+def weights(how, logits=LOGITS, eta=ETA):
+  return np.asarray(jax.jit(how)(logits, eta))
+
+
+def floored(x):
+  return x - x.min(axis=-1, keepdims=True)
+
+
+@pytest.mark.parametrize("loss", MEANS)
+def test_weights_of_every_kind_by_hand(loss):
+  means = MEANS[loss]
+  expected = {
+    "cd": means / ETA,
+    "args": means / ETA,
+    "vas": (means - means.mean(axis=1, keepdims=True)) / ETA,
+    "qsharp": {
+      "bernoulli": np.log(1 - SUCCESS + SUCCESS * np.exp(1 / ETA)),
+      "squared_error": means / ETA,
+      "categorical": floored(
+        np.log((PROBS * np.exp(np.array(ATOMS) / ETA[..., None])).sum(-1))
+      ),
+    }[loss],
+    "fudge": floored(
+      np.log(SUCCESS if loss == "bernoulli" else np.clip(means, 1e-6, None))
+      / ETA
+    ),
+    "log_ratio": LOGITS[..., 0] / ETA,
+  }
+  if loss != "bernoulli":  # means beyond (0, 1) are clipped
+    clipped = np.clip(means, 1e-6, 1 - 1e-6)
+    expected["fudge"] = floored(np.log(clipped) / ETA)
+  expected["mixture"] = expected["qsharp"]
+  assert expected.keys() == set(KINDS)
+  for kind, found in expected.items():
+    how = make(kind, loss)
+    np.testing.assert_allclose(
+      weights(how), found, rtol=2e-4, atol=2e-5, err_msg=kind
+    )
+
+
+def test_strength_scales_the_log_ratio():
+  how = generate.Guidance("log_ratio", strength=0.3)
+  np.testing.assert_allclose(
+    weights(how), 0.3 * LOGITS[..., 0] / ETA, rtol=1e-5
+  )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_infinite_eta_leaves_the_reference_alone(kind):
+  eta = np.full((2, 1), np.inf, np.float32)
+  assert not weights(make(kind, "categorical"), eta=eta).any()
+
+
+def test_a_mixture_reads_the_logits_of_its_members_side_by_side():
+  member = generate.Guidance("qsharp", "categorical", ATOMS)
+  how = guided.mixture(member, (0.5, 2.0))
+  assert (member.num_logits, how.num_logits) == (3, 6)
+  other = LOGITS[::-1]
+  found = weights(how, np.concatenate([LOGITS, other], axis=-1))
+  expected = guidance.mixed(
+    [member(LOGITS, ETA / 0.5), member(other, ETA / 2.0)]
+  )
+  np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_equal_guidances_share_one_compiled_program(kind):
+  traced = []
+
+  def program(how, logits, eta):
+    traced.append(how)
+    return how(logits, eta)
+
+  compiled = jax.jit(program, static_argnums=0)
+  for eta in (0.1, 0.5):
+    compiled(make(kind), LOGITS, np.full((2, 1), eta, np.float32))
+  assert len(traced) == 1
+  compiled(make(kind, "categorical"), LOGITS, ETA)
+  assert len(traced) == 2

@@ -1,0 +1,34 @@
+"""What value logits stand for: means by hand, losses by their minimum."""
+
+import jax
+import numpy as np
+import pytest
+
+from qsharp_jax.ops import readout
+
+ATOMS = (0.0, 0.25, 1.0)
+
+
+@pytest.mark.parametrize(
+  ("loss", "logits", "mean"),
+  [
+    ("bernoulli", [0.0], 0.5),
+    ("squared_error", [0.7], 0.7),
+    ("categorical", np.log([0.5, 0.4, 0.1]), 0.4 * 0.25 + 0.1),
+  ],
+)
+def test_mean_of_value_logits_by_hand(loss, logits, mean):
+  logits = np.array([logits], np.float32)
+  got = readout.mean(logits, loss=loss, atoms=ATOMS)
+  np.testing.assert_allclose(got, [mean], rtol=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["bernoulli", "squared_error", "categorical"])
+def test_a_label_pulls_the_mean_towards_itself(loss):
+  logits = np.float32([0.3, -0.2, 0.1][: 3 if loss == "categorical" else 1])
+  how = {"loss": loss, "atoms": ATOMS}
+  mean = lambda x: readout.mean(x, **how)
+  pull = jax.grad(lambda x, label: readout.token_loss(x, label, **how))
+  for label in np.float32([0.0, 1.0]):
+    moved = logits - 0.1 * pull(logits, label)
+    assert abs(mean(moved) - label) < abs(mean(logits) - label)
