@@ -17,7 +17,7 @@ from qsharp_jax.training import objectives
 class TrainState:
   """Everything that a step changes."""
 
-  step: Array  # [] int32, optimizer updates done
+  step: Array  # [] int32, steps done, those without a batch included
   params: PyTree
   opt_state: PyTree
 
