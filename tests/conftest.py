@@ -16,6 +16,12 @@ HEAVY = (
   "integration/test_import_by_two.py",
 )
 
+# Rooms whose tests widen no type unsaid. Optax does, and with it all training.
+STRICT = {"core", "ops", "models", "sharding", "generate", "rewards", "data"}
+TRAINING = {"test_depth.py"}
+
+# No array gains an axis unsaid.
+jax.config.update("jax_numpy_rank_promotion", "raise")
 # Programs run once or twice here: compiling them well costs more than it
 # saves. The workers are the parallelism. Tests that start processes take these
 # flags out where they want a run as a user has it.
@@ -59,6 +65,14 @@ def pytest_collection_modifyitems(items):
   rank = {name: i for i, name in enumerate(HEAVY)}
   place = lambda item: rank.get("/".join(item.path.parts[-2:]), len(HEAVY))
   items.sort(key=place)
+
+
+@pytest.fixture(autouse=True)
+def _strict_types(request):
+  path = request.path
+  is_strict = path.parent.name in STRICT and path.name not in TRAINING
+  with jax.numpy_dtype_promotion("strict" if is_strict else "standard"):
+    yield
 
 
 @pytest.fixture(params=["eager", "jit"])

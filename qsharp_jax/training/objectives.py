@@ -8,6 +8,7 @@ not.
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -24,6 +25,7 @@ def language_model(model: models.LanguageModel) -> Objective:
   """Next-token loss on the masked tokens, every token of equal weight."""
 
   def objective(params: PyTree, batch: Batch) -> tuple[Array, Array]:
+    _check(batch, "tokens", "positions", "segments", "mask")
     hidden, _ = model.apply(
       params,
       batch["tokens"],
@@ -61,6 +63,7 @@ def value(
   token_loss = value_token_loss(loss, atoms)
 
   def objective(params: PyTree, batch: Batch) -> tuple[Array, Array]:
+    _check(batch, "tokens", "positions", "segments", "mask", "labels")
     logits = model.apply(
       params, batch["tokens"], batch["positions"], batch["segments"]
     )
@@ -68,6 +71,15 @@ def value(
     return losses.weighted_sum(token_loss(logits, batch["labels"]), weights)
 
   return objective
+
+
+def _check(batch: Batch, *names: str) -> None:
+  """Checks rows of tokens [B, T] and what stands beside each token."""
+  types = {"mask": bool, "labels": float}
+  fields = [batch[name] for name in names]
+  chex.assert_rank(fields, 2)
+  chex.assert_type(fields, [types.get(name, int) for name in names])
+  chex.assert_equal_shape(fields)
 
 
 def value_token_loss(
