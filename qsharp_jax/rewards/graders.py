@@ -135,4 +135,5 @@ def _gold_number(answer: str) -> str | None:
 def _gold_expression(answer: str) -> str | None:
   if "\\boxed" in answer or "\\fbox" in answer:
     return extraction.boxed(answer)
-  return extraction.strict(answer) or extraction.tidy(answer) or None
+  bare = extraction.tidy(answer.rpartition("####")[2])
+  return extraction.strict(answer) or bare or None
