@@ -116,6 +116,8 @@ def _close(gold, prediction) -> bool:
     for i, symbol in enumerate(symbols)
   }
   a, b = (e.doit().xreplace(point) for e in (gold, prediction))
+  if a.has(sympy.zoo, sympy.nan) or b.has(sympy.zoo, sympy.nan):
+    return False  # 1/0 and what is made of it has no value
   if isinstance(a, sympy.Rational) and isinstance(b, sympy.Rational):
     return a == b
   if _is_infinite(b) and not _is_infinite(a):

@@ -46,7 +46,7 @@ def reward(prediction, answer):
   if prediction == "long":
     return Grade(True, "x" * 20_000_000, 1.0)
   if prediction == "memory":
-    return float(len(bytearray(1 << 40)))
+    return float(len(bytearray(3 << 30)))
   if prediction == "interrupt":
     raise KeyboardInterrupt
   if prediction == "many":
@@ -252,9 +252,11 @@ def test_a_worker_killed_while_busy_is_no_fault_of_its_sample(
 def test_a_reward_that_forks_shifts_no_grade(user_reward):
   predictions = ["fork", "0.5", "fork", "fork", "2.0"] * 3
   with workers.GradingPool(user_reward, 1, 30.0) as pool:
+    (before,) = pool.grade(["pid"], [""])
     for _ in range(3):
       rewards = [g.reward for g in pool.grade(predictions, [""] * 15)]
       assert rewards == [0.25, 0.5, 0.25, 0.25, 2.0] * 3
+    assert pool.grade(["pid"], [""]) == [before]  # nor costs a worker
 
 
 def test_a_dead_worker_is_seen_though_its_child_keeps_the_pipe_open(
