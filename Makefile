@@ -8,23 +8,30 @@ RUN = $(VENV)/bin/python
 # Huge pages for temporaries: fewer page faults, where the C library is glibc.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: install gsm8k test lint clean
+.PHONY: install install-test gsm8k test lint clean
 
 # Installed again when the list of packages changes.
 install: $(VENV)/installed
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --editable .
+	touch $@
+
+# Gigabytes that no run needs: PyTorch to compare with, the TPU's compiler.
+install-test: $(VENV)/installed-test
+$(VENV)/installed-test: $(VENV)/installed
 	$(RUN) -m pip install --quiet --editable '.[test,parity]'
 	touch $@
 
 gsm8k: install
 	$(RUN) -m experiments.gsm8k --workdir=$(WORKDIR) $(FLAGS)
 
-test: install
+test: install-test
 	$(RUN) -m pytest --durations=25
 
-lint: install
+lint: install-test
 	$(RUN) -m ruff check . && $(RUN) -m ruff format --check .
+	$(RUN) -m mypy
 
 clean:
 	rm -rf $(VENV) runs build .pytest_cache *.egg-info

@@ -16,16 +16,21 @@ HEAVY = (
   "integration/test_import_by_two.py",
 )
 
+# Rooms whose tests let no array gain an axis, and no type be widened, unsaid.
+EXACT = {"core", "ops", "models", "sharding", "generate", "rewards", "data"}
+# Optax widens types, and with it all training.
+EXACT_RANKS = EXACT | {"training"}
+TRAINING = {"test_depth.py"}
+
 # Programs run once or twice here: compiling them well costs more than it
-# saves. The workers are the parallelism. Tests that start processes take these
-# flags out where they want a run as a user has it.
-os.environ["XLA_FLAGS"] = " ".join(
-  [
-    os.environ.get("XLA_FLAGS", ""),
-    "--xla_backend_optimization_level=0",
-    "--xla_cpu_multi_thread_eigen=false",
-  ]
-).strip()
+# saves, and the workers are the parallelism. Tests of whole commands take
+# these flags out, so that those run as a user has them.
+for flag in (
+  "--xla_backend_optimization_level=0",
+  "--xla_cpu_multi_thread_eigen=false",
+):
+  if flag.partition("=")[0] not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}"
 # Eight devices on one CPU, so that sharding is exercised wherever tests run.
 if "host_platform_device_count" not in os.environ["XLA_FLAGS"]:
   jax.config.update("jax_num_cpu_devices", 8)
@@ -59,6 +64,16 @@ def pytest_collection_modifyitems(items):
   rank = {name: i for i, name in enumerate(HEAVY)}
   place = lambda item: rank.get("/".join(item.path.parts[-2:]), len(HEAVY))
   items.sort(key=place)
+
+
+@pytest.fixture(autouse=True)
+def _exact(request):
+  """Lets jax complete neither shapes nor types where a room says all."""
+  room, name = request.path.parent.name, request.path.name
+  types = "strict" if room in EXACT and name not in TRAINING else "standard"
+  ranks = "raise" if room in EXACT_RANKS else "allow"
+  with jax.numpy_dtype_promotion(types), jax.numpy_rank_promotion(ranks):
+    yield
 
 
 @pytest.fixture(params=["eager", "jit"])

@@ -24,7 +24,7 @@ def bar(
     done: how much an earlier attempt did.
     unit: of what.
   """
-  settings = {"mininterval": 0.2}
+  settings: dict[str, Any] = {"mininterval": 0.2}
   if not sys.stderr.isatty():
     settings = {
       "mininterval": _LOG_SECONDS,

@@ -10,17 +10,21 @@ class Loader:
   """Shuffled batches, every row once an epoch.
 
   Attributes:
-    steps_per_epoch: batches until every row was seen once; the last one is
-      completed with rows of padding, which carry no loss.
+    steps_per_epoch: batches until every row was seen once; rows of padding,
+      which carry no loss, complete those that are not full.
   """
 
-  def __init__(self, rows: Packed, *, batch_size: int, seed: int):
+  def __init__(
+    self, rows: Packed, *, batch_size: int, seed: int, is_even: bool = False
+  ):
     """Makes a loader.
 
     Args:
       rows: all the data. Fields [R, T].
       batch_size: B, rows in a batch.
       seed: of the order.
+      is_even: as many batches of nearly equal numbers of rows, not full batches
+        and one of what is left, whose rows would weigh more than the others.
 
     Raises:
       InputError: no rows, or none in a batch.
@@ -32,6 +36,7 @@ class Loader:
     self._rows = rows
     self._batch_size = batch_size
     self._seed = seed
+    self._is_even = is_even
     self._known_order = (-1, np.empty(0, np.int64))
     self.steps_per_epoch = -(-len(rows.tokens) // batch_size)
 
@@ -45,8 +50,7 @@ class Loader:
       The fields of `Packed`, each [B, T, ...].
     """
     epoch, index = divmod(step, self.steps_per_epoch)
-    first = index * self._batch_size
-    chosen = self._order(epoch)[first : first + self._batch_size]
+    chosen = self._chosen(self._order(epoch), index)
     missing = self._batch_size - len(chosen)
     fields = {}
     for name, field, filler in zip(
@@ -55,6 +59,13 @@ class Loader:
       tail = np.full((missing, *field.shape[1:]), filler, field.dtype)
       fields[name] = np.concatenate([field[chosen], tail])
     return fields
+
+  def _chosen(self, order: np.ndarray, index: int) -> np.ndarray:
+    """The rows of a batch of an epoch."""
+    if self._is_even:
+      return np.array_split(order, self.steps_per_epoch)[index]
+    first = index * self._batch_size
+    return order[first : first + self._batch_size]
 
   def _order(self, epoch: int) -> np.ndarray:
     """The rows' order in an epoch; kept until another epoch is asked for."""

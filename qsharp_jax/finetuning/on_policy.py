@@ -26,7 +26,11 @@ class Plan(base.Settings):
   """How much is sampled and trained on; what all on-policy methods share.
 
   An iteration samples, then passes over its samples `fit.num_epochs` times in
-  batches of `fit.batch_size` rows.
+  batches of at most `fit.batch_size` rows. Its samples are packed first, so how
+  many batches they fill depends on their lengths: steps are counted for the
+  longest ones, and those that are not needed are skipped. Optimizer and
+  learning rate see the others alone; under the schedule `cosine`, which is
+  planned for all steps, the rate does not reach its end.
   """
 
   fit: fit_lib.Fit = fit_lib.Fit(learning_rate=1e-6, num_epochs=1)
@@ -145,22 +149,32 @@ class Collector:
       longest=longest,
       length=plan.fit.max_length,
     )
-    num_batches = -(-num_rows // plan.fit.batch_size)
-    self._num_rows = num_batches * plan.fit.batch_size
-    self.block = plan.fit.num_epochs * num_batches
+    self.block = plan.fit.num_epochs * -(-num_rows // plan.fit.batch_size)
     self.num_steps = plan.num_iterations * self.block
 
-  def __call__(self, step: int, params: PyTree) -> Mapping[str, np.ndarray]:
-    """The batch at a step; the first of an iteration samples for all."""
+  def __call__(
+    self, step: int, params: PyTree
+  ) -> Mapping[str, np.ndarray] | None:
+    """The batch at a step; the first of an iteration samples for all.
+
+    None once the iteration's samples have been passed over.
+    """
     iteration, offset = divmod(step, self.block)
+    fit = self._plan.fit
     if offset == 0:
+      self._loader = None
       rows = self._collect(iteration, params)
-      self._loader = data.Loader(
-        rows,
-        batch_size=self._plan.fit.batch_size,
-        seed=seeds_lib.stable_seed(self._plan.fit.seed, "order", iteration),
-      )
-    return self._loader.batch(offset)
+      if len(rows.tokens):
+        self._loader = data.Loader(
+          rows,
+          batch_size=fit.batch_size,
+          seed=seeds_lib.stable_seed(fit.seed, "order", iteration),
+          is_even=True,
+        )
+    if self._loader is None:
+      return None
+    is_over = offset >= fit.num_epochs * self._loader.steps_per_epoch
+    return None if is_over else self._loader.batch(offset)
 
   def metrics(self, step: int) -> Mapping[str, float]:
     """Means of the samples, at the first step of an iteration."""
@@ -174,7 +188,8 @@ class Collector:
       list(_sequences(experience, self._credit.of_samples(experience))),
       length=self._plan.fit.max_length,
     )
-    rows = base.completed(rows, self._num_rows)
+    if not len(rows.tokens):  # every reward failed
+      return rows
     return rows._replace(labels=self._credit.of_rows(params, rows))
 
   def _sample(self, iteration: int, params: PyTree) -> Experience:
@@ -291,7 +306,7 @@ def _for_decoding(
 def _sequences(
   experience: Experience, labels: Iterable[np.ndarray]
 ) -> Iterable[data.Sequence]:
-  """Prompts with completions; those that were not graded carry no loss."""
+  """Prompts with completions; those that were not graded are left out."""
   samples = [
     (problem, completion, is_graded)
     for problem, group, column in zip(
@@ -305,11 +320,13 @@ def _sequences(
   for (problem, completion, is_graded), labels_of_tokens in zip(
     samples, labels, strict=True
   ):
+    if not is_graded:
+      continue
     num = len(problem.prompt)
     tokens = np.concatenate([problem.prompt, completion.tokens])
     yield data.Sequence(
       tokens.astype(np.int32),
-      (np.arange(len(tokens)) >= num) & is_graded,
+      np.arange(len(tokens)) >= num,
       np.pad(
         labels_of_tokens,
         [(num, 0)] + [(0, 0)] * (labels_of_tokens.ndim - 1),

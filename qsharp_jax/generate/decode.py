@@ -2,6 +2,7 @@
 
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -63,6 +64,9 @@ def prefill(
   Returns:
     The state before the first step, with R rows.
   """
+  chex.assert_rank([prompts, positions, controls.seeds], [2, 2, 1])
+  chex.assert_type([prompts, positions], int)
+  chex.assert_equal_shape([prompts, positions])
   num_rows = len(controls.seeds)
   num_samples = num_rows // len(prompts)
   # The last prompt token is left to the loop: it is the first newest token.
@@ -104,6 +108,8 @@ def admit(
     newcomers: R rows, as `prefill` makes them; their caches may be smaller.
     rows: where they go; B or more for one that goes nowhere. Shape [R], int32.
   """
+  chex.assert_rank(rows, 1)
+  chex.assert_type(rows, int)
   put = lambda old, new: old.at[rows].set(new, mode="drop")
   insert = lambda old, new: cache_lib.insert(old, new, rows)
   bare = lambda state: state.replace(caches=None)
@@ -120,6 +126,8 @@ def decode(
   num_finished: Array,
 ) -> DecodeState:
   """Samples until so many rows have finished, or one needs a larger cache."""
+  chex.assert_rank(num_finished, 0)
+  chex.assert_type(num_finished, int)
   num_slots = state.caches["reference"].positions.shape[1]
 
   def is_going(state: DecodeState) -> Array:
@@ -230,6 +238,8 @@ def most_likely(logits: Array, k: int) -> Array:
   Each device looks at its own rows: left to itself, the compiler gathers the
   logits of all rows on every device, at every step.
   """
+  chex.assert_rank(logits, 2)
+  chex.assert_type(logits, float)
   find = lambda logits: jax.lax.top_k(logits, k)[1]
   if jax.sharding.get_abstract_mesh().empty:
     return find(logits)
@@ -261,8 +271,11 @@ def record(
   law: policy_lib.NextLaw,
 ) -> DecodeState:
   """Writes the tokens and their numbers behind those of open rows."""
+  chex.assert_rank(tokens, 1)
+  chex.assert_type(tokens, int)
   is_open = ~state.finished
-  columns = jnp.arange(state.tokens.shape[1])
+  one = is_open.astype(jnp.int32)
+  columns = jnp.arange(state.tokens.shape[1])[None]
   # A choice, not a scatter: rows are at different columns, and stay where they
   # lie when the batch is cut over devices.
   is_next = is_open[:, None] & (columns == state.lengths[:, None])
@@ -271,11 +284,11 @@ def record(
     log_probs, tokens[:, None], axis=1
   )[:, 0]
   is_end = jnp.isin(tokens, jnp.array(policy.eos_ids, jnp.int32))
-  lengths = state.lengths + is_open
+  lengths = state.lengths + one
   is_full = lengths >= state.controls.max_new_tokens
   return state.replace(
     newest=tokens,
-    position=state.position + is_open,
+    position=state.position + one,
     finished=state.finished | is_end | is_full,
     ended=state.ended | (is_open & is_end),
     lengths=lengths,

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import chex
 import jax
 from flax import struct
 
@@ -98,6 +99,12 @@ def next_law(
 
   Source: arXiv 2502.20548, the induced policy pi^{Z, eta}.
   """
+  chex.assert_rank([ref_logits, candidates, log_weights], 2)
+  chex.assert_type([ref_logits, candidates, log_weights], [float, int, float])
+  chex.assert_equal_shape_prefix([ref_logits, candidates, log_weights], 1)
+  if actor_logits is not None:
+    chex.assert_type(actor_logits, float)
+    chex.assert_equal_shape([ref_logits, actor_logits])
   reference = jax.nn.log_softmax(
     filtering.apply_temperature(ref_logits, controls.temperature)
   )

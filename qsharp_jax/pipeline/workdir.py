@@ -210,11 +210,10 @@ class Workdir:
       for name in differing
     ]
     outputs = ", ".join(str(p.relative_to(self.path)) for p in stage.outputs)
-    again = f", or delete {outputs} to make {stage.name} again"
+    again = f", or delete {outputs} there to make it again" * bool(outputs)
     raise InputError(
-      f"{'; '.join(says[:5])}{'; …' * (len(says) > 5)}: {self.path} was begun "
-      f"with something else, see stages/{stage.name}.json; choose another "
-      f"--workdir{again if outputs else ''}"
+      f"{'; '.join(says[:5])}{'; …' * (len(says) > 5)}: {stage.name} of "
+      f"{self.path} was made from the former; choose another --workdir{again}"
     )
 
   def _clear(self, stage: Stage) -> None:

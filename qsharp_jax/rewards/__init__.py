@@ -1,6 +1,7 @@
 """Strings in, a grade out: extraction, equivalence, workers. Never jax."""
 
 from qsharp_jax.rewards import (
+  classes,
   equivalence,
   extraction,
   graders,
@@ -14,6 +15,7 @@ from qsharp_jax.rewards.workers import GradingPool
 __all__ = [
   "Grade",
   "GradingPool",
+  "classes",
   "equivalence",
   "extraction",
   "graders",

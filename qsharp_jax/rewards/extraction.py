@@ -21,7 +21,9 @@ _PLAIN_END = re.compile(
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _IN_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s*\{([^{}]*)\}")
-_BOXED_LETTER = re.compile(r"[(\[]?([A-J])(?:[)\].:]|\s*$)")
+_BOXED_LETTER = re.compile(
+  r"[(\[]?([A-J])(?:[)\].:]|\s*$|\s+[-\u2013\u2014]\s)"
+)
 _FINAL_LETTER = re.compile(r"(?<![A-Za-z0-9'])[(\[]?([A-J])[)\]]?[.!]?[\s*$]*$")
 _TRAILING_DOT = re.compile(r"(?<=[0-9])\.$")
 

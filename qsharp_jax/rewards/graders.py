@@ -33,7 +33,7 @@ class Grade:
 
 def failed(error: str, extracted: str | None = None) -> Grade:
   """The grade of a sample that could not be graded: incorrect, reward 0."""
-  line = " ".join(error.split())
+  line = " ".join(_writable(error).split())
   return Grade(False, extracted, 0.0, line[:300])
 
 
@@ -102,8 +102,14 @@ def as_grade(value: object) -> Grade:
     value.reward
   ):
     return failed(f"reward returned {value.reward!r}, expected a finite number")
-  extracted = None if value.extracted is None else str(value.extracted)
-  return Grade(bool(value.correct), extracted, float(value.reward), value.error)
+  extracted = None if value.extracted is None else _writable(value.extracted)
+  error = None if value.error is None else failed(str(value.error)).error
+  return Grade(bool(value.correct), extracted, float(value.reward), error)
+
+
+def _writable(value: object) -> str:
+  """A string that files can hold: lone surrogates become question marks."""
+  return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def _grade_number(extracted: str | None, answer: str) -> Grade:
@@ -135,4 +141,5 @@ def _gold_number(answer: str) -> str | None:
 def _gold_expression(answer: str) -> str | None:
   if "\\boxed" in answer or "\\fbox" in answer:
     return extraction.boxed(answer)
-  return extraction.strict(answer) or extraction.tidy(answer) or None
+  bare = extraction.tidy(answer.rpartition("####")[2])
+  return extraction.strict(answer) or bare or None

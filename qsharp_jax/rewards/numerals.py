@@ -90,6 +90,9 @@ _MORE_AFTER = re.compile(
   r"|\s+(?:or|and)\s+(?:more|less|fewer|above|below|up|over|under)"
   r"|\s+(?:squared|cubed|factorial)"
 )
+_REPEATING = re.compile(
+  r"\s*(-?)\s*([0-9]*)\.([0-9]*)\s*\\(?:overline|bar|dot)\{([0-9]+)\}\s*"
+)
 _MAY_HOLD = re.compile(r"[0-9\u00bc-\u00be\u2150-\u215e]")
 
 
@@ -116,6 +119,27 @@ def read(text: str) -> str | None:
       return number
     return number if number.startswith("-") else "-" + number
   return None
+
+
+def value(text: str) -> Fraction | None:
+  r"""The exact value of a text that is one number and nothing else.
+
+  Repeating decimals (`0.1\overline{6}`) are read, too.
+  """
+  match = _REPEATING.fullmatch(text)
+  if match:
+    return _repeating(*match.groups())
+  text = characters.plain(text).strip()
+  if text.startswith("(") and text.endswith(")"):
+    text = text[1:-1]
+  match = _ANCHORED.fullmatch(text) if len(text) <= _MAX_DIGITS else None
+  if match is None or match["k"]:  # 5k has a letter k
+    return None
+  number = _plain(match)
+  if number is None:
+    return None
+  number = "-" + number.lstrip("-") if match["spaced"] else number
+  return Fraction(number)
 
 
 def begins(text: str) -> bool:
@@ -203,6 +227,13 @@ def _of_decimal(match: re.Match) -> str | None:
   if decimal.isdigit():
     return f"{decimal}/{match['denominator']}"
   return str(Fraction(decimal) / int(match["denominator"]))
+
+
+def _repeating(sign: str, whole: str, fixed: str, cycle: str) -> Fraction:
+  """`0.1` and the cycle `6` as 1/6."""
+  head = Fraction(int(whole + fixed or "0"), 10 ** len(fixed))
+  tail = Fraction(int(cycle), 10 ** len(fixed) * (10 ** len(cycle) - 1))
+  return -(head + tail) if sign else head + tail
 
 
 def _mixed(whole: str, part: str) -> str | None:

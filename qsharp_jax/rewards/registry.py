@@ -33,14 +33,10 @@ def resolve(name: str) -> RewardFn:
     InputError: unknown name, module that fails to import, no such attribute,
       or one that cannot be called.
   """
+  check(name)
   if name in NAMED:
     return NAMED[name]
-  module_name, colon, attribute = name.partition(":")
-  if not (colon and module_name and attribute):
-    raise InputError(
-      f"unknown reward {name!r}: expected one of {', '.join(NAMED)} or "
-      "package.module:function"
-    )
+  module_name, _, attribute = name.partition(":")
   function = getattr(_module(module_name, name), attribute, None)
   if function is None:
     raise InputError(
@@ -55,15 +51,29 @@ def resolve(name: str) -> RewardFn:
   return function
 
 
-def _module(module_name: str, name: str):
+def check(name: str) -> None:
+  """Checks what can be told of a name without an import.
+
+  Raises:
+    InputError: neither in `NAMED` nor a dotted path, or one to `__main__`.
+  """
+  module_name, colon, attribute = name.partition(":")
+  if name not in NAMED and not (colon and module_name and attribute):
+    raise InputError(
+      f"unknown reward {name!r}: expected one of {', '.join(NAMED)} or "
+      "package.module:function"
+    )
   if module_name == "__main__":
     raise InputError(
       f"reward {name!r}: worker processes cannot import __main__; move the "
       "function to a module of its own"
     )
+
+
+def _module(module_name: str, name: str):
   try:
     return importlib.import_module(module_name)
-  except Exception as error:  # whatever a user's module may raise
+  except (Exception, SystemExit) as error:  # a user's module may do anything
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     raise InputError(
       f"reward {name!r}: module {module_name!r} does not import ({reason}); "

@@ -1,36 +1,63 @@
 r"""The process that grades: JSON lines in, JSON lines out. See `workers`.
 
-Reads chunks, one per line (`[[prediction, answer], ...]`), and answers each
-task with a line of its own (`[correct, extracted, reward, error]`), at once, so
-that the parent knows which task a silent worker is stuck in. The first line
-out is `"ready"`.
+The first line out is `{"refused": null}`, or says why there is no reward. Then
+it reads chunks, one per line (`[[index, prediction, answer], ...]`), and
+answers each task with a line of its own (`[index, correct, extracted, reward,
+error]`), at once, so that the parent knows which task a silent worker is in.
 """
 
+import contextlib
 import json
 import os
+import resource
 import sys
 from typing import BinaryIO
 
+from qsharp_jax.core.errors import InputError
 from qsharp_jax.rewards import graders, registry
 from qsharp_jax.rewards.graders import Grade
 
 # Equal only to math-verify, so that it is imported and has its expressions
 # compiled (seconds, on a busy machine) before the first time limit runs.
-_WARM_UP = (r"\boxed{x + 1}", "1 + x")
+_WARM_UP = (r"\boxed{(x + 1)^2}", "1 + 2x + x^2")
 
 
-def main(reward_name: str) -> None:
-  """Grades until the parent closes the pipe."""
+def main(reward_name: str, memory_limit: int) -> None:
+  """Grades until the parent closes the pipe.
+
+  Args:
+    reward_name: a name that `registry.resolve` knows.
+    memory_limit: bytes of address space.
+  """
   tasks, results = _private_pipes()
-  reward_fn = registry.resolve(reward_name)
-  if reward_name in registry.NAMED:
-    reward_fn(*_WARM_UP)
-  results.write(b'"ready"\n')
+  with contextlib.suppress(ValueError, OSError):  # beyond the hard limit
+    resource.setrlimit(resource.RLIMIT_AS, (memory_limit, memory_limit))
+  process_id = os.getpid()
+  reward_fn, refusal = _resolved(reward_name)
+  _leave_if_forked(process_id)
+  _send(results, {"refused": refusal})
+  if reward_fn is None:
+    return
   for chunk in tasks:
-    for prediction, answer in json.loads(chunk):
+    for index, prediction, answer in json.loads(chunk):
       grade = _graded(reward_fn, prediction, answer)
+      _leave_if_forked(process_id)
       fields = [grade.correct, grade.extracted, grade.reward, grade.error]
-      results.write(json.dumps(fields).encode() + b"\n")
+      _send(results, [index, *fields])
+
+
+def _resolved(name: str) -> tuple[registry.RewardFn | None, str | None]:
+  """The reward's function, or None and why; a user's module may do anything."""
+  try:
+    reward_fn = registry.resolve(name)
+    if name in registry.NAMED:
+      reward_fn(*_WARM_UP)
+  except InputError as error:
+    return None, str(error)
+  except BaseException as error:
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return None, f"reward {name!r} does not import ({reason[:300]})"
+  return reward_fn, None
 
 
 def _graded(
@@ -38,8 +65,19 @@ def _graded(
 ) -> Grade:
   try:
     return graders.as_grade(reward_fn(prediction, answer))
-  except (Exception, SystemExit) as error:  # a user's function may do anything
+  except BaseException as error:  # a user's function may do anything
     return graders.failed(f"reward raised {type(error).__name__}: {error}")
+
+
+def _leave_if_forked(process_id: int) -> None:
+  """Ends a child that a user's code forked and let run on into ours."""
+  if os.getpid() != process_id:
+    os._exit(0)
+
+
+def _send(results: BinaryIO, message: object) -> None:
+  results.write(json.dumps(message).encode() + b"\n")
+  results.flush()
 
 
 def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -48,7 +86,7 @@ def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
   Descriptor 0 becomes empty and 1 becomes stderr, for C code too.
   """
   tasks = os.fdopen(os.dup(0), "rb")
-  results = os.fdopen(os.dup(1), "wb", buffering=0)
+  results = os.fdopen(os.dup(1), "wb")
   null = os.open(os.devnull, os.O_RDONLY)
   os.dup2(null, 0)
   os.close(null)

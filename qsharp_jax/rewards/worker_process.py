@@ -12,10 +12,10 @@ import time
 
 from qsharp_jax.rewards.graders import Grade
 
-_START_LIMIT_S = 120.0  # to import the reward's module, on a busy machine
 _CODE = (
   "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-  "from qsharp_jax.rewards import worker; worker.main(sys.argv[2])"
+  "from qsharp_jax.rewards import worker; "
+  "worker.main(sys.argv[2], int(sys.argv[3]))"
 )
 
 
@@ -25,23 +25,30 @@ class WorkerProcess:
   Attributes:
     process: the process.
     is_ready: whether it has resolved the reward.
+    refusal: why it could not, None before it said so.
     todo: indices of the tasks it was sent and has not answered, in order.
     deadline: the monotonic time by which it must answer; inf when idle.
   """
 
-  def __init__(self, reward_name: str):
+  def __init__(
+    self, reward_name: str, memory_limit_gib: float, start_limit_s: float
+  ):
     path = json.dumps([os.path.abspath(folder) for folder in sys.path])
+    memory_limit = str(int(memory_limit_gib * 2**30))
     self.process = subprocess.Popen(
-      [sys.executable, "-c", _CODE, path, reward_name],
+      [sys.executable, "-c", _CODE, path, reward_name, memory_limit],
       stdin=subprocess.PIPE,
       stdout=subprocess.PIPE,
       # Its own group: killed with what it started, not hit by Ctrl-C.
       start_new_session=True,
+      # The order of sets must not decide a verdict.
+      env={**os.environ, "PYTHONHASHSEED": "0"},
     )
     self.is_ready = False
+    self.refusal: str | None = None
     self.todo: collections.deque[int] = collections.deque()
-    self.deadline = time.monotonic() + _START_LIMIT_S
-    self._buffer = b""
+    self.deadline = time.monotonic() + start_limit_s
+    self._partial: list[bytes] = []  # of a line that has not ended
 
   def fileno(self) -> int:
     """The descriptor its answers arrive at, for a selector."""
@@ -49,24 +56,37 @@ class WorkerProcess:
 
   def send(self, todo, pairs, time_limit_s: float) -> None:
     """Sends a chunk; blocks until the worker, which is reading, has it."""
-    self.process.stdin.write(json.dumps(pairs).encode() + b"\n")
+    chunk = [[i, *pair] for i, pair in zip(todo, pairs, strict=True)]
+    self.process.stdin.write(json.dumps(chunk).encode() + b"\n")
     self.process.stdin.flush()
     self.todo.extend(todo)
     self.deadline = time.monotonic() + time_limit_s
 
   def receive(self, grades, time_limit_s: float) -> bool:
-    """Reads the answers at hand into `grades`; False when the worker died."""
+    """Reads the answers at hand into `grades`; False when the worker died.
+
+    What is no answer to its next task (the pipe is open to a user's code)
+    counts as its death.
+    """
     data = os.read(self.fileno(), 1 << 18)
-    *lines, self._buffer = (self._buffer + data).split(b"\n")
+    self._partial.append(data)
+    if b"\n" not in data:
+      return bool(data)
+    *lines, rest = b"".join(self._partial).split(b"\n")
+    self._partial = [rest]
     for line in lines:
-      if self.is_ready:
-        grades[self.todo.popleft()] = Grade(*json.loads(line))
-      self.is_ready = True
-    if lines:
-      self.deadline = time.monotonic() + time_limit_s
+      try:
+        self._take(json.loads(line), grades)
+      except (ValueError, TypeError, KeyError, IndexError):
+        return False
+    self.deadline = time.monotonic() + time_limit_s
     if self.is_ready and not self.todo:
       self.deadline = math.inf
-    return bool(data)
+    return self.refusal is None
+
+  def is_dead(self) -> bool:
+    """Whether it ended, even if something it started keeps the pipe open."""
+    return self.process.poll() is not None
 
   def kill(self) -> None:
     """Ends the process, whatever it is in, and what it started."""
@@ -76,3 +96,14 @@ class WorkerProcess:
     self.process.stdout.close()
     with contextlib.suppress(BrokenPipeError):
       self.process.stdin.close()
+
+  def _take(self, message, grades) -> None:
+    if not self.is_ready:
+      self.refusal = message["refused"]
+      self.is_ready = self.refusal is None
+      return
+    index, *fields = message
+    if index != self.todo[0]:
+      raise ValueError(f"answer to task {index}, expected {self.todo[0]}")
+    grades[index] = Grade(*fields)
+    self.todo.popleft()

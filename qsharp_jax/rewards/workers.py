@@ -8,6 +8,7 @@ into each of them.
 """
 
 import collections
+import dataclasses
 import math
 import selectors
 import time
@@ -18,6 +19,21 @@ from qsharp_jax.rewards.graders import Grade
 from qsharp_jax.rewards.worker_process import WorkerProcess
 
 _MAX_CHUNK = 256  # tasks
+_FEWEST = 20  # graded samples of a split before its failed share says anything
+_GLANCE_S = 1.0  # between looks for workers that died with their pipe open
+
+
+@dataclasses.dataclass
+class Count:
+  """How the grading of one split went.
+
+  Attributes:
+    graded: samples so far.
+    failed: those of them without an honest grade.
+  """
+
+  graded: int = 0
+  failed: int = 0
 
 
 class GradingPool:
@@ -25,6 +41,9 @@ class GradingPool:
 
   The processes start with the first `grade` and end with the context. One
   `grade` at a time.
+
+  Attributes:
+    counts: split to how its grading went.
   """
 
   def __init__(
@@ -32,27 +51,49 @@ class GradingPool:
     reward_name: str,
     num_workers: int = 1,
     time_limit_s: float = 10.0,
+    *,
+    memory_limit_gib: float = 4.0,
+    start_limit_s: float = 120.0,
+    max_failed_share: float = 1.0,
   ):
-    """Checks the reward; starts nothing.
+    """Checks the reward; a user's own is imported once, in a worker.
 
     Args:
       reward_name: a name that `registry.resolve` knows.
       num_workers: processes, at least 1.
       time_limit_s: seconds for one prediction, > 0.
+      memory_limit_gib: address space of each worker, in GiB, > 0.
+      start_limit_s: seconds to import the reward's module, > 0.
+      max_failed_share: the share of a split's samples, in [0, 1], that may be
+        without an honest grade; 1 never stops.
 
     Raises:
       InputError: a reward that does not resolve, a number out of range.
     """
     if num_workers < 1:
       raise InputError(f"num_workers is {num_workers}: expected at least 1")
-    if not time_limit_s > 0:
-      raise InputError(f"time_limit_s is {time_limit_s}: expected > 0 seconds")
-    registry.resolve(reward_name)
+    for name, limit in (
+      ("time_limit_s", time_limit_s),
+      ("memory_limit_gib", memory_limit_gib),
+      ("start_limit_s", start_limit_s),
+    ):
+      if not limit > 0:
+        raise InputError(f"{name} is {limit}: expected > 0")
+    if not 0.0 <= max_failed_share <= 1.0:
+      raise InputError(
+        f"max_failed_share is {max_failed_share}: expected 0 to 1"
+      )
     self._reward_name = reward_name
     self._num_workers = num_workers
     self._time_limit_s = time_limit_s
+    self._start_limits = (memory_limit_gib, start_limit_s)
+    self._max_failed_share = max_failed_share
     self._workers: list[WorkerProcess] = []
     self._selector = selectors.DefaultSelector()
+    self.counts: dict[str, Count] = {}
+    registry.check(reward_name)
+    if reward_name not in registry.NAMED:
+      self._try_to_start()
 
   def __enter__(self) -> "GradingPool":
     return self
@@ -65,23 +106,27 @@ class GradingPool:
     while self._workers:
       self._end(self._workers[-1])
 
-  def grade(self, predictions: list[str], answers: list[str]) -> list[Grade]:
+  def grade(
+    self, predictions: list[str], answers: list[str], split: str = ""
+  ) -> list[Grade]:
     """Grades each prediction against the answer of the same index.
 
     A task over the time limit, a reward that raises, returns no finite number
-    or takes its process down: that sample alone gets an incorrect grade with
-    reward 0 and an `error`, and the others are graded as if it were not there.
+    or twice takes its process down: that sample alone gets an incorrect grade
+    with reward 0 and an `error`, and the others are graded as if it were not
+    there. A process that died is taken for the machine's fault once.
 
     Args:
       predictions: completions.
       answers: gold answers, as many.
+      split: what they are samples of; failures are counted for each.
 
     Returns:
       The grades, in order.
 
     Raises:
-      InputError: lists of different lengths.
-      RuntimeError: a worker process cannot start.
+      InputError: lists of different lengths, a worker process that cannot
+        start, more failures than the pool's share allows.
     """
     if len(predictions) != len(answers):
       raise InputError(
@@ -91,23 +136,52 @@ class GradingPool:
     tasks = list(zip(predictions, answers, strict=True))
     grades: list[Grade | None] = [None] * len(tasks)
     waiting = collections.deque(range(len(tasks)))
+    retried: set[int] = set()
     # Small enough that no worker sits idle at the end, big enough to be cheap.
     chunk = min(_MAX_CHUNK, math.ceil(len(tasks) / (4 * self._num_workers)))
     try:
       while waiting or any(worker.todo for worker in self._workers):
         self._hand_out(tasks, waiting, chunk)
-        self._collect(grades, waiting)
+        self._collect(grades, waiting, retried)
     except BaseException:
       self.close()  # its answers would be taken for the next call's
       raise
+    self._count(grades, split)
     return grades
+
+  def _count(self, grades: list[Grade], split: str) -> None:
+    """Adds to the split's count; stops when too many of it failed."""
+    count = self.counts.setdefault(split, Count())
+    errors = [grade.error for grade in grades if grade.error is not None]
+    count.graded += len(grades)
+    count.failed += len(errors)
+    share = self._max_failed_share
+    if count.graded >= _FEWEST and count.failed > share * count.graded:
+      raise InputError(
+        f"reward {self._reward_name!r} failed for {count.failed} of "
+        f"{count.graded} samples{f' of {split}' if split else ''}, more than a "
+        f"share of {share:g}; one of them: "
+        f"{errors[-1] if errors else 'in an earlier call'}"
+      )
+
+  def _try_to_start(self) -> None:
+    """Imports the reward in a worker, which may exit, hang or eat memory."""
+    self._start()
+    try:
+      while not self._workers[0].is_ready:
+        self._collect([], collections.deque(), set())
+    finally:
+      self.close()
+
+  def _start(self) -> None:
+    worker = WorkerProcess(self._reward_name, *self._start_limits)
+    self._workers.append(worker)
+    self._selector.register(worker.fileno(), selectors.EVENT_READ, worker)
 
   def _hand_out(self, tasks, waiting, chunk: int) -> None:
     """Gives idle workers a chunk each; starts missing workers."""
     while len(self._workers) < min(self._num_workers, len(waiting)):
-      worker = WorkerProcess(self._reward_name)
-      self._workers.append(worker)
-      self._selector.register(worker.fileno(), selectors.EVENT_READ, worker)
+      self._start()
     for worker in list(self._workers):
       if worker.is_ready and not worker.todo and waiting:
         size = min(chunk, len(waiting))
@@ -118,33 +192,49 @@ class GradingPool:
           waiting.extendleft(reversed(todo))
           self._end(worker)
 
-  def _collect(self, grades, waiting) -> None:
+  def _collect(self, grades, waiting, retried: set[int]) -> None:
     """Waits for answers or a deadline, whichever comes first."""
     if not self._workers:
       return
     deadline = min(worker.deadline for worker in self._workers)
-    timeout = max(0.0, deadline - time.monotonic())
-    ready = self._selector.select(None if math.isinf(timeout) else timeout)
-    readable = [key.data for key, _ in ready]
+    timeout = min(_GLANCE_S, max(0.0, deadline - time.monotonic()))
+    readable = [key.data for key, _ in self._selector.select(timeout)]
     now = time.monotonic()
     for worker in list(self._workers):
       if worker in readable:
         if not worker.receive(grades, self._time_limit_s):
-          self._give_up(worker, "the worker process died", grades, waiting)
+          self._bury(worker, grades, waiting, retried)
+      elif worker.is_dead():
+        self._bury(worker, grades, waiting, retried)
       # An answer still in the pipe counts, so only the silent are overdue.
       elif worker.deadline <= now:
-        reason = f"time limit of {self._time_limit_s:g} s passed"
-        self._give_up(worker, reason, grades, waiting)
+        self._give_up(worker, self._overdue(worker), grades, waiting)
+
+  def _overdue(self, worker: WorkerProcess) -> str:
+    limit = self._time_limit_s if worker.is_ready else self._start_limits[1]
+    return f"time limit of {limit:g} s passed"
+
+  def _bury(self, worker, grades, waiting, retried: set[int]) -> None:
+    """Ends a worker that died; the task it was in gets a second chance."""
+    if worker.todo and worker.todo[0] not in retried:
+      retried.add(worker.todo[0])
+      self._end(worker)
+      waiting.extendleft(reversed(worker.todo))
+    else:
+      self._give_up(worker, "the worker process died", grades, waiting)
 
   def _give_up(
     self, worker: WorkerProcess, reason: str, grades, waiting
   ) -> None:
     """Marks the task a worker is in, puts the rest back, ends the worker."""
     self._end(worker)
+    if worker.refusal is not None:
+      raise InputError(worker.refusal)
     if not worker.is_ready:
-      raise RuntimeError(
-        f"a grading worker did not start ({reason}, exit code "
-        f"{worker.process.returncode}); its own message is on stderr"
+      raise InputError(
+        f"reward {self._reward_name!r}: a grading worker did not start "
+        f"({reason}, exit code {worker.process.returncode}); check that its "
+        "module imports by itself, without ending or waiting"
       )
     if worker.todo:
       grades[worker.todo.popleft()] = graders.failed(reason)

@@ -109,13 +109,11 @@ def collect_all(
     f"shard sizes of {', '.join(map(str, plans))}",
     [store.shard_size(d, default=sampler.batch_size) for d in plans],
   )
+  sizes = dict(zip(plans, sizes, strict=True))
   batches = {
     directory: [problems[i : i + size] for i in range(0, len(problems), size)]
-    for directory, size in zip(plans, sizes, strict=True)
+    for directory, size in sizes.items()
   }
-  if processes.is_main():
-    for directory, size in zip(plans, sizes, strict=True):
-      store.keep_shard_size(directory, size)
   missing = processes.agree(
     f"shards of {', '.join(map(str, plans))}",
     {
@@ -139,7 +137,8 @@ def collect_all(
       batch = next(samples) if is_due else None
       if missing[str(directory)][index] and processes.is_mine(index):
         rows = graded(sampler, plans[directory], batch)
-        store.write_shard(directory, index, rows)
+        size = sizes[directory]
+        store.write_shard(directory, index, rows, num_problems=size)
       done += len(batches[directory][index])
       yield done
 

@@ -1,10 +1,10 @@
 """Rollouts on disk: Parquet shards that any tool reads, written atomically."""
 
+import contextlib
 import dataclasses
 import io
-import json
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from qsharp_jax.rollout import columns
 from qsharp_jax.rollout.columns import Rollout, Rollouts
 from qsharp_jax.sharding import processes
 
-_LAYOUT = "layout.json"
+_SHARD_SIZE = b"problems_per_shard"
 
 
 def shard_path(directory: str | pathlib.Path, index: int) -> pathlib.Path:
@@ -24,35 +24,36 @@ def shard_path(directory: str | pathlib.Path, index: int) -> pathlib.Path:
 
 
 def shard_size(directory: str | pathlib.Path, *, default: int) -> int:
-  """Problems of a shard of this store: what it was begun with, or `default`."""
-  file = pathlib.Path(directory) / _LAYOUT
-  if not file.exists():
-    return default
-  size = files.read_json_object(file).get("problems_per_shard")
-  if not isinstance(size, int) or size < 1:
-    raise InputError(
-      f"{file} does not say how many problems a shard has; delete {directory} "
-      "and run the same command again"
-    )
-  return size
+  """Problems of a shard of this store, as its first shard says."""
+  from pyarrow import parquet
 
-
-def keep_shard_size(directory: str | pathlib.Path, size: int) -> None:
-  """Notes the size, for a run that completes the store with another."""
-  file = pathlib.Path(directory) / _LAYOUT
-  if not file.exists():
-    files.replace(file, json.dumps({"problems_per_shard": size}) + "\n")
+  for path in _paths(directory)[:1]:
+    with _readable(path):
+      metadata = parquet.read_schema(path).metadata or {}
+      return int(metadata.get(_SHARD_SIZE, default))
+  return default
 
 
 def write_shard(
   directory: str | pathlib.Path,
   index: int,
   rollouts: Rollouts | Iterable[Rollout],
+  *,
+  num_problems: int | None = None,
 ) -> None:
-  """Writes one shard; it appears whole or not at all."""
+  """Writes one shard; it appears whole or not at all.
+
+  Args:
+    directory: of the store.
+    index: of the shard.
+    rollouts: its content.
+    num_problems: of every shard but the last, for a run that completes the
+      store with another batch size.
+  """
   if not isinstance(rollouts, Rollouts):
     rollouts = Rollouts.of(rollouts)
-  _write(shard_path(directory, index), rollouts)
+  notes = {} if num_problems is None else {_SHARD_SIZE: str(num_problems)}
+  _write(shard_path(directory, index), rollouts, notes)
 
 
 def read(
@@ -98,6 +99,8 @@ def with_values(
   Returns:
     The rollouts, without texts, with their values.
   """
+  from pyarrow import parquet
+
   paths = _paths(directory)
   parts = [_read(path, with_text=False) for path in paths]
   found = Rollouts.concatenate(parts)
@@ -105,7 +108,8 @@ def with_values(
   ends = np.cumsum([len(part) for part in parts])[:-1]
   for path, values in zip(paths, np.split(found.value, ends), strict=True):
     if processes.is_main():
-      _write(path, dataclasses.replace(_read(path, True), value=values))
+      judged = dataclasses.replace(_read(path, True), value=values)
+      _write(path, judged, parquet.read_schema(path).metadata or {})
   return found
 
 
@@ -113,7 +117,9 @@ def _paths(directory: str | pathlib.Path) -> list[pathlib.Path]:
   return sorted(pathlib.Path(directory).glob("shard-*.parquet"))
 
 
-def _write(path: pathlib.Path, rollouts: Rollouts) -> None:
+def _write(
+  path: pathlib.Path, rollouts: Rollouts, notes: Mapping[bytes, bytes | str]
+) -> None:
   import pyarrow
   from pyarrow import parquet
 
@@ -124,7 +130,7 @@ def _write(path: pathlib.Path, rollouts: Rollouts) -> None:
       for name, column in rollouts.columns().items()
     ],
     schema=schema,
-  )
+  ).replace_schema_metadata(notes)
   content = io.BytesIO()
   parquet.write_table(table, content, write_page_checksum=True)
   files.replace(path, content.getvalue())
@@ -142,13 +148,28 @@ def _to_arrow(name: str, column: np.ndarray | Ragged, kind):
   return pyarrow.array(column, kind, mask=is_null)
 
 
+@contextlib.contextmanager
+def _readable(path: pathlib.Path) -> Iterator[None]:
+  """Turns what Arrow says of a damaged shard into one line."""
+  import pyarrow
+
+  try:
+    yield
+  except (OSError, ValueError, pyarrow.ArrowException) as error:
+    reason = " ".join(str(error).split())
+    raise InputError(
+      f"{path} is no readable shard of rollouts ({reason}); delete it and "
+      "run the same command again"
+    ) from error
+
+
 def _read(path: pathlib.Path, with_text: bool) -> Rollouts:
   import pyarrow
   from pyarrow import parquet
 
   names = [name for name in columns.DTYPES if with_text or name != "text"]
   schema = pyarrow.schema([_schema().field(name) for name in names])
-  try:
+  with _readable(path):
     # Cast, not read with a schema: that fills a missing column with nulls.
     table = parquet.read_table(
       path,
@@ -156,12 +177,6 @@ def _read(path: pathlib.Path, with_text: bool) -> Rollouts:
       page_checksum_verification=True,
     )
     table = table.cast(schema).combine_chunks()
-  except (OSError, ValueError, pyarrow.ArrowException) as error:
-    reason = " ".join(str(error).split())
-    raise InputError(
-      f"{path} is no readable shard of rollouts ({reason}); delete it and "
-      "run the same command again"
-    ) from error
   found = {name: _from_arrow(name, table[name]) for name in names}
   found.setdefault("text", np.full(len(table), "", object))
   return Rollouts(**found)

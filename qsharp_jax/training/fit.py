@@ -56,8 +56,10 @@ class Batches(Protocol):
   num_steps: int
   block: int
 
-  def __call__(self, step: int, params: PyTree) -> Mapping[str, np.ndarray]:
-    """The batch at a step, the same in every process.
+  def __call__(
+    self, step: int, params: PyTree
+  ) -> Mapping[str, np.ndarray] | None:
+    """The batch at a step, the same in every process; None to skip the step.
 
     A pure function of the step and of the parameters before its block.
     """
@@ -140,7 +142,7 @@ def fit(
       step_lib.make_step(
         objective, optimizer, num_microbatches=how.num_microbatches
       ),
-      lambda step, params: layout.place(_for_device(batches(step, params))),
+      functools.partial(_placed, batches, layout),
       num_steps=num_steps,
       save=functools.partial(_save, checkpointer, batches.block),
     )
@@ -156,7 +158,8 @@ def fit(
         numbers = record | batches.metrics(step - 1)
         for name, number in numbers.items():
           writer.add_scalar(name, number, step)
-        bar.set_postfix(loss=f"{record['loss']:.4f}", refresh=False)
+        if record:  # not of a step that was skipped
+          bar.set_postfix(loss=f"{record['loss']:.4f}", refresh=False)
   return loop.state.params
 
 
@@ -204,6 +207,11 @@ def _abstract(x: jax.Array) -> jax.ShapeDtypeStruct:
   return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
 
 
-def _for_device(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-  """Without the fields that only the host needs."""
-  return {k: v for k, v in batch.items() if k != "sequence_ids"}
+def _placed(
+  batches: Batches, layout: layout_lib.Layout, step: int, params: PyTree
+) -> objectives.Batch | None:
+  """The batch at a step, without the fields that only the host needs."""
+  batch = batches(step, params)
+  if batch is None:
+    return None
+  return layout.place({k: v for k, v in batch.items() if k != "sequence_ids"})

@@ -24,7 +24,7 @@ class Loop:
     update: Callable[
       [step.TrainState, objectives.Batch], tuple[step.TrainState, Record]
     ],
-    batch_at: Callable[[int, PyTree], objectives.Batch],
+    batch_at: Callable[[int, PyTree], objectives.Batch | None],
     *,
     num_steps: int,
     save: Callable[[int, step.TrainState], None] = lambda done, state: None,
@@ -35,7 +35,8 @@ class Loop:
       state: where to start; a restored state goes on where it stopped.
       update: the jitted step.
       batch_at: batch of a step, a pure function of its index and of the
-        parameters before it, which it must not keep: they are donated.
+        parameters before it, which it must not keep: they are donated. None
+        where there is nothing to learn: such a step moves nothing.
       num_steps: steps in all, counted from the first start.
       save: called after every step with the number of steps done and the state,
         to save it when it is time to.
@@ -47,12 +48,13 @@ class Loop:
     self._save = save
 
   def __iter__(self) -> Iterator[Record]:
-    """Yields `step`, `loss`, `grad_norm` and `weight` after every step."""
+    """Yields `step`, `loss`, `grad_norm` and `weight` after every step.
+
+    Of a step without a batch, `step` alone.
+    """
     waiting = None
     for index in range(int(self.state.step), self._num_steps):
-      self.state, metrics = self._update(
-        self.state, self._batch_at(index, self.state.params)
-      )
+      metrics = self._advance(index)
       self._save(index + 1, self.state)
       # Read one step late: the device never waits for the host.
       if waiting is not None:
@@ -60,6 +62,15 @@ class Loop:
       waiting = index + 1, metrics
     if waiting is not None:
       yield _record(*waiting)
+
+  def _advance(self, index: int) -> Record:
+    """Takes one step; without a batch, only the count goes on."""
+    batch = self._batch_at(index, self.state.params)
+    if batch is None:
+      self.state = self.state.replace(step=self.state.step + 1)
+      return {}
+    self.state, metrics = self._update(self.state, batch)
+    return metrics
 
 
 def _record(step_index: int, metrics: Record) -> Record:

@@ -7,6 +7,7 @@ not.
 
 from collections.abc import Callable, Mapping
 
+import chex
 import jax.numpy as jnp
 
 from qsharp_jax import models
@@ -21,6 +22,7 @@ def language_model(model: models.LanguageModel) -> Objective:
   """Next-token loss on the masked tokens, every token of equal weight."""
 
   def objective(params: PyTree, batch: Batch) -> tuple[Array, Array]:
+    _check(batch, "tokens", "positions", "segments", "mask")
     hidden, _ = model.apply(
       params,
       batch["tokens"],
@@ -60,6 +62,7 @@ def value(
   """
 
   def objective(params: PyTree, batch: Batch) -> tuple[Array, Array]:
+    _check(batch, "tokens", "positions", "segments", "mask", "labels")
     logits = model.apply(
       params, batch["tokens"], batch["positions"], batch["segments"]
     )
@@ -70,3 +73,12 @@ def value(
     return losses.weighted_sum(token_losses, weights)
 
   return objective
+
+
+def _check(batch: Batch, *names: str) -> None:
+  """Checks rows of tokens [B, T] and what stands beside each token."""
+  types = {"mask": bool, "labels": float}
+  fields = [batch[name] for name in names]
+  chex.assert_rank(fields, 2)
+  chex.assert_type(fields, [types.get(name, int) for name in names])
+  chex.assert_equal_shape(fields)

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -17,7 +18,7 @@ from qsharp_jax.training import objectives
 class TrainState:
   """Everything that a step changes."""
 
-  step: Array  # [] int32, optimizer updates done
+  step: Array  # [] int32, steps done, those without a batch included
   params: PyTree
   opt_state: PyTree
 
@@ -123,6 +124,9 @@ def make_step(
     total, weight, grads = _accumulate(
       objective, state.params, batch, num_microbatches
     )
+    # What an objective promises: two numbers.
+    chex.assert_rank([total, weight], 0)
+    chex.assert_type([total, weight], float)
     scale = 1.0 / jnp.maximum(weight, 1e-8)
     grads = jax.tree.map(lambda g: g * scale, grads)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)

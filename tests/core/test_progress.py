@@ -55,3 +55,10 @@ def test_goes_on_from_what_is_done(stream, monkeypatch):
 def test_a_terminal_gets_one_line_that_changes(monkeypatch):
   text = shown(Terminal(), monkeypatch)
   assert text.count("\n") == 1 and "\r" in text and "100%" in text
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_a_bar_passes_on_what_it_iterates_over(stream, monkeypatch):
+  monkeypatch.setattr(sys, "stderr", stream())
+  items = progress.bar([3, 1, 2], "counting", total=3, unit="number")
+  assert list(items) == [3, 1, 2]

@@ -35,6 +35,21 @@ def test_every_row_once_an_epoch_and_padding_at_the_end():
     assert (last[name][2:] == padding).all()
 
 
+@pytest.mark.parametrize(
+  ("num", "sizes"), [(9, [3, 3, 3]), (10, [4, 3, 3]), (8, [4, 4]), (3, [3])]
+)
+def test_even_batches_differ_by_one_row_at_most(num, sizes):
+  loader = Loader(rows(num), batch_size=4, seed=0, is_even=True)
+  assert loader.steps_per_epoch == len(sizes)
+  for epoch in range(2):
+    first = epoch * len(sizes)
+    found = [ids(loader.batch(first + s)) for s in range(len(sizes))]
+    assert [sum(i >= 0 for i in batch) for batch in found] == sizes
+    assert all(len(batch) == 4 for batch in found)
+    seen = [i for batch in found for i in batch if i >= 0]
+    assert sorted(seen) == list(range(num))
+
+
 def test_rows_stay_whole():
   data = rows(6)
   batch = Loader(data, batch_size=3, seed=1).batch(1)

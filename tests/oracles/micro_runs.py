@@ -115,54 +115,6 @@ def run(directory, grade=prefers_favourite) -> pipeline.Run:
   return found
 
 
-def evaluated(directory, num_rounds: int = 2, loss: str = "bernoulli"):
-  """A run with random values of every round, ready to be evaluated.
-
-  Four validation and six test questions: a whole batch, and one and a half.
-  """
-  num_atoms = len(players.ATOMS) if loss == "categorical" else 1
-  head = models.HeadConfig("q", num_atoms)
-  value = models.ValueModel(CONFIG, head)
-  atoms = tuple(players.ATOMS.tolist()) if num_atoms > 1 else None
-  policy = generate.Policy(
-    models.LanguageModel(CONFIG),
-    players.EOS,
-    value,
-    generate.Guidance("qsharp", loss, atoms),
-    players.CANDIDATES,
-  )
-  found = run(directory)
-  found = dataclasses.replace(
-    found,
-    task=dataclasses.replace(
-      found.task,
-      validation=_problems("validation", 4),
-      test=_problems("test", 6),
-    ),
-    players=dataclasses.replace(
-      found.players,
-      policy=policy,
-      critic=training.Critic(value, loss, atoms),
-    ),
-    rounds=pipeline.Rounds(num_rounds=num_rounds, eta=0.1),
-    sampling=dataclasses.replace(found.sampling, temperature=1.0, top_p=1.0),
-    fit=training.Fit(max_length=16, batch_size=4),
-  )
-  for i in range(1, num_rounds + 1):
-    params = jax.tree.map(lambda x: 2 * x, decoders.params(value, 10 + i))
-    huggingface.save_value_model(
-      found.directory(i) / "value", CONFIG, head, params, "llama"
-    )
-  return found
-
-
-def _problems(split: str, num: int) -> list[rollout.Problem]:
-  return [
-    rollout.Problem(f"{split}-{i}", [7, 8 + i, 9][: 2 + i % 2], f"a{i}", split)
-    for i in range(num)
-  ]
-
-
 def learning(directory, **changes) -> pipeline.Run:
   """A run that has everything to learn, and whose rollouts are still to come.
 
@@ -211,7 +163,9 @@ def learning(directory, **changes) -> pipeline.Run:
     ),
     rounds=change(
       "rounds",
-      pipeline.Rounds(num_rounds=2, num_samples=4, eta=0.3, seed=10),
+      pipeline.Rounds(
+        num_rounds=2, num_samples=4, eta=0.3, rule="algorithm1", seed=10
+      ),
     ),
     sampling=change(
       "sampling",
@@ -236,4 +190,52 @@ def questions() -> list[rollout.Problem]:
   return [
     rollout.Problem(f"q{i}", [7, 8 + i, 9][: 2 + i % 2], f"gold {i}", split)
     for i, split in enumerate(splits)
+  ]
+
+
+def evaluated(directory, num_rounds: int = 2, loss: str = "bernoulli"):
+  """A run with random values of every round, ready to be evaluated.
+
+  Four validation and six test questions: a whole batch, and one and a half.
+  """
+  num_atoms = len(players.ATOMS) if loss == "categorical" else 1
+  head = models.HeadConfig("q", num_atoms)
+  value = models.ValueModel(CONFIG, head)
+  atoms = tuple(players.ATOMS.tolist()) if num_atoms > 1 else None
+  policy = generate.Policy(
+    models.LanguageModel(CONFIG),
+    players.EOS,
+    value,
+    generate.Guidance("qsharp", loss, atoms),
+    players.CANDIDATES,
+  )
+  found = run(directory)
+  found = dataclasses.replace(
+    found,
+    task=dataclasses.replace(
+      found.task,
+      validation=_problems("validation", 4),
+      test=_problems("test", 6),
+    ),
+    players=dataclasses.replace(
+      found.players,
+      policy=policy,
+      critic=training.Critic(value, loss, atoms),
+    ),
+    rounds=pipeline.Rounds(num_rounds=num_rounds, eta=0.1),
+    sampling=dataclasses.replace(found.sampling, temperature=1.0, top_p=1.0),
+    fit=training.Fit(max_length=16, batch_size=4),
+  )
+  for i in range(1, num_rounds + 1):
+    params = jax.tree.map(lambda x: 2 * x, decoders.params(value, 10 + i))
+    huggingface.save_value_model(
+      found.directory(i) / "value", CONFIG, head, params, "llama"
+    )
+  return found
+
+
+def _problems(split: str, num: int) -> list[rollout.Problem]:
+  return [
+    rollout.Problem(f"{split}-{i}", [7, 8 + i, 9][: 2 + i % 2], f"a{i}", split)
+    for i in range(num)
   ]

@@ -1,177 +1,175 @@
-"""What each round samples, trains on and starts from; the models are stubs."""
+"""What each round samples, trains on and starts from, on tiny real models."""
 
 import json
-import types
 
+import jax
 import numpy as np
 import pytest
+from oracles import micro_runs
 from oracles import rollouts as make
 
-from qsharp_jax import pipeline, rollout, training
+from qsharp_jax import pipeline, rewards, rollout
+from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.pipeline import algorithm1
-from qsharp_jax.rollout import store
+from qsharp_jax.rollout import store, switch
 
 
-def problems(split, num):
-  return [
-    rollout.Problem(f"{split[0]}{i}", [5, 6], "1", split) for i in range(num)
-  ]
+def read(directory, round_index):
+  return store.read(directory / "run" / f"round_{round_index}" / "rollouts")
 
 
-@pytest.fixture
-def run(tmp_path):
-  task = types.SimpleNamespace(
-    train=problems("train", 6),
-    validation=problems("validation", 2),
-    test=problems("x", 2),
+def marks(directory):
+  """Name and content of every stage's mark."""
+  files = (directory / "run" / "stages").iterdir()
+  return {file.stem: file.read_bytes() for file in files}
+
+
+def plain(rollouts):
+  """Everything but the clock."""
+  return [make.plain(row) | {"seconds": 0.0} for row in rollouts]
+
+
+def assert_same(one, other):
+  jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
+def saved(run, source):
+  """A value model as training starts from it."""
+  _, _, params = huggingface.load_value_model(
+    source,
+    head=run.players.critic.model.head,
+    q_head="zeros",
+    shardings=run.layout.for_training(run.players.critic.model),
   )
-  return types.SimpleNamespace(
-    task=task,
-    players=types.SimpleNamespace(
-      critic=types.SimpleNamespace(
-        model=types.SimpleNamespace(config="config", head="head"),
-        loss="bernoulli",
-        atoms=None,
-      ),
-      family="llama",
-      start="start",
-    ),
-    rounds=pipeline.Rounds(num_rounds=3, num_samples=2, eta=0.3, seed=10),
-    sampling=types.SimpleNamespace(batch_size=8),  # one shard a round
-    fit=training.Fit(max_length=8, seed=10),
-    layout=None,
-    workdir=pipeline.Workdir(tmp_path / "run", {}),
-    directory=lambda i: tmp_path / "run" / f"round_{i}",
-    sampler=lambda values: values,
-  )
+  return jax.device_get(params)
 
 
-@pytest.fixture
-def calls(monkeypatch):
-  """Replaces sampling and training; records what they were asked for."""
-  found = types.SimpleNamespace(
-    plans=[], samplers=[], fits=[], placed=[], saved=[]
-  )
-
-  def sample_all(run, sampler, questions, plan, directory):
-    found.plans.append(plan)
-    found.samplers.append(sampler)
-    # Responses of round i have 2 i tokens: longer ones later.
-    length = 2 * len(found.plans)
-    store.write_shard(
-      directory,
-      0,
-      [
-        make.rollout(
-          question.id,
-          s,
-          seed=plan.seed,
-          prompt=[5, 6],
-          tokens=[3] * length,
-          label=float(s % 2) if question.id != "t0" else 1.0,
-          split=question.split,
-        )
-        for question in questions
-        for s in range(plan.num_samples)
-      ],
-    )
-
-  def fit(objective, params, batches, how, layout, directory):
-    found.fits.append((batches.rows, how, directory))
-    return {}
-
-  patch = lambda name, value: monkeypatch.setattr(algorithm1, name, value)
-  patch("sample_all", sample_all)
-  patch("load_values", lambda run, i: f"values of round {i}")
-  patch("_placed", lambda run, i: found.placed.append(i))
-  patch("_measure", lambda *arguments: None)
-  monkeypatch.setattr(algorithm1.fit_lib, "fit", fit)
-
-  def save(directory, config, head, params, family, ids):
-    found.saved.append((directory.parent.name, family, ids))
-
-  monkeypatch.setattr(algorithm1.huggingface, "save_value_model", save)
-  monkeypatch.setattr(
-    algorithm1.huggingface, "token_ids", lambda path: f"ids of {path}"
-  )
-  return found
-
-
-def test_round_1_is_a_plain_rollout_and_later_ones_roll_in(run, calls):
-  pipeline.learn(run)
-  first, second, third = calls.plans
-  assert (first.eta, first.rule) == (None, None)
-  assert (second.eta, second.rule) == (0.3, "response")
+def test_round_1_is_a_plain_rollout_and_later_ones_roll_in(learnt):
+  first, second = read(learnt, 1), read(learnt, 2)
+  assert np.isnan(first.eta).all() and (first.first_label == 0).all()
+  np.testing.assert_allclose(first.kl, 0, atol=1e-5)
+  assert (second.eta == 0.3).all()
   # The horizon is the mean response length of the round before.
-  assert (second.horizon, third.horizon) == (2, 4)
-  assert calls.samplers == [None, "values of round 1", "values of round 2"]
-  assert len({plan.seed for plan in calls.plans}) == 3
+  horizon = round(float(first.lengths.mean()))
+  assert horizon > 1
+  steps = switch.draw_before(second.seed, horizon=horizon)
+  assert second.first_label.tolist() == steps.tolist()
+  assert (second.kl[steps > 0] > 1e-6).mean() > 0.5
+  assert not set(first.seed) & set(second.seed)
 
 
-def test_trains_on_all_rounds_so_far_but_never_on_validation(run, calls):
-  pipeline.learn(run)
-  counts = []
-  for rows, _, _ in calls.fits:
-    # One prompt a sequence; labels 0 and 1 of 5 questions, 2 samples each.
-    counts.append(len(set(rows.sequence_ids[rows.sequence_ids >= 0])))
-  assert counts == [counts[0], 2 * counts[0], 3 * counts[0]]
-  assert 8 <= counts[0] <= 10  # t0 has one label only; 1 in 50 is held out
-  assert len({how.seed for _, how, _ in calls.fits}) == 3
-
-
-@pytest.mark.parametrize(
-  ("is_warm", "starts"), [(False, [None] * 3), (True, [None, 1, 2])]
-)
-def test_starts_anew_or_from_the_last_round(run, calls, is_warm, starts):
-  run.rounds = pipeline.Rounds(num_rounds=3, num_samples=2, is_warm=is_warm)
-  pipeline.learn(run)
-  assert calls.placed == starts
-
-
-def test_value_models_keep_the_token_ids_of_their_start(run, calls):
-  pipeline.learn(run)
-  assert calls.saved == [
-    (f"round_{i}", "llama", "ids of start") for i in (1, 2, 3)
+def test_round_2_rolls_in_with_the_values_of_round_1(learnt):
+  run = micro_runs.learning(learnt)
+  plan = rollout.Plan(
+    num_samples=4,
+    seed=run.rounds.seed + 2,
+    eta=0.3,
+    rule="algorithm1",
+    horizon=round(float(read(learnt, 1).lengths.mean())),
+  )
+  problems = [*run.task.train, *run.task.validation]
+  sampler = run.sampler(algorithm1.load_values(run, 1))
+  (batch,) = rollout.collect.answer(sampler, [problems], plan)
+  again = rollout.Rollouts.of(rollout.collect.graded(sampler, plan, batch))
+  found = read(learnt, 2)
+  assert [t.tolist() for t in again.tokens] == [
+    t.tolist() for t in found.tokens
   ]
+  np.testing.assert_allclose(again.kl, found.kl, rtol=1e-4, atol=1e-7)
 
 
-def test_finished_stages_are_not_repeated(run, calls):
+def test_rollouts_carry_gold_answers_and_splits(learnt):
+  run = micro_runs.learning(learnt)
+  problems = {p.id: p for p in [*run.task.train, *run.task.validation]}
+  rollouts = read(learnt, 1)
+  assert set(rollouts.question_id) == problems.keys()
+  for row in rollouts:
+    problem = problems[row.question_id]
+    assert (row.answer, row.split) == (problem.answer, problem.split)
+
+
+def test_trains_on_all_rounds_so_far_but_never_on_validation(two_rounds):
+  run = micro_runs.learning(two_rounds.directory)
+  rounds = [read(two_rounds.directory, i) for i in (1, 2)]
+  for index, fit in enumerate(two_rounds.fits, 1):
+    split = pipeline.labelled.split(
+      rollout.Rollouts.concatenate(rounds[:index])
+    )
+    rows = pipeline.labelled.pack(split.train, length=run.fit.max_length)
+    assert_same(tuple(fit.rows), tuple(rows))
+    # The second token of a prompt names its question.
+    is_second = (fit.rows.positions == 1) & ~fit.rows.mask
+    asked = set(fit.rows.tokens[is_second])
+    assert asked and asked <= {8 + i for i in range(6)}
+  first, second = (fit.rows for fit in two_rounds.fits)
+  assert second.mask.sum() > first.mask.sum()
+  assert len({fit.how.seed for fit in two_rounds.fits}) == 2
+
+
+def test_starts_anew(two_rounds):
+  run = micro_runs.learning(two_rounds.directory)
+  for fit in two_rounds.fits:
+    assert_same(fit.start, saved(run, run.players.start))
+
+
+def test_starts_from_the_last_round(learnt, fits):
+  run = micro_runs.learning(learnt, rounds={"is_warm": True})
   pipeline.learn(run)
-  pipeline.learn(run)
-  assert (len(calls.plans), len(calls.fits)) == (3, 3)
+  # Round 1 has nothing to go on from, so only round 2 was trained again.
+  (fit,) = fits
+  assert_same(fit.start, saved(run, run.directory(1) / "value"))
 
 
-def test_a_deleted_shard_is_sampled_again_and_nothing_else(run, calls):
-  pipeline.learn(run)
-  store.shard_path(run.directory(2) / "rollouts", 0).unlink()
-  pipeline.learn(run)
-  assert (len(calls.plans), len(calls.fits)) == (4, 3)
-  assert calls.plans[3] == calls.plans[1]
+def test_finished_stages_are_not_repeated(learnt, fits):
+  before = marks(learnt)
+  pipeline.learn(micro_runs.learning(learnt))
+  assert marks(learnt) == before and not fits
 
 
-def test_refuses_rollouts_without_any_signal(run, calls):
-  run.rounds = pipeline.Rounds(num_rounds=1, num_samples=1)
-  run.task.train = run.task.train[:1]
+def test_a_deleted_shard_is_sampled_again_and_nothing_else(learnt, fits):
+  before, rollouts = marks(learnt), plain(read(learnt, 2))
+  path = store.shard_path(learnt / "run" / "round_2" / "rollouts", 1)
+  path.unlink()
+  pipeline.learn(micro_runs.learning(learnt))
+  assert plain(read(learnt, 2)) == rollouts and not fits
+  changed = {
+    name for name, mark in marks(learnt).items() if mark != before[name]
+  }
+  assert changed <= {"collect_2"}
+
+
+def test_refuses_rollouts_without_any_signal(tmp_path):
+  same = lambda texts, answers: [rewards.Grade(True, None, 1.0) for _ in texts]
+  run = micro_runs.learning(tmp_path, task={"grade": same})
   with pytest.raises(InputError, match="different rewards.*nothing to learn"):
     pipeline.learn(run)
+  assert "train_1" not in run.workdir.seconds()
 
 
-def test_measures_what_was_held_out(run, monkeypatch, tmp_path):
-  split = pipeline.labelled.Split(
-    train=make.columns(),
-    # Nothing to say.
-    held_out_samples=make.columns(make.rollout("q", 0, first_label=2)),
-    held_out_questions=make.columns(
-      *(make.rollout("v", s, label=float(s)) for s in range(2))
-    ),
+def test_measures_what_was_held_out(learnt):
+  run = micro_runs.learning(learnt)
+  critic, params = run.players.critic, saved(run, run.directory(2) / "value")
+  apply = jax.jit(critic.model.apply)
+  losses, values, labels = [], [], []
+  for i in (1, 2):
+    rollouts = read(learnt, i)
+    for row in rollouts.take(rollouts.split == "validation"):
+      tokens = np.concatenate([row.prompt, row.tokens])
+      end = len(tokens)
+      padded = np.pad(tokens, (0, 8 - end))[None]  # what follows is not seen
+      logits = apply(params, padded, np.arange(8)[None])[0]
+      logits = np.asarray(logits)[len(row.prompt) + row.first_label : end]
+      target = np.full(len(logits), row.label, np.float32)
+      losses.extend(critic.token_loss(logits, target).tolist())
+      values.extend(critic.mean(logits).tolist())
+      labels.extend(target.tolist())
+  file = run.directory(2) / "value_metrics.json"
+  found = json.loads(file.read_text())["held_out_questions"]
+  # Rollouts that ended before their switch have nothing to say.
+  assert found["tokens"] == len(losses) > 10
+  np.testing.assert_allclose(found["loss"], np.mean(losses), rtol=1e-4)
+  explained = 1 - np.var(np.subtract(labels, values)) / np.var(labels)
+  np.testing.assert_allclose(
+    found["explained_variance"], explained, rtol=1e-2, atol=1e-4
   )
-  monkeypatch.setattr(
-    algorithm1.value_model,
-    "predict",
-    lambda critic, params, rows, **settings: (rows.labels, rows.labels),
-  )
-  algorithm1._measure(run, {}, split, tmp_path)
-  found = json.loads((tmp_path / "value_metrics.json").read_text())
-  assert found.keys() == {"held_out_questions"}
-  np.testing.assert_allclose(found["held_out_questions"]["roc_auc"], 1.0)

@@ -1,21 +1,28 @@
-"""The directory of a run: one config, stages done once."""
+"""The directory of a run: stages done once, and bound to what made them."""
 
 import json
+import logging
 import os
 
 import pytest
 
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.pipeline import Workdir
+from qsharp_jax.pipeline import Workdir, contents
+from qsharp_jax.pipeline.workdir import Stage
 
 CONFIG = {"seed": 0, "fit": {"rate": 0.1, "etas": (0.1, 0.2)}}
 
 
-def begun(path, config=CONFIG):
+def begun(path, config=CONFIG, **fields):
   workdir = Workdir(path, config)
-  with workdir.stage("first"):
+  with workdir.stage("first", **fields):
     pass
   return workdir
+
+
+def is_due(workdir, name="first", **fields):
+  with workdir.stage(name, **fields) as due:
+    return due
 
 
 def test_opens_again_with_the_same_config(tmp_path):
@@ -23,32 +30,150 @@ def test_opens_again_with_the_same_config(tmp_path):
   assert Workdir(str(tmp_path / "run"), CONFIG).path == tmp_path / "run"
 
 
-def test_refuses_another_config_naming_what_differs(tmp_path):
-  begun(tmp_path)
-  other = {"seed": 1, "fit": {"rate": 0.1, "etas": (0.1,)}, "new": True}
-  with pytest.raises(InputError) as error:
-    Workdir(tmp_path, other)
+def test_refuses_other_inputs_naming_what_differs(tmp_path):
+  given = {"etas": (0.1, 0.2), "rate": 0.1, "seed": 0}
+  workdir = begun(tmp_path, given=given)
+  marks = (tmp_path / "stages" / "first.json").read_text()
+  other = {"etas": (0.1,), "rate": 0.1, "seed": 1, "new": True}
+  with pytest.raises(InputError) as error, workdir.stage("first", given=other):
+    pass
   says = str(error.value)
   for piece in (
-    "fit.etas [0.1, 0.2] there, [0.1] here",
+    "etas [0.1, 0.2] there, [0.1] here",
     "new None there, True here",
     "seed 0 there, 1 here",
+    "first of",
     "--workdir",
   ):
     assert piece in says
-  assert "fit.rate" not in says and "\n" not in says
+  assert "rate" not in says and "\n" not in says and "delete" not in says
+  assert (tmp_path / "stages" / "first.json").read_text() == marks
 
 
 def test_says_when_more_differs_than_it_lists(tmp_path):
-  begun(tmp_path, {str(i): i for i in range(8)})
-  with pytest.raises(InputError, match="…"):
-    Workdir(tmp_path, {str(i): -1 for i in range(8)})
+  workdir = begun(tmp_path, given={str(i): i for i in range(8)})
+  other = {str(i): -1 for i in range(8)}
+  with (
+    pytest.raises(InputError, match="…"),
+    workdir.stage("first", given=other),
+  ):
+    pass
+
+
+def test_says_of_digests_only_that_they_changed(tmp_path):
+  digest = lambda content: {"weights of x": contents.digest(content)}
+  workdir = begun(tmp_path, given=digest([1]))
+  with pytest.raises(InputError, match="^weights of x changed: first"):
+    is_due(workdir, given=digest([2]))
+
+
+def test_explains_in_the_words_of_the_stage(tmp_path):
+  workdir = begun(tmp_path, given={"questions": "a"})
+  explain = {"questions": lambda: "question 3 is gone"}
+  with pytest.raises(InputError, match="^question 3 is gone: first"):
+    is_due(workdir, given={"questions": "b"}, explain=explain)
+
+
+def test_an_interrupted_stage_is_bound_too(tmp_path):
+  workdir = Workdir(tmp_path, CONFIG)
+  with pytest.raises(RuntimeError), workdir.stage("first", given={"a": 1}):
+    raise RuntimeError("killed")
+  assert is_due(workdir, "second")
+  with pytest.raises(InputError, match="a 1 there, 2 here"):
+    is_due(workdir, given={"a": 2})
+  assert is_due(workdir, given={"a": 1})
+
+
+def test_what_was_deleted_may_be_made_from_something_else(tmp_path):
+  workdir, output = Workdir(tmp_path, CONFIG), tmp_path / "made"
+  fields = {"outputs": [output]}
+  with workdir.stage("first", given={"a": 1}, **fields):
+    output.mkdir()
+  with pytest.raises(InputError, match="or delete made there"):
+    is_due(workdir, given={"a": 2}, **fields)
+  output.rmdir()
+  assert is_due(workdir, given={"a": 2}, **fields)
+
+
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_other_settings_make_a_stage_again(tmp_path, caplog, is_finished):
+  folder, file = tmp_path / "folder", tmp_path / "file"
+
+  def make(rate, *, fails=False):
+    fields = {"settings": {"rate": rate, "seed": 1}, "outputs": [folder, file]}
+    with Workdir(tmp_path, CONFIG).stage("first", **fields) as due:
+      if due:
+        found = [path.exists() for path in (folder, file)]
+        (folder / "inside").mkdir(parents=True, exist_ok=True)
+        file.touch()
+        if fails:
+          raise RuntimeError("killed")
+        return found
+    return None
+
+  if is_finished:
+    make(0.1)
+    assert make(0.1) is None
+  else:
+    with pytest.raises(RuntimeError):
+      make(0.1, fails=True)
+    # What an interrupted attempt made is gone on from.
+    with pytest.raises(RuntimeError):
+      make(0.1, fails=True)
+  with caplog.at_level(logging.WARNING):
+    assert make(0.2) == [False, False]
+  assert caplog.messages == ["first is made again: rate 0.1 there, 0.2 here"]
+  assert make(0.2) is None
+
+
+def test_refuses_marks_that_say_too_little(tmp_path):
+  workdir = begun(tmp_path)
+  (tmp_path / "stages" / "first.json").write_text('{"seconds": 1.0}')
+  assert not is_due(workdir)
+  for kind in ("given", "settings"):
+    with pytest.raises(InputError, match="earlier version.*--workdir"):
+      is_due(workdir, **{kind: {"a": 1}})
+
+
+def test_stages_done_together_are_due_by_themselves(tmp_path):
+  workdir = begun(tmp_path)
+  stages = [Stage(name, settings={"a": 1}) for name in ("x", "y")]
+  with workdir.stages(stages[:1]) as due:
+    assert due == ["x"]
+  with workdir.stages(stages) as due:
+    assert due == ["y"]
+  with workdir.stages([stages[0], Stage("y", settings={"a": 2})]) as due:
+    assert due == ["y"]
+  assert workdir.seconds().keys() == {"first", "x", "y"}
+
+
+def test_a_digest_follows_what_a_stage_was_made_from(tmp_path):
+  workdir = Workdir(tmp_path, CONFIG)
+  assert workdir.digest("first") == ""
+  digests = []
+  for rate in (0.1, 0.2, 0.1):
+    begun(tmp_path, settings={"rate": rate, "path": (1, 2)})
+    digests.append(workdir.digest("first"))
+  assert digests[0] == digests[2] != digests[1]
+
+
+def test_digests_of_the_stages_of_a_call(tmp_path):
+  workdir = begun(tmp_path)
+
+  def both():
+    begin = lambda name: is_due(workdir, name, settings={"a": name})
+    return [begin("x"), begin("y")]
+
+  for _ in range(2):  # due or done
+    found = workdir.digests_of(both)
+    assert found == {name: workdir.digest(name) for name in ("x", "y")}
+  assert workdir.digests_of(lambda: None) == {}
 
 
 @pytest.mark.parametrize("content", ["{", "[1, 2]"])
 def test_refuses_a_config_file_that_is_none_of_ours(tmp_path, content):
   (tmp_path / "config.json").write_text(content)
-  with pytest.raises(InputError, match="another config"):
+  with pytest.raises(InputError, match="config.json is not"):
     Workdir(tmp_path, CONFIG)
 
 
@@ -72,6 +197,17 @@ def test_nothing_is_written_before_the_first_stage(tmp_path):
   other = {"seed": 1}
   begun(tmp_path / "run", other)
   assert json.loads((tmp_path / "run" / "config.json").read_text()) == other
+
+
+def test_keeps_the_config_of_the_last_stage_that_was_made(tmp_path):
+  kept = lambda: json.loads((tmp_path / "config.json").read_text())
+  begun(tmp_path, {"seed": 0}, given={"seed": 0})
+  with pytest.raises(InputError):
+    begun(tmp_path, {"seed": 1}, given={"seed": 1})
+  begun(tmp_path, {"seed": 0, "mesh": 2}, given={"seed": 0})
+  assert kept() == {"seed": 0}
+  begun(tmp_path, {"seed": 0, "eta": 3}, given={"seed": 0}, is_whole=False)
+  assert kept() == {"seed": 0, "eta": 3}
 
 
 def test_runs_side_by_side_share_compiled_programs(tmp_path):

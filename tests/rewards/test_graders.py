@@ -155,8 +155,10 @@ def test_all_math_solutions_are_correct_against_their_own_answer():
 
 
 def test_math_verify_accepts_math_answers_without_the_string_shortcut():
-  from qsharp_jax.rewards import equivalence
+  from qsharp_jax.rewards import equivalence, latex, quantities, symbolic
 
   golds = [line["answer"] for line in lines_of("math500/test.jsonl")[:100]]
   for gold in golds:
     assert equivalence.same_expression(gold, " " + gold), gold
+    value = quantities.split(latex.canonical(gold)).value
+    assert "\\text" in value or symbolic.same(value, value), gold

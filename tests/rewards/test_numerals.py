@@ -150,3 +150,4 @@ def test_long_texts_take_no_time():
   for text in ("1 000 " * 20_000, "1,000," * 20_000, "{" * 50_000, "9" * 10**5):
     numerals.last(text + "5")
     numerals.last("\\frac" * 10_000 + text)
+    numerals.last("\\frac{a" * 10_000 + text)

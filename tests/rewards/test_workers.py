@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -12,7 +13,7 @@ from qsharp_jax.rewards import workers
 from qsharp_jax.rewards.graders import Grade
 
 USER_CODE = r"""
-import os, sys, time
+import os, subprocess, sys, time
 from qsharp_jax.rewards.graders import Grade
 
 def reward(prediction, answer):
@@ -32,6 +33,32 @@ def reward(prediction, answer):
     print("[true, null, 5.0, null]")
     os.write(1, b"[true, null, 5.0, null]\n")
     return float(len(sys.stdin.read()))
+  if prediction == "die once":
+    if not os.path.exists(answer):
+      open(answer, "w").close()
+      os.kill(os.getpid(), 9)
+  if prediction == "fork":
+    os.fork()
+    return 0.25
+  if prediction == "fork and stay":
+    if os.fork() == 0:
+      time.sleep(3600)
+    os._exit(3)
+  if prediction == "long":
+    return Grade(True, "x" * 20_000_000, 1.0)
+  if prediction == "memory":
+    return float(len(bytearray(3 << 30)))
+  if prediction == "interrupt":
+    raise KeyboardInterrupt
+  if prediction == "many":
+    return 1.0, 2.0
+  if prediction == "surrogate":
+    return Grade(True, "a\udc80", 1.0)
+  if prediction == "close":
+    os.closerange(3, 64)
+  if prediction == "child":
+    process = subprocess.Popen(["sleep", "3600"])
+    return Grade(True, str(process.pid), 1.0)
   if prediction == "pid":
     return Grade(True, str(os.getpid()), 1.0)
   return float(prediction)
@@ -182,7 +209,7 @@ def test_a_module_the_workers_cannot_import_is_reported_not_retried(
 ):
   pool = workers.GradingPool(user_reward, 1, 30.0)
   (tmp_path / "workers_user.py").write_text("raise OSError('gone')")
-  with pytest.raises(RuntimeError, match="did not start"):
+  with pytest.raises(InputError, match="OSError: gone"):
     pool.grade(["1.0"], [""])
   assert pool._workers == []
 
@@ -193,6 +220,12 @@ def test_refusals():
   for limit in (0.0, -1.0, math.nan):
     with pytest.raises(InputError, match="time_limit_s"):
       workers.GradingPool("strict", 1, limit)
+  with pytest.raises(InputError, match="memory_limit_gib"):
+    workers.GradingPool("strict", memory_limit_gib=0.0)
+  with pytest.raises(InputError, match="start_limit_s"):
+    workers.GradingPool("strict", start_limit_s=-1.0)
+  with pytest.raises(InputError, match="max_failed_share"):
+    workers.GradingPool("strict", max_failed_share=1.5)
   with pytest.raises(InputError, match="unknown reward"):
     workers.GradingPool("exact", 1, 1.0)
   with pytest.raises(InputError, match="2 predictions and 1 answers"):
@@ -219,3 +252,125 @@ def test_the_room_imports_neither_jax_nor_sympy():
     [sys.executable, "-c", code], capture_output=True, text=True, check=True
   )
   assert done.stdout.strip() == "set()"
+
+
+def test_a_worker_killed_while_busy_is_no_fault_of_its_sample(
+  user_reward, tmp_path
+):
+  predictions = ["1.0", "die once", "2.0", "die", "3.0"]
+  mark = str(tmp_path / "mark")
+  with workers.GradingPool(user_reward, 1, 30.0) as pool:
+    grades = pool.grade(predictions, [mark] * 5)
+  assert [grade.error is None for grade in grades] == [
+    *[True, False, True, False, True]
+  ]
+  assert "could not convert" in grades[1].error  # it ran on, the second time
+  assert "died" in grades[3].error
+  assert [grades[i].reward for i in (0, 2, 4)] == [1.0, 2.0, 3.0]
+
+
+def test_a_reward_that_forks_shifts_no_grade(user_reward):
+  predictions = ["fork", "0.5", "fork", "fork", "2.0"] * 3
+  with workers.GradingPool(user_reward, 1, 30.0) as pool:
+    (before,) = pool.grade(["pid"], [""])
+    for _ in range(3):
+      rewards = [g.reward for g in pool.grade(predictions, [""] * 15)]
+      assert rewards == [0.25, 0.5, 0.25, 0.25, 2.0] * 3
+    assert pool.grade(["pid"], [""]) == [before]  # nor costs a worker
+
+
+def test_a_dead_worker_is_seen_though_its_child_keeps_the_pipe_open(
+  user_reward,
+):
+  start = time.monotonic()
+  with workers.GradingPool(user_reward, 1, 300.0) as pool:
+    stuck, fine = pool.grade(["fork and stay", "2.0"], [""] * 2)
+  assert "died" in stuck.error and fine.reward == 2.0
+  assert time.monotonic() - start < 60.0
+
+
+def test_long_answers_take_linear_time(user_reward):
+  with workers.GradingPool(user_reward, 1, 60.0) as pool:
+    pool.grade(["1.0"], [""])
+    start = time.monotonic()
+    (grade,) = pool.grade(["long"], [""])
+  assert len(grade.extracted) == 20_000_000
+  assert time.monotonic() - start < 15.0  # 20 s and more when quadratic
+
+
+def test_what_a_reward_does_stays_with_its_sample(user_reward):
+  bad = ["memory", "interrupt", "many", "close", "surrogate"]
+  predictions = [text for name in bad for text in (name, "2.0")]
+  with workers.GradingPool(user_reward, 1, 30.0, memory_limit_gib=2.0) as pool:
+    grades = pool.grade(predictions, [""] * len(predictions))
+  assert grades[1::2] == [right(2.0)] * len(bad)
+  memory, interrupt, many, close, surrogate = grades[::2]
+  assert "MemoryError" in memory.error
+  assert "KeyboardInterrupt" in interrupt.error
+  assert "tuple" in many.error
+  assert "died" in close.error
+  assert surrogate == Grade(True, "a?", 1.0)
+
+
+def test_what_a_reward_started_ends_with_its_worker(user_reward):
+  with workers.GradingPool(user_reward, 1, 30.0) as pool:
+    (grade,) = pool.grade(["child"], [""])
+    os.kill(int(grade.extracted), 0)
+  deadline = time.monotonic() + 10.0
+  while time.monotonic() < deadline:
+    try:
+      os.kill(int(grade.extracted), 0)
+      state = open(f"/proc/{grade.extracted}/stat").read().split()[2]
+    except (ProcessLookupError, FileNotFoundError):
+      return
+    if state == "Z":  # nobody waits for it, but it runs no more
+      return
+    time.sleep(0.05)
+  raise AssertionError("the child still runs")
+
+
+@pytest.mark.parametrize(
+  "code, says",
+  [
+    ("import sys; sys.exit(0)", "SystemExit"),
+    ("import os; os._exit(0)", "did not start"),
+    ("import time; time.sleep(3600)", "time limit of 3 s"),
+    ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    ("raise type('Odd', (BaseException,), {})('two\\nlines')", "two lines"),
+    ("x = bytearray(1 << 40)", "MemoryError"),
+    ("import os; os.closerange(0, 64)", "did not start"),
+    ("import os; os.fork(); 1 / 0", "ZeroDivisionError"),
+  ],
+)
+def test_an_import_that_misbehaves_is_one_line_and_bounded(
+  code, says, tmp_path, monkeypatch
+):
+  (tmp_path / "workers_odd.py").write_text(code)
+  monkeypatch.syspath_prepend(tmp_path)
+  start = time.monotonic()
+  with pytest.raises(InputError, match="workers_odd:f") as caught:
+    workers.GradingPool("workers_odd:f", 1, 30.0, start_limit_s=3.0)
+  assert says in str(caught.value)
+  assert "\n" not in str(caught.value)
+  assert time.monotonic() - start < 30.0
+  assert "workers_odd" not in sys.modules
+
+
+def test_an_import_that_prints_does_no_harm(tmp_path, monkeypatch, capfd):
+  code = "print('[0, true]', flush=True)\ndef f(p, a): return 1.0"
+  (tmp_path / "workers_prints.py").write_text(code)
+  monkeypatch.syspath_prepend(tmp_path)
+  with workers.GradingPool("workers_prints:f", 1, 30.0) as pool:
+    assert pool.grade([""], [""]) == [right(1.0)]
+  assert capfd.readouterr().out == ""
+
+
+def test_failures_are_counted_for_each_split_and_stop_the_run(user_reward):
+  with workers.GradingPool(user_reward, 1, 30.0, max_failed_share=0.5) as pool:
+    pool.grade(["raise"] * 5, [""] * 5, "test")  # too few to judge
+    pool.grade(["1.0"] * 20 + ["raise"] * 20, [""] * 40, "train")
+    assert vars(pool.counts["train"]) == {"graded": 40, "failed": 20}
+    with pytest.raises(InputError, match="21 of 41 samples of train") as caught:
+      pool.grade(["raise"], [""], "train")
+    assert "KeyError" in str(caught.value)
+    assert vars(pool.counts["test"]) == {"graded": 5, "failed": 5}

@@ -202,6 +202,22 @@ def test_collecting_resumes_where_it_stopped(tmp_path):
   assert store.shard_path(tmp_path, 1).read_bytes() == kept
 
 
+def test_another_batch_size_completes_a_store(tmp_path):
+  list(collect.collect(sampler(), PROBLEMS, GUIDED, tmp_path))
+  first = content(store.read(tmp_path))
+  store.shard_path(tmp_path, 1).unlink()
+  other = sampler(sampling=players.sampling(batch_size=3))
+  whole = lambda: collect.is_complete(tmp_path, len(PROBLEMS), batch_size=3)
+  assert not whole()
+  assert list(collect.collect(other, PROBLEMS, GUIDED, tmp_path)) == [8, 10]
+  assert whole()
+  found = content(store.read(tmp_path))
+  assert [r["tokens"] for r in found] == [r["tokens"] for r in first]
+  # Values that are put beside the rollouts leave the sizes as they are.
+  store.with_values(tmp_path, lambda found: np.zeros(len(found)))
+  assert whole()
+
+
 def test_collecting_can_be_interrupted(tmp_path):
   counts = collect.collect(sampler(), PROBLEMS, GUIDED, tmp_path)
   assert next(counts) == 8

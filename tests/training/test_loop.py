@@ -1,5 +1,6 @@
 """The loop: order, one step late, going on where a state stands."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -64,6 +65,33 @@ def test_goes_on_from_the_step_of_its_state():
   assert seen == [2, 3]
   np.testing.assert_array_equal(
     whole.state.params["w"], second.state.params["w"]
+  )
+
+
+def test_a_step_without_a_batch_moves_nothing_but_the_count():
+  optimizer = optax.adamw(0.1, weight_decay=0.5)
+  saved = []
+
+  def run(batches):
+    loop = training.Loop(
+      training.create({"w": jnp.ones(2)}, optimizer),
+      training.make_step(quadratic, optimizer),
+      lambda step, params: batches[step],
+      num_steps=len(batches),
+      save=lambda done, state: saved.append((done, int(state.step))),
+    )
+    return list(loop), loop.state
+
+  one, two = ({"target": np.full(2, x, np.float32)} for x in (0, 1))
+  records, state = run([one, None, None, two, None])
+  assert [r["step"] for r in records] == [1, 2, 3, 4, 5]
+  assert [r.keys() == {"step"} for r in records] == [0, 1, 1, 0, 1]
+  assert saved == [(i, i) for i in range(1, 6)]
+  whole, expected = run([one, two])
+  assert [r["loss"] for r in whole] == [records[i]["loss"] for i in (0, 3)]
+  # Moments and the count of updates, too; the steps differ.
+  jax.tree.map(
+    np.testing.assert_array_equal, state, expected.replace(step=state.step)
   )
 
 

@@ -1,0 +1,103 @@
+"""What the loop's functions promise of their arguments, and what compiles."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from oracles import players
+
+from qsharp_jax.generate import decode
+from qsharp_jax.generate import requests as requests_lib
+
+ROWS, MOST = 4, 6
+
+
+def start(changed=lambda x: x, **sampling):
+  """Two prompts, each sampled twice, read by the guided players."""
+  wanted = players.requests((5, 3))
+  tokens, positions = requests_lib.right_align(
+    [r.prompt for r in wanted], bucket=8
+  )
+  controls = requests_lib.make_controls(wanted, 2, 0, players.SAMPLING).replace(
+    **{k: jnp.asarray(v) for k, v in sampling.items()}
+  )
+  return decode.prefill(
+    players.policy("q"),
+    players.params("q"),
+    changed(tokens),
+    positions,
+    controls,
+    num_slots=16,
+    num_new_tokens=MOST,
+  )
+
+
+def test_one_program_serves_all_that_may_differ_from_row_to_row():
+  loop = jax.jit(
+    chex.assert_max_traces(decode.decode.__wrapped__, n=1),
+    static_argnames="policy",
+  )
+  settings = [
+    {},
+    {"eta": np.array([0.1, np.inf, 2.0, 0.5], np.float32)},
+    {"temperature": np.array([0.0, 1.0, 2.0, 0.5], np.float32)},
+    {"top_p": np.array([0.1, 1.0, 0.5, 0.9], np.float32)},
+    {"max_new_tokens": np.array([1, 2, 3, 6], np.int32)},
+    {"guided_steps": np.array([0, 1, 9, 3], np.int32)},
+    {"seeds": np.arange(4, dtype=np.uint32)},
+  ]
+  run = lambda state, rows: loop(
+    players.policy("q"), players.params("q"), state, np.int32(rows)
+  )
+  for sampling in settings:
+    state = start(**sampling)
+    assert np.asarray(run(state, ROWS).finished).all()
+    assert np.asarray(run(state, 1).finished).sum() >= 1
+  # The count is one of traces: other shapes are another program.
+  with pytest.raises(AssertionError, match="traced"):
+    run(decode.grow(state, 32), ROWS)
+
+
+@pytest.mark.parametrize(
+  "changed",
+  [lambda x: x.astype(np.float32), lambda x: x[0], lambda x: x[:, :-1]],
+  ids=["type", "rank", "shape"],
+)
+def test_prompts_are_rows_of_tokens_with_their_positions(changed):
+  with pytest.raises(AssertionError, match="Chex"):
+    start(changed=changed)
+
+
+@pytest.mark.parametrize("number", [np.float32(2), np.zeros(2, np.int32)])
+def test_the_number_of_rows_to_wait_for_is_one_integer(number):
+  state = jax.eval_shape(start)
+  with pytest.raises(AssertionError, match="Chex"):
+    jax.eval_shape(
+      lambda state: decode.decode(
+        players.policy("q"), players.params("q"), state, number
+      ),
+      state,
+    )
+
+
+@pytest.mark.parametrize("rows", [np.zeros(4), np.zeros((4, 1), np.int32)])
+def test_rows_are_given_away_by_their_indices(rows):
+  state = jax.eval_shape(start)
+  with pytest.raises(AssertionError, match="Chex"):
+    jax.eval_shape(decode.admit, state, state, rows)
+
+
+def test_the_most_likely_tokens_come_in_order_and_of_equals_the_first():
+  logits = jnp.array([[0.0, 3.0, 3.0, -1.0], [2.0, -jnp.inf, 1.0, 5.0]])
+  found = decode.most_likely(logits, 3)
+  chex.assert_type(found, jnp.int32)
+  assert found.tolist() == [[1, 2, 0], [3, 0, 2]]
+
+
+@pytest.mark.parametrize(
+  "logits", [jnp.zeros((2, 3), jnp.int32), jnp.zeros(3)], ids=["type", "rank"]
+)
+def test_the_most_likely_tokens_need_logits_of_rows(logits):
+  with pytest.raises(AssertionError, match="Chex"):
+    decode.most_likely(logits, 2)

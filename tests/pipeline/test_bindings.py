@@ -1,0 +1,253 @@
+"""What a run keeps, refuses or makes again when something has changed."""
+
+import dataclasses
+import logging
+import types
+
+import numpy as np
+import pytest
+from oracles import decoders, micro_runs, players
+
+from qsharp_jax import models, pipeline
+from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.core import digests
+from qsharp_jax.core.errors import InputError
+from qsharp_jax.pipeline import algorithm1, bindings, contents, methods
+from qsharp_jax.rollout import store
+
+
+def content(directory):
+  """Every file of the run by its path: its bytes and, of marks, its time."""
+  return {
+    path.relative_to(directory): (
+      path.read_bytes(),
+      path.parent.name == "stages" and path.stat().st_mtime_ns,
+    )
+    for path in (directory / "run").rglob("*")
+    if path.is_file() and not path.name.startswith(("events", "report"))
+  }
+
+
+def changed(before, directory):
+  """The stages and folders in which a file is another or new."""
+  after = content(directory)
+  paths = [path for path in after if before.get(path) != after[path]]
+  return {"/".join(path.with_suffix("").parts[1:3]) for path in paths}
+
+
+def other(index, **changes):
+  """The questions, one of them changed."""
+  problems = micro_runs.questions()
+  problems[index] = dataclasses.replace(problems[index], **changes)
+  return problems
+
+
+def swapped():
+  first, second, *rest = micro_runs.questions()
+  return [second, first, *rest]
+
+
+@pytest.mark.parametrize(
+  ("changes", "says"),
+  [
+    (
+      {"problems": other(2, answer="13")},
+      "question q2 has another gold answer than when round 1 was collected: "
+      "'gold 2' there, '13' here",
+    ),
+    (
+      {"problems": other(3, prompt=[7, 11, 10])},
+      "question q3 has another prompt than when round 1 was collected",
+    ),
+    (
+      {"problems": other(6, id="new")},
+      "question new was not there when round 1 was collected",
+    ),
+    (
+      {"problems": micro_runs.questions()[1:]},
+      "question q0 is gone since round 1 was collected",
+    ),
+    ({"problems": swapped()}, "the questions stand in another order"),
+    ({"sampling": {"temperature": 0.5}}, "sampling.temperature 1.0 there, 0.5"),
+    ({"sampling": {"top_p": 0.5}}, "sampling.top_p 1.0 there, 0.5 here"),
+    ({"sampling": {"max_new_tokens": 3}}, "sampling.max_new_tokens 4 there, 3"),
+    ({"task": {"reward": "other"}}, "reward 'favourite' there, 'other' here"),
+    ({"rounds": {"num_samples": 2}}, "rounds.num_samples 4 there, 2 here"),
+    ({"rounds": {"seed": 3}}, "seed 10 there, 3 here"),
+    ({"rounds": {"eta": 0.5}}, "rounds.eta 0.3 there, 0.5 here"),
+    ({"rounds": {"rule": "response"}}, "rounds.rule 'algorithm1' there"),
+    ({"policy": {"num_candidates": 2}}, "sampling.num_candidates 4 there, 2"),
+    ({"policy": {"is_truncated": True}}, "sampling.is_truncated False there"),
+  ],
+)
+def test_refuses_other_inputs_and_says_which(learnt, changes, says):
+  before = content(learnt)
+  with pytest.raises(InputError) as error:
+    pipeline.learn(micro_runs.learning(learnt, **changes))
+  message = str(error.value)
+  assert says in message and "\n" not in message
+  assert "choose another --workdir, or delete round_" in message
+  assert changed(before, learnt) <= {"weights"}
+  assert content(learnt).keys() >= before.keys()
+
+
+def test_refuses_other_weights_of_the_same_name(learnt):
+  huggingface.save_language_model(
+    learnt / "reference",
+    micro_runs.CONFIG,
+    decoders.params(models.LanguageModel(micro_runs.CONFIG), seed=7),
+    "llama",
+    token_ids={"eos_token_id": list(players.EOS)},
+  )
+  with pytest.raises(InputError, match="weights of the reference changed"):
+    pipeline.learn(micro_runs.learning(learnt))
+
+
+def test_weights_are_read_once(learnt, monkeypatch):
+  read = []
+
+  def of_file(path):
+    read.append(path.name)
+    return digests.of_file(path)
+
+  counting = types.SimpleNamespace(of_file=of_file)
+  monkeypatch.setattr(contents, "digests", counting)
+  for _ in range(2):  # the copy has other paths than the original
+    pipeline.learn(micro_runs.learning(learnt))
+    # The reference's and those of round 1's values: weights and shape.
+    assert len(read) == 4
+
+
+def test_sizes_that_change_no_result_are_free(learnt, fits):
+  before = content(learnt)
+  run = micro_runs.learning(
+    learnt,
+    sampling={"batch_size": 3, "prompts_per_refill": 2, "prompt_bucket": 8},
+    fit={"num_microbatches": 2, "checkpoint_every": 1},
+  )
+  pipeline.learn(run)
+  assert changed(before, learnt) <= {"weights"} and not fits
+
+
+def test_another_fit_trains_again_and_keeps_the_rollouts(learnt, fits, caplog):
+  before = content(learnt)
+  with caplog.at_level(logging.WARNING):
+    pipeline.learn(micro_runs.learning(learnt, fit={"learning_rate": 0.5}))
+  assert [fit.how.learning_rate for fit in fits] == [0.5, 0.5]
+  (line,) = [m for m in caplog.messages if m.startswith("train_1")]
+  assert line == "train_1 is made again: fit.learning_rate 0.01 there, 0.5 here"
+  found = changed(before, learnt)
+  assert {"round_1/value", "stages/train_1", "stages/train_2"} <= found
+  # Round 2 was rolled in with the values of round 1.
+  assert "round_2/rollouts" in found
+  assert not found & {"round_1/rollouts", "stages/collect_1"}
+
+
+def test_a_deleted_round_is_collected_again_from_other_inputs(learnt):
+  run = micro_runs.learning(learnt, sampling={"temperature": 0.5})
+  for path in (run.directory(1) / "rollouts").iterdir():
+    path.unlink()
+  (run.directory(1) / "rollouts").rmdir()
+  algorithm1.collect(run, 1)
+  with run.workdir.stages([bindings.train(run, 1)]) as due:
+    assert due == ["train_1"]
+
+
+def test_more_rounds_go_on_from_those_that_are_there(learnt, fits):
+  before = content(learnt)
+  pipeline.learn(micro_runs.learning(learnt, rounds={"num_rounds": 3}))
+  found = changed(before, learnt)
+  assert len(fits) == 1
+  assert {name for name in found if name.startswith("stages")} == {
+    "stages/collect_3",
+    "stages/train_3",
+  }
+
+
+def evaluate(run, *, etas=(0.2,), num_samples=2, **fields):
+  guidance = run.players.policy.guidance
+  method = methods.guided(run, guidance, etas)
+  what = pipeline.Evaluation(
+    {"qsharp": dataclasses.replace(method, **fields)}, num_samples
+  )
+  pipeline.evaluate.evaluate(run, what, experiment="e", variant="v")
+
+
+def sampled(before, directory):
+  """The stages of the evaluation whose marks changed."""
+  return {
+    name.removeprefix("stages/")
+    for name in changed(before, directory)
+    if name.startswith("stages/")
+  }
+
+
+@pytest.fixture
+def evaluated(learnt):
+  evaluate(micro_runs.learning(learnt))
+  return learnt
+
+
+def test_an_evaluation_adds_what_is_new(evaluated):
+  before = content(evaluated)
+  evaluate(micro_runs.learning(evaluated))
+  assert not sampled(before, evaluated)
+  evaluate(micro_runs.learning(evaluated), etas=(0.2, 0.4))
+  assert sampled(before, evaluated) == {
+    "evaluate_validation_qsharp-eta0.2-round2",
+    "evaluate_validation_qsharp-eta0.4-round2",
+    "evaluate_test_qsharp-eta0.4-round2",
+    "judge_evaluate_test_qsharp-eta0.4-round2",
+  }
+
+
+GUIDED = {
+  "evaluate_test_qsharp-eta0.3-round1",
+  "evaluate_test_qsharp-eta0.2-round2",
+}
+JUDGED = {f"judge_{name}" for name in GUIDED}
+
+
+def test_other_candidates_sample_again_what_is_guided(evaluated):
+  before = content(evaluated)
+  evaluate(micro_runs.learning(evaluated, policy={"num_candidates": 2}))
+  # New samples have no values yet.
+  assert sampled(before, evaluated) == GUIDED | JUDGED
+
+
+def test_settings_of_a_method_are_its_own(evaluated):
+  before = content(evaluated)
+  evaluate(micro_runs.learning(evaluated), settings={"search.blocks": 3})
+  assert sampled(before, evaluated) == GUIDED | JUDGED
+
+
+def test_another_number_of_samples_is_sampled_anew(evaluated):
+  before = content(evaluated)
+  evaluate(micro_runs.learning(evaluated), num_samples=3)
+  both = GUIDED | {"evaluate_test_reference"}
+  assert sampled(before, evaluated) == both | {f"judge_{name}" for name in both}
+  folder = evaluated / "run" / "evaluation" / "test" / "reference"
+  assert len(store.read(folder)) == 2 * 3
+
+
+def test_other_values_judge_the_reference_again(evaluated):
+  folder = evaluated / "run" / "evaluation" / "test" / "reference"
+  old = store.read(folder)
+  run = micro_runs.learning(evaluated, fit={"learning_rate": 0.5})
+  algorithm1.train(run, 2)
+  before = content(evaluated)
+  evaluate(run)
+  last = "evaluate_test_qsharp-eta0.2-round2"
+  assert sampled(before, evaluated) == {
+    last,
+    "judge_evaluate_test_reference",
+    *JUDGED,
+  }
+  new = store.read(folder)
+  assert [t.tolist() for t in new.tokens] == [t.tolist() for t in old.tokens]
+  assert not np.isnan(old.value).any() and (new.value != old.value).any()
+
+
+def test_an_evaluation_refuses_another_gold_answer(evaluated):
+  with pytest.raises(InputError, match="question q9 has another gold answer"):
+    evaluate(micro_runs.learning(evaluated, problems=other(9, answer="x")))
