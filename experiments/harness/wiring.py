@@ -191,12 +191,16 @@ def run(
   tokenizer = data.tokenizer.load(config.reference)
   found = task(config, splits, tokenizer, pool)
   problems = [*found.train, *found.validation, *found.test]
-  pipeline.limits.check(
-    problems,
-    context=context,
-    max_new_tokens=config.sampling.max_new_tokens,
-    row_length=config.fit.max_length,
-  )
+  for problem in problems:  # before hours of sampling
+    generate.requests.check_length(
+      f"question {problem.id}",
+      len(problem.prompt),
+      max_new_tokens=config.sampling.max_new_tokens,
+      limits={
+        "the models' context": context,
+        "the rows of training, fit.max_length,": config.fit.max_length,
+      },
+    )
   own, _ = critic(config, config.value.start or config.reference)
   longest = max(len(problem.prompt) for problem in problems)
   _check_memory(config, _policy(config, tokenizer, own, where), where, longest)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -139,18 +139,42 @@ def check(
   decoders = itertools.chain(*policy.decoders.values())
   context = min(config.max_length for config in decoders)
   for i, request in enumerate(requests):
-    length = len(request.prompt)
-    if not length or length + sampling.max_new_tokens > context:
-      raise InputError(
-        f"prompt {i} has {length} tokens; expected 1 to "
-        f"{context - sampling.max_new_tokens}, so that it fits the context of "
-        f"{context} with max_new_tokens {sampling.max_new_tokens}; shorten the "
-        "prompt or lower max_new_tokens"
-      )
+    name = f"question {request.id}" if request.id else f"request {i}"
+    check_length(
+      name,
+      len(request.prompt),
+      max_new_tokens=sampling.max_new_tokens,
+      limits={"the models' context": context},
+    )
     if not request.eta > 0:
       raise InputError(
-        f"eta of prompt {i} is {request.eta}; expected > 0 (the KL weight, in "
+        f"eta of {name} is {request.eta}; expected > 0 (the KL weight, in "
         "reward units; inf for no guidance)"
+      )
+
+
+def check_length(
+  name: str, length: int, *, max_new_tokens: int, limits: Mapping[str, int]
+) -> None:
+  """Makes sure that a prompt with its longest completion fits.
+
+  Args:
+    name: whose prompt it is.
+    length: of the prompt, in tokens.
+    max_new_tokens: of the longest completion.
+    limits: tokens of what it must fit, by name.
+
+  Raises:
+    InputError: names the prompt, its length and what it exceeds.
+  """
+  for limited, limit in limits.items():
+    most = limit - max_new_tokens
+    if not 0 < length <= most:
+      raise InputError(
+        f"the prompt of {name} has {length} tokens; expected 1 to {most}, so "
+        f"that it fits {limited} of {limit} with max_new_tokens "
+        f"{max_new_tokens}: shorten or drop the question, or lower "
+        "max_new_tokens"
       )
 
 

@@ -16,6 +16,7 @@ from qsharp_jax.pipeline import contents
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.pipeline import workdir as workdir_lib
 
+_FITTED = ("checkpoints", "events")  # what a fit leaves beside its model
 _RESULTLESS = ("num_microbatches", "checkpoint_every")
 
 
@@ -96,7 +97,8 @@ def tune(
   return workdir_lib.Stage(
     _tuning(name),
     settings=made_from,
-    outputs=(directory,),
+    # Not the directory: a policy that comes first may be inside.
+    outputs=[directory / name for name in ("model", "metrics.json", *_FITTED)],
     is_whole=(directory / "model" / "config.json").exists(),
   )
 
@@ -247,7 +249,7 @@ def _training(run: run_lib.Run, num_rounds: int) -> dict[str, Any]:
 def _trained(
   name: str, settings: Mapping[str, Any], directory: pathlib.Path
 ) -> workdir_lib.Stage:
-  outputs = ("value", "value_metrics.json", "checkpoints", "events")
+  outputs = ("value", "value_metrics.json", *_FITTED)
   return workdir_lib.Stage(
     name,
     settings=settings,

@@ -237,19 +237,25 @@ class Workdir:
     if is_new or (is_due and self._file.read_text() != self._content):
       files.replace(self._file, self._content)
 
-  def _mark(self, stage: str) -> pathlib.Path:
-    return self.path / "stages" / f"{stage}.json"
+  def _mark(self, stage: str, ending: str = "json") -> pathlib.Path:
+    return self.path / "stages" / f"{stage}.{ending}"
 
   def _read(self, stage: str) -> dict[str, Any] | None:
-    mark = self._mark(stage)
-    return files.read_json_object(mark) if mark.exists() else None
+    """The mark of a stage that is done, or of one that has begun."""
+    for mark in (self._mark(stage), self._mark(stage, "begun")):
+      if mark.exists():
+        return files.read_json_object(mark)
+    return None
 
   def _write(self, stage: Stage, seconds: float | None) -> None:
     """Marks a stage as begun, or as done after so many seconds."""
+    done, begun = self._mark(stage.name), self._mark(stage.name, "begun")
     content = {"made_from": stage.made_from}
+    mark, other = begun, done
     if seconds is not None:
-      content = {"seconds": seconds} | content
-    files.replace(self._mark(stage.name), json.dumps(content, indent=1) + "\n")
+      content, mark, other = {"seconds": seconds} | content, done, begun
+    files.replace(mark, json.dumps(content, indent=1) + "\n")
+    other.unlink(missing_ok=True)
 
   @property
   def _file(self) -> pathlib.Path:

@@ -171,15 +171,15 @@ def test_prompt_may_fill_the_context_and_no_more():
     policy, players.requests(lengths, eta=eta), players.SAMPLING
   )
   check([room, 1])
-  with pytest.raises(InputError, match=f"prompt 1 has {room + 1} tokens") as e:
+  with pytest.raises(InputError, match=f"request 1 has {room + 1} tokens") as e:
     check([3, room + 1])
   assert "\n" not in str(e.value) and f"1 to {room}" in str(e.value)
-  with pytest.raises(InputError, match="prompt 0 has 0 tokens"):
+  with pytest.raises(InputError, match="request 0 has 0 tokens"):
     check([0])
   with pytest.raises(InputError, match="prompts_per_refill is 9"):
     players.run("v", players.requests(), prompts_per_refill=9)
   for eta in (0.0, -1.0, math.nan):
-    with pytest.raises(InputError, match="eta of prompt 0"):
+    with pytest.raises(InputError, match="eta of request 0"):
       check([3], eta)
 
 
