@@ -1,6 +1,6 @@
 r"""Configurations of `python -m experiments.competition_math`.
 
---config=experiments/configs/competition_math.py:VARIANT, VARIANT being one of
+--config=competition_math:VARIANT, VARIANT being one of
 
 llama31_8b      (default) Llama 3.1 8B Instruct guided by Llama 3.2 1B. Paper,
                 MATH-500: pass@1 43.9 -> 46.7, maj1@8 57.0 -> 60.1, KL 8.69.

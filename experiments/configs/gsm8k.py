@@ -1,6 +1,6 @@
 r"""Configurations of `python -m experiments.gsm8k`.
 
---config=experiments/configs/gsm8k.py:VARIANT, VARIANT being one of
+--config=gsm8k:VARIANT, VARIANT being one of
 
 tiny        (default) Nothing is downloaded: trains a small Llama on generated
             word problems and improves it. 2 CPU cores, about 10 minutes.

@@ -1,6 +1,6 @@
 r"""Configurations of `python -m experiments.quality`.
 
---config=experiments/configs/quality.py:VARIANT, VARIANT being one of
+--config=quality:VARIANT, VARIANT being one of
 
 llama31_8b  (default) Llama 3.1 8B Instruct guided by Llama 3.2 1B.
 qwen25_7b   Qwen 2.5 7B Instruct guided by Qwen 2.5 1.5B.

@@ -1,6 +1,6 @@
 r"""Configurations of `python -m experiments.star_graph`.
 
---config=experiments/configs/star_graph.py:VARIANT, VARIANT being one of
+--config=star_graph:VARIANT, VARIANT being one of
 
 tiny   (default) G(2, 3) with 10 nodes, a Llama of 3 layers of width 64. 2 CPU
        cores.
