@@ -36,7 +36,7 @@ def dpo(
   """
   chex.assert_equal_shape([chosen, rejected, ref_chosen, ref_rejected])
   margin = (chosen - ref_chosen) - (rejected - ref_rejected)
-  return jax.nn.softplus(-eta * margin.astype(jnp.float32))
+  return jax.nn.softplus(-(eta * margin.astype(jnp.float32)))
 
 
 def rpo(
@@ -101,4 +101,4 @@ def cpl(
   """
   chex.assert_equal_shape([chosen, rejected])
   margin = chosen.astype(jnp.float32) - bias * rejected
-  return jax.nn.softplus(-eta * margin)
+  return jax.nn.softplus(-(eta * margin))
