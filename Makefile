@@ -26,7 +26,7 @@ $(VENV)/installed-test: $(VENV)/installed
 gsm8k: install
 	$(RUN) -m experiments.gsm8k --workdir=$(WORKDIR) $(FLAGS)
 
-test: install-test
+test: lint
 	$(RUN) -m pytest --durations=25
 
 lint: install-test

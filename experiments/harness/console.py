@@ -129,9 +129,11 @@ def _help(argv: Sequence[str]) -> NoReturn:
 
 def _refusal_behind(error: BaseException) -> BaseException:
   """The innermost InputError that led to an error, or the error itself."""
-  found, cause = error, error
-  while cause := cause.__cause__ or cause.__context__:
+  found = error
+  cause: BaseException | None = error
+  while cause is not None:
     found = cause if isinstance(cause, InputError) else found
+    cause = cause.__cause__ or cause.__context__
   return found
 
 

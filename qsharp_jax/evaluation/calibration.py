@@ -198,14 +198,14 @@ def by_position(
   """
   probabilities, labels = _pair(probabilities, labels)
   positions, _ = _pair(positions, labels)
-  edges = np.asarray(edges, np.float64)
-  if edges.ndim != 1 or edges.size < 2 or not (np.diff(edges) > 0).all():
+  bounds = np.asarray(edges, np.float64)
+  if bounds.ndim != 1 or bounds.size < 2 or not (np.diff(bounds) > 0).all():
     raise InputError(
-      f"by_position: got edges {edges.tolist()}, expected at least two, "
+      f"by_position: got edges {bounds.tolist()}, expected at least two, "
       "increasing; try [0, 64, 128, 256, inf]"
     )
   table = []
-  for low, high in zip(edges[:-1], edges[1:], strict=True):
+  for low, high in zip(bounds[:-1], bounds[1:], strict=True):
     inside = (positions >= low) & (positions < high)
     scored, verdicts = probabilities[inside], labels[inside]
     table.append(

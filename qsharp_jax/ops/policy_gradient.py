@@ -223,7 +223,7 @@ def rto(
   chex.assert_type([rewards, dpo_log_probs, ref_log_probs], float)
   chex.assert_equal_shape([rewards, dpo_log_probs, ref_log_probs])
   log_ratio = (dpo_log_probs - ref_log_probs).astype(jnp.float32)
-  return dpo_eta * log_ratio + weight * rewards
+  return log_ratio * dpo_eta + rewards * weight
 
 
 def soft_value(rewards: Array, mask: Array, *, eta: ArrayLike) -> Array:
@@ -243,7 +243,7 @@ def soft_value(rewards: Array, mask: Array, *, eta: ArrayLike) -> Array:
   chex.assert_equal_shape([rewards, mask])
   log_mass = jnp.where(mask, 0.0, -jnp.inf)
   exponents = jnp.where(mask, rewards, 0.0) / eta
-  return eta * numerics.log_mean_exp(exponents, log_mass)
+  return numerics.log_mean_exp(exponents, log_mass) * eta
 
 
 def a_star_po(

@@ -40,7 +40,7 @@ def dpo(
   chex.assert_type([chosen, rejected, ref_chosen, ref_rejected], float)
   chex.assert_equal_shape([chosen, rejected, ref_chosen, ref_rejected])
   margin = (chosen - ref_chosen) - (rejected - ref_rejected)
-  return jax.nn.softplus(-eta * margin.astype(jnp.float32))
+  return jax.nn.softplus(-(eta * margin.astype(jnp.float32)))
 
 
 def rpo(
@@ -108,4 +108,4 @@ def cpl(
   chex.assert_type([chosen, rejected], float)
   chex.assert_equal_shape([chosen, rejected])
   margin = chosen.astype(jnp.float32) - bias * rejected
-  return jax.nn.softplus(-eta * margin)
+  return jax.nn.softplus(-(eta * margin))

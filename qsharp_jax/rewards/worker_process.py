@@ -12,6 +12,8 @@ import time
 
 from qsharp_jax.rewards.graders import Grade
 
+# The order of sets must not decide a verdict.
+_PYTHON = ("env", "PYTHONHASHSEED=0", sys.executable)
 _CODE = (
   "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
   "from qsharp_jax.rewards import worker; "
@@ -36,13 +38,11 @@ class WorkerProcess:
     path = json.dumps([os.path.abspath(folder) for folder in sys.path])
     memory_limit = str(int(memory_limit_gib * 2**30))
     self.process = subprocess.Popen(
-      [sys.executable, "-c", _CODE, path, reward_name, memory_limit],
+      [*_PYTHON, "-c", _CODE, path, reward_name, memory_limit],
       stdin=subprocess.PIPE,
       stdout=subprocess.PIPE,
       # Its own group: killed with what it started, not hit by Ctrl-C.
       start_new_session=True,
-      # The order of sets must not decide a verdict.
-      env={**os.environ, "PYTHONHASHSEED": "0"},
     )
     self.is_ready = False
     self.refusal: str | None = None
