@@ -20,7 +20,7 @@ HEAVY = (
 EXACT = {"core", "ops", "models", "sharding", "generate", "rewards", "data"}
 # Optax widens types, and with it all training.
 EXACT_RANKS = EXACT | {"training"}
-TRAINING = {"test_depth.py"}
+TRAINING = {"test_depth.py", "test_layout.py"}
 
 # Programs run once or twice here: compiling them well costs more than it
 # saves, and the workers are the parallelism. Tests of whole commands take

@@ -1,0 +1,32 @@
+import dataclasses
+
+import pytest
+from oracles import decoders
+
+SMALL = dataclasses.replace(decoders.SMALLEST, num_heads=8, num_kv_heads=2)
+
+
+@pytest.mark.parametrize(
+  ("num_devices", "copies"),
+  [(1, 1), (2, 1), (4, 2), (8, 4), (3, 1), (6, 1), (16, 1)],
+)
+def test_heads_are_copied_where_devices_share_them_evenly(num_devices, copies):
+  shared = SMALL.shared_by(num_devices)
+  assert shared.kv_copies == copies
+  assert dataclasses.replace(shared, kv_copies=1) == SMALL
+
+
+def test_windows_are_those_of_the_layers():
+  config = dataclasses.replace(SMALL, num_layers=2, sliding_windows=(None, 4))
+  assert [config.window(i) for i in range(2)] == [None, 4]
+  assert [SMALL.window(i) for i in range(SMALL.num_layers)] == (
+    [None] * SMALL.num_layers
+  )
+
+
+def test_a_deeper_decoder_goes_on_like_its_last_layer():
+  config = dataclasses.replace(SMALL, num_layers=2, sliding_windows=(None, 4))
+  deeper = config.deeper(3)
+  assert deeper.num_layers == 5
+  assert [deeper.window(i) for i in range(5)] == [None, 4, 4, 4, 4]
+  assert SMALL.deeper(0) == SMALL
