@@ -3,10 +3,10 @@ r"""Unicode and LaTeX around numbers, brought down to a few ASCII signs."""
 import re
 from fractions import Fraction
 
-MINUS_SIGNS = "\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d"
+MINUS_SIGNS = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d"
 SPACES = "\u00a0\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f"
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
-CURRENCIES = "€£¥₹₩₽₿₺₫"
+CURRENCIES = "¢£¥" + "".join(map(chr, range(0x20A0, 0x20C1)))  # € and so on
 VULGAR = {
   "¼": "1/4",
   "½": "1/2",
@@ -36,7 +36,7 @@ _TABLE = str.maketrans(
   | dict.fromkeys(INVISIBLE, "")
   | dict.fromkeys(CURRENCIES, "$")
   | {vulgar: f"\u2039{plain}\u203a" for vulgar, plain in VULGAR.items()}
-  | {"⁄": "/", "∕": "/", "×": "*", "·": "*", "⋅": "*", "∙": "*"}
+  | {"⁄": "/", "∕": "/", "×": "*", "·": "*", "⋅": "*", "∙": "*", "∗": "*"}
   | {"’": "'", "°": "", "\u2039": "(", "\u203a": ")"}
 )
 _ARGUMENT = r"\s*(?:\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}|([0-9]))"
@@ -130,6 +130,6 @@ def _fraction(match: re.Match) -> str:
 
 def _number(text: str) -> str | None:
   text = text.replace("\\$", "").replace("$", "").strip()
-  if not _NUMBER.fullmatch(text) or not text.strip("+-"):
+  if not _NUMBER.fullmatch(text) or not text.strip("+-") or len(text) > 99:
     return None
   return text.replace(",", "").lstrip("+")

@@ -87,6 +87,8 @@ def same_expression(gold: str, prediction: str) -> bool:
 
 def _same(gold: str, prediction: str) -> bool:
   """Whether two canonical answers are the same; the rules in their order."""
+  if _is_false(prediction):
+    return False
   left, right = _assigned(gold), _assigned(prediction)
   if left[0] or right[0]:
     if left[0] and right[0] and left[0] != right[0]:
@@ -176,6 +178,12 @@ def _assigned(text: str) -> tuple[str, str]:
   )
 
 
+def _is_false(text: str) -> bool:
+  """Whether an equation of numbers does not hold, as `7 = 8`."""
+  values = [numerals.value(side) for side in text.split("=")]
+  return len({value for value in values if value is not None}) > 1
+
+
 def _says_more(text: str) -> bool:
   """Whether an answer has signs that math-verify would drop."""
   return _MORE.search(text) is not None
@@ -189,4 +197,5 @@ def _lettered(text: str) -> str | None:
 
 
 def _squeezed(text: str) -> str:
+  text = re.sub(r"(?<=[0-9])\s+(?=[0-9])", "_", text)  # 3 1/2 is not 31/2
   return re.sub(r"\s|\\text(?=\{)", "", text)

@@ -76,7 +76,7 @@ _IGNORED_ARGUMENT = re.compile(
   r"|(?<=\\textcolor)\s*\{[^{}]*\}"
 )
 _THOUSANDS = re.compile(
-  r"(?<=[0-9])(?:\{,\}|,?\s?(?:\\[,;:! ]|\\thinspace\s?|~)+)"
+  r"(?<=[0-9])(?:\{,\}|,?\s?(?:\\[,;:!]\s?|\\ |\\thinspace\s?|~)+)"
   r"(?=[0-9]{3}(?![0-9]))"
 )
 _FONT = re.compile(
@@ -111,6 +111,10 @@ _SPACED = re.compile(r"(?<!\\)\\(?:[,;:>]|\s)|~")
 _MATH_MODE = re.compile(r"\\[()!/]|(?<!\\)\$(?=.*(?<!\\)\$)")
 _INEQUALITY = re.compile(r"[<>]|\\[lg]eq|\\neq")
 _PRODUCT_OF_BRACKETS = re.compile(r"(?<=[0-9])\)\s*\(")
+_FULL_STOP = re.compile(r"(?<![.\\])[.,;]\Z")
+_UNIT_LETTERS = frozenset("mgshlLNJWVAKCF")
+_AFTER_A_NUMBER = re.compile(r"[0-9}][\s\\,;:!~]*\Z")
+_BRACED_SIGN = re.compile(r"(?<![A-Za-z])\{([,:.])\}")
 _BLACKBOARD = re.compile(r"\\mathbb\s*([A-Z])")
 
 
@@ -120,16 +124,19 @@ def canonical(text: str) -> str:
   if not text.isascii():
     text = _ascii(text)
   text = _THOUSANDS.sub(",", text)
-  text = text.replace("{,}", ",").replace("{:}", ":").replace("{.}", ".")
+  text = _BRACED_SIGN.sub(r"\1", text)
   if any(sign in text for sign in "\\$~"):
     text = _without_typography(text)
+  if not _INEQUALITY.search(text):
+    text = _LIST_WORD.sub(", ", text)
   if text.startswith("]") or text.endswith("["):
     text = _FRENCH_INTERVAL.sub(_interval, text)
   text = _ANGLE.sub(_radians, text)
   text = _PRODUCT.sub(r"\1\\cdot ", text)
   if "," not in text:
     text = _PRODUCT_OF_BRACKETS.sub(r")\\cdot (", text)
-  return _unwrapped(re.sub(r"\s+", " ", text))
+  text = _unwrapped(re.sub(r"\s+", " ", text))
+  return _FULL_STOP.sub("", text)
 
 
 def _without_typography(text: str) -> str:
@@ -141,8 +148,6 @@ def _without_typography(text: str) -> str:
   text = _SPACED.sub(" ", text)
   text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
   text = _DEGREE.sub(r"\\degree ", _unwrapped(text))
-  if not _INEQUALITY.search(text):
-    text = _LIST_WORD.sub(", ", text)
   return _braced(_BLACKBOARD.sub(r"\\mathbb{\1}", text))
 
 
@@ -225,23 +230,32 @@ def _without_fonts(text: str) -> str:
 
 
 def _font(match: re.Match) -> str:
-  name, content = match[1], match[2].strip()
-  content = re.sub(r"(?<!\\)\$", "", content)
-  if not content:
-    return " "
-  listed = re.sub(r"\b(?:and|or)\b", ",", content)
+  r"""One font command: its content where it is mathematics, else `\text{}`."""
+  name, content = match[1], re.sub(r"(?<!\\)\$", "", match[2])
+  words = content.strip()
+  if not re.search("[A-Za-z]", words):
+    return content or " "
+  if counted := _COUNTED.fullmatch(words):
+    return f" {counted[1]} \x00{{{counted[2]}}}"
+  listed = re.sub(r"\b(?:and|or)\b", ",", words)
   if re.search("[0-9]", listed) and not _WORD.search(listed):
     return f" {listed} "
   if name.startswith("operatorname"):
-    return f"\\{content} " if content.isalpha() else content
-  if _FONT.search(content):
-    return content
-  if counted := _COUNTED.fullmatch(content):
-    return f" {counted[1]} \x00{{{counted[2]}}}"
-  is_word = _WORD.search(content) or name.startswith(("text", "mbox", "hbox"))
-  if "\\" in content and not _WORD.search(content):
-    return f" {content} "
-  return f"\x00{{{match[2]}}}" if is_word else f" {content}"
+    return f"\\{words} " if words.isalpha() else words
+  if _FONT.search(words):
+    return words
+  if _WORD.search(words):
+    return f"\x00{{{content}}}"
+  is_upright = name.startswith(("text", "mbox", "hbox", "mathrm"))
+  if (
+    words in _UNIT_LETTERS
+    and is_upright
+    and (_AFTER_A_NUMBER.search(match.string[: match.start()]))
+  ):
+    return f"\x00{{{words}}}"
+  if "\\" in words or name.startswith("math"):
+    return f" {words} "
+  return f"\x00{{{content}}}" if is_upright else f" {words}"
 
 
 def _braced(text: str) -> str:

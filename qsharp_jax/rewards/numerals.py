@@ -61,13 +61,13 @@ _NUMBER = (
 # after a digit, a letter or a closing bracket subtracts.
 _FREE = re.compile(
   r"(?=[-+$.0-9\u2039])"  # most positions end here, cheaply
-  r"(?:(?=\u2039)|(?<![A-Za-z_^0-9])(?<![0-9]\.)(?<![_^][{(]))"
+  r"(?:(?=\u2039)|(?<![A-Za-z_^0-9])(?<![0-9]\.)(?<![_^][-+{(]))"
   r"(?<![)\]}%\u203a](?=[-+]))" + _NUMBER
 )
 _LEADING = re.compile(
-  r"(?:[\s$*_`(\[{\"'~:\u2248]|\\?(?:approx|sim|boxed|fbox)(?![A-Za-z])"
+  r"(?:[\s$*_`(\[{\"'~:\u2248]|</?[a-z]+>|\\?(?:approx|sim|boxed|fbox)(?![A-Za-z])"
   r"|(?:the|final|answer|is|total|about|approximately|USD|US(?=\$)|EUR|GBP"
-  r"|Rs\.?|INR|[ACS](?=\$)|[HN][KZ](?=\$))(?![A-Za-z]))*",
+  r"|Rs\.?|INR|[ACRS](?=\$)|[HN][KZ](?=\$))(?![A-Za-z]))*",
   re.IGNORECASE,
 )
 _ANCHORED = re.compile(r"(?:(?P<spaced>-)\s+)?" + _NUMBER)
@@ -85,7 +85,7 @@ _CUT_AFTER = re.compile(
 # choice, an inequality, a factorial or a multiple of x is none.
 _MORE_AFTER = re.compile(
   r"!|\(|\s?/\s?[0-9]|\s*[-+~<>\u2264\u2265\u00b1&]\s*[$(]*[0-9x\u2039]"
-  r"|[\s,]\s*[-$]*[0-9]|\s?[xyzn](?![A-Za-z'])"
+  r"|(?:\s|\s?[,;])\s*[-$]*[0-9]|\.\.|h[0-9]|\s?\+\s*\Z|\s?[xyzn](?![A-Za-z'])"
   r"|\s*[A-Za-z]+,?\s+(?:and\s+)?[0-9]"  # 5 ft 10 in, 5 plus 3, 5 to 7
   r"|\s+(?:or|and)\s+(?:more|less|fewer|above|below|up|over|under)"
   r"|\s+(?:squared|cubed|factorial)"
@@ -111,8 +111,7 @@ def read(text: str) -> str | None:
     match = _ANCHORED.match(side, start)
     if match is None:
       continue
-    rest = side[match.end() :]
-    if _CUT_AFTER.match(rest) or _MORE_AFTER.match(rest):
+    if _is_cut(side, match, is_answer=True):
       return None
     number = _plain(match)
     if number is None or not match["spaced"]:
@@ -153,7 +152,7 @@ def every(text: str) -> list[str | None]:
 
   Digits glued to a letter, `^` or `_` do not count.
   """
-  return [number for _, number in _free(characters.plain(text), True)]
+  return _free(characters.plain(text), is_answer=True)
 
 
 def last(text: str) -> str | None:
@@ -163,42 +162,44 @@ def last(text: str) -> str | None:
   """
   for line in reversed(text.split("\n")):
     if _MAY_HOLD.search(line):
-      found = _free(characters.plain(line), False)
+      found = _free(characters.plain(line), is_answer=False)
       if found:
-        return found[-1][1]
+        return found[-1]
   return None
 
 
-def _free(line: str, is_whole_answer: bool) -> list[tuple[int, str | None]]:
-  """Where the numbers of a line stand, and each in plain form or None."""
-  found = []
+def _free(line: str, *, is_answer: bool) -> list[str | None]:
+  """The numbers of a line, None for one cut out of something else.
+
+  Args:
+    line: in the signs of `characters.plain`.
+    is_answer: whether the line is an answer and no sentence; of a sentence only
+      the last number is returned.
+  """
   matches = list(_FREE.finditer(line))
-  for match in matches if is_whole_answer else matches[-1:]:
-    before = line[max(0, match.start() - 8) : match.start()]
-    rest = (
-      line[match.end() :]
-      if is_whole_answer
-      else (line[match.end() : match.end() + 8])
-    )
-    is_cut = (
-      _CUT_BEFORE.search(before)
-      or _CUT_AFTER.match(rest)
-      or (is_whole_answer and _MORE_AFTER.match(rest))
-    )
-    found.append((match.start(), None if is_cut else _plain(match)))
-  return found
+  return [
+    None if _is_cut(line, match, is_answer) else _plain(match)
+    for match in (matches if is_answer else matches[-1:])
+  ]
+
+
+def _is_cut(line: str, match: re.Match, is_answer: bool) -> bool:
+  before = line[max(0, match.start() - 8) : match.start()]
+  return bool(
+    _CUT_BEFORE.search(before)
+    or _CUT_AFTER.match(line, match.end())
+    or (is_answer and _MORE_AFTER.match(line, match.end()))
+  )
 
 
 def _plain(match: re.Match) -> str | None:
   """The plain form of one match of `_NUMBER`; None beyond all bounds."""
   sign = "-" if "-" in ((match["sign"] or "") + (match["inner"] or "")) else ""
-  scale = (
-    _SCALES[(match["scale"] or match["k"] or "").lower() or None]
-    if (match["scale"] or match["k"])
-    else 1
-  )
+  scale = _SCALES.get((match["scale"] or match["k"] or "").lower(), 1)
   if match["decimal"] is not None:
     body = _of_decimal(match)
+  elif len(match[0]) > _MAX_DIGITS:
+    body = None
   elif match["whole"] is not None:
     part = match["part"] or f"{match['over']}/{match['under']}"
     body = _mixed(match["whole"], part)
@@ -217,6 +218,8 @@ def _of_decimal(match: re.Match) -> str | None:
   decimal = re.sub(r"[,' _]", "", match["decimal"])
   if decimal.startswith("."):
     decimal = "0" + decimal
+  if len(match[0]) > _MAX_DIGITS:
+    return decimal if match[0].endswith(match["decimal"]) else None
   if match["exponent"] is not None:
     return _power(decimal, match["exponent"])
   if match["ten"] is not None:

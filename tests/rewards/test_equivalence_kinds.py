@@ -4,6 +4,15 @@ from qsharp_jax.rewards import equivalence
 
 # (prediction, gold) by the kinds of docs/graders.md.
 SAME = [
+  (r"25\,\mathrm{m}^2", r"25\text{ m}^2"),
+  (r"\text{4.5 L}", "4.5"),
+  (r"\text{6 and 8}", "6, 8"),
+  (r"x=1\text{, }y=2", "x=1, y=2"),
+  (r"10\text{:}15", "10:15"),
+  ("x = 1 or x = 2", "1,2"),
+  (r"\mathbf{7}.", "7"),
+  (r"11,\! 111,\! 100", "11111100"),
+  (r"4\ \text{remaining}", "4"),
   (r"9:45\text{ AM}", r"9:45 \text{ a.m.}"),
   (r"9:45\,\text{a.m.}", r"9{:}45\text{ a.m.}"),
   ("10{:}15", "10:15"),
@@ -227,6 +236,12 @@ SAME = [
 ]
 
 DIFFERENT = [
+  ("31/2", "3 1/2"),
+  ("12", "1 2"),
+  ("7 = 8", "8"),
+  (r"2\mathbf{A}", "2"),
+  ("7,", "7,8"),
+  (r"7 \text{ remainder } 2", "7"),
   (r"(9:45\text{ p.m.}", r"9:45\text{ a.m.}"),
   (r"9\text{ a.m.}", r"9\text{ p.m.}"),
   (r"9:45\text{ AM}", r"9:45\text{ PM}"),

@@ -135,6 +135,16 @@ def test_last(text, number):
   assert numerals.last(text) == number
 
 
+def test_thousands_of_digits_raise_nothing():
+  nines = "9" * 5000
+  assert numerals.read(nines) == nines
+  for text in (f"{nines} 1/2", f"{nines}/2", f"\\frac{{{nines}}}{{2}}"):
+    assert numerals.read(text) is None
+    assert numerals.value(text) is None
+  for text in (f"1/{nines}", f"{nines}^2", f"{nines} million"):
+    assert numerals.read(text) is None
+
+
 def test_every():
   text = r"from 2 1/2 and $\frac12$ at 3:30, x_1"
   assert numerals.every(text) == ["5/2", "1/2", None, None]
