@@ -4,6 +4,8 @@
 """
 
 from qsharp_jax.data import (
+  chat_template,
+  end_ids,
   loader,
   packing,
   prompts,
@@ -23,6 +25,8 @@ __all__ = [
   "Question",
   "Sequence",
   "Tokenizer",
+  "chat_template",
+  "end_ids",
   "loader",
   "packing",
   "prompts",
