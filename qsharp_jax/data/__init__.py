@@ -4,6 +4,8 @@
 """
 
 from qsharp_jax.data import (
+  chat_template,
+  end_ids,
   jsonl,
   loader,
   packing,
@@ -27,6 +29,8 @@ __all__ = [
   "Ragged",
   "Sequence",
   "Tokenizer",
+  "chat_template",
+  "end_ids",
   "jsonl",
   "loader",
   "packing",

@@ -39,6 +39,19 @@ def test_every_baseline_moves_the_reference_and_is_saved(name, shared):
     assert abs(kl[0]) < 1e-4 < kl[1]
 
 
+def test_a_policy_ends_where_its_reference_ends(tmp_path):
+  run = micro_runs.run(tmp_path)
+  assert huggingface.token_ids(run.players.start)["eos_token_id"] == [3, 17]
+  (tmp_path / "reference" / "generation_config.json").write_text(
+    json.dumps({"eos_token_id": [3, 9]})
+  )
+  model = oracle.train(run, "sft", oracle.small("sft"))
+  assert huggingface.read_config(model)["eos_token_id"] == [3, 9, 17]
+  assert data.end_ids.read(model) == {3, 9, 17}
+  listed = json.loads((model / "digests.json").read_text())
+  assert set(listed) == {"config.json", "model.safetensors", "tokenizer.json"}
+
+
 def test_refuses_rollouts_that_teach_nothing(tmp_path, monkeypatch):
   run = micro_runs.run(tmp_path)
   none = rollout.Rollouts.of([])

@@ -61,8 +61,12 @@ def world(tmp_path_factory):
   questions(path / "long", last=json.dumps(long))
   boxless = {"question": "1 + 1?", "solution": "It is 2."}
   questions(path / "boxless", last=json.dumps(boxless))
-  (path / "another_run").mkdir()
+  (path / "another_run" / "stages").mkdir(parents=True)
+  (path / "another_run" / "round_1" / "rollouts").mkdir(parents=True)
   (path / "another_run" / "config.json").write_text('{"data": {}, "seed": 1}')
+  (path / "another_run" / "stages" / "collect_1.json").write_text(
+    '{"seconds": 1.0, "made_from": {"reward": "of the other run"}}'
+  )
   (path / "thesis").mkdir()
   (path / "thesis" / "thesis.tex").touch()
   return path
@@ -131,7 +135,7 @@ IN_FIELDS = [
   ({"data__source": "questions.csv"}, ["questions.csv", "jsonl:PATH"]),
   (
     {"data__source": "jsonl:{}/long"},
-    ["question train-41 has", "at most 120", "context of 128"],
+    ["question train-41 has", "1 to 120", "context of 128"],
   ),
   (
     {"data__source": "math:jsonl:{}/boxless"},
@@ -196,10 +200,12 @@ def test_a_wrong_field_is_one_line(changed, pieces, world, refuse, tmp_path):
 
 
 def test_a_directory_of_another_run_is_named(world, refuse):
-  says = ["another_run", "data.prompt None there, 'plain' here"]
-  says += ["…", "choose another --workdir"]
+  says = ["another_run", "stages/collect_1.json", "choose another --workdir"]
+  says += ["reward 'of the other run' there, 'strict' here"]
+  files = lambda: sorted((world / "another_run").rglob("*"))
+  before = files()
   check(*refuse(flags(world, world / "another_run")), says)
-  assert len(list((world / "another_run").iterdir())) == 1
+  assert files() == before
 
 
 def test_a_directory_of_something_else_is_left_alone(world, refuse):
