@@ -200,8 +200,8 @@ def test_a_wrong_field_is_one_line(changed, pieces, world, refuse, tmp_path):
 
 
 def test_a_directory_of_another_run_is_named(world, refuse):
-  says = ["another_run", "stages/collect_1.json", "choose another --workdir"]
-  says += ["reward 'of the other run' there, 'strict' here"]
+  says = ["another_run", "round_1/rollouts", "choose another --workdir"]
+  says += ["dtype None there", "question train-1 was not there"]
   files = lambda: sorted((world / "another_run").rglob("*"))
   before = files()
   check(*refuse(flags(world, world / "another_run")), says)
