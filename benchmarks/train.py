@@ -16,8 +16,8 @@ Two questions, a V-type value model and its Bernoulli loss in both:
    again is not counted.
 2. Tokens of GSM8K's questions and answers (no padding counted) per second in
    rows that hold several sequences, against one sequence a row, both of the
-   longest sequence's length. Their own lengths with QSHARP_DATA_DIR, else a law
-   fitted to them.
+   longest sequence's length. Their own lengths with QSHARP_DATA_DIR, else a
+   distribution fitted to them.
 
 Weights are float32; --dtype is that of activations and products. On Linux,
 GLIBC_TUNABLES=glibc.malloc.hugetlb=1 both frameworks spend less on new memory;

@@ -26,7 +26,10 @@ _SEED = flags.DEFINE_integer(
   "seed", 0, "Of the random trees and of all learning.", lower_bound=0
 )
 _NUM_TREES = flags.DEFINE_integer(
-  "num_trees", 100, "Random trees solved with exact laws.", lower_bound=1
+  "num_trees",
+  100,
+  "Random trees solved with exact distributions.",
+  lower_bound=1,
 )
 _NUM_ROUNDS = flags.DEFINE_integer(
   "num_rounds", 4096, "Rounds of Algorithm 1, one rollout each.", lower_bound=16
@@ -85,17 +88,17 @@ def render(report: dict) -> str:
   seconds = ", ".join(f"{k} {v}" for k, v in report["seconds"].items())
   parts = [
     f"# tabular ({report['variant']})",
-    "## The tree, exact laws",
+    "## The tree, exact distributions",
     _table(report["tree"]),
-    "## Random trees, exact laws",
+    "## Random trees, exact distributions",
     f"{trees['num_trees']} trees at eta {trees['eta']}: the greatest "
     f"|V*(root) - objective| of Q# is {trees['qsharp_gap_max']:.1e}; the gap "
     f"of CD is {trees['cd_gap_mean']:.4f} on average and at most "
     f"{trees['cd_gap_max']:.4f}.",
     "## Where CD fails however well it is trained",
-    "The tree with exact laws: V*(root) minus the objective as eta falls.",
+    "V*(root) of the tree minus the objective as eta falls, exactly informed.",
     _table(report["cd_gaps"]),
-    "## Learnt laws",
+    "## Learnt distributions",
     f"Algorithm 1 at eta {studies.ETA}, one rollout a round, "
     f"{report['num_rounds']} rounds, mean of {report['num_seeds']} runs. "
     "`last`: sub-optimality of the last sixteenth of the rounds, on average; "

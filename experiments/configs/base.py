@@ -64,7 +64,7 @@ def paper() -> ml_collections.ConfigDict:
         "q_head": "lm_head",
         "loss": "bernoulli",  # or categorical, squared_error
         "num_atoms": 1,
-        "v_min": 0.0,  # support of a categorical law, in reward units
+        "v_min": 0.0,  # support of a categorical distribution, in reward units
         "v_max": 1.0,
       },
       "rounds": {

@@ -147,7 +147,7 @@ def _text(value: Any) -> str:
     return "–"
   if isinstance(value, float):
     if abs(value) < 1e-6:
-      return "0"  # rounding noise, such as the KL of equal laws
+      return "0"  # rounding noise, such as the KL of equal distributions
     return f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
   if not isinstance(value, str):
     value = json.dumps(value, ensure_ascii=False)

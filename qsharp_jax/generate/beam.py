@@ -125,6 +125,10 @@ def _step(
   state = jax.tree.map(take, state.replace(caches=None))
   reference = take(reference)
   surprise = -jnp.take_along_axis(reference, tokens[:, None], axis=1)[:, 0]
-  law = policy_lib.NextLaw(take(own), reference, surprise, surprise)
-  state = decode_lib.record(policy, state.replace(caches=caches), tokens, law)
+  distribution = policy_lib.NextDistribution(
+    take(own), reference, surprise, surprise
+  )
+  state = decode_lib.record(
+    policy, state.replace(caches=caches), tokens, distribution
+  )
   return state, scores.reshape(-1)

@@ -39,7 +39,7 @@ def generate(
   """Of N blocks of m tokens keeps the best w, until all answers have ended.
 
   The last N answers are returned, to be voted on. Their KL is not known, since
-  the choice among blocks is not a law of tokens: it is NaN.
+  the choice among blocks is not a distribution of tokens: it is NaN.
 
   Args:
     complete: samples one block, guided or not.

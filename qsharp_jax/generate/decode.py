@@ -30,7 +30,7 @@ class DecodeState:
   ended: Array  # [B] bool, finished by an end token
   lengths: Array  # [B] int32, tokens written, the end token included
   tokens: Array  # [B, M] int32, 0 after the end
-  log_probs: Array  # [B, M] of the sampled law
+  log_probs: Array  # [B, M] of the sampled distribution
   ref_log_probs: Array  # [B, M] of the reference at temperature
   kl: Array  # [B, M] nats
   kl_filtered: Array  # [B, M] nats
@@ -170,7 +170,7 @@ def step(
   other = jnp.where(jnp.isfinite(eta) & policy.is_truncated, -jnp.inf, 0.0)
   proposed = logits.get("actor", logits["reference"])
   candidates, weights, state = _weigh(policy, params, state, proposed, eta)
-  law = policy_lib.next_law(
+  distribution = policy_lib.next_distribution(
     logits["reference"],
     candidates,
     weights,
@@ -179,7 +179,7 @@ def step(
     other_weight=other,
     is_guidance_tempered=policy.is_guidance_tempered,
   )
-  return write(policy, state, law)
+  return write(policy, state, distribution)
 
 
 def read(
@@ -200,11 +200,18 @@ def read(
 
 
 def write(
-  policy: policy_lib.Policy, state: DecodeState, law: policy_lib.NextLaw
+  policy: policy_lib.Policy,
+  state: DecodeState,
+  distribution: policy_lib.NextDistribution,
 ) -> DecodeState:
   """Draws the next tokens and writes them down."""
   uniforms = _uniforms(state.controls, state.lengths)
-  return record(policy, state, filtering.sample(law.sampled, uniforms), law)
+  return record(
+    policy,
+    state,
+    filtering.sample(distribution.sampled, uniforms),
+    distribution,
+  )
 
 
 def _weigh(
@@ -268,7 +275,7 @@ def record(
   policy: policy_lib.Policy,
   state: DecodeState,
   tokens: Array,
-  law: policy_lib.NextLaw,
+  distribution: policy_lib.NextDistribution,
 ) -> DecodeState:
   """Writes the tokens and their numbers behind those of open rows."""
   chex.assert_rank(tokens, 1)
@@ -293,8 +300,8 @@ def record(
     ended=state.ended | (is_open & is_end),
     lengths=lengths,
     tokens=put(state.tokens, tokens),
-    log_probs=put(state.log_probs, at_token(law.sampled)),
-    ref_log_probs=put(state.ref_log_probs, at_token(law.reference)),
-    kl=put(state.kl, law.kl),
-    kl_filtered=put(state.kl_filtered, law.kl_filtered),
+    log_probs=put(state.log_probs, at_token(distribution.sampled)),
+    ref_log_probs=put(state.ref_log_probs, at_token(distribution.reference)),
+    kl=put(state.kl, distribution.kl),
+    kl_filtered=put(state.kl_filtered, distribution.kl_filtered),
   )

@@ -29,8 +29,8 @@ from qsharp_jax.sharding import placement, rules
 Mesh = jax.sharding.Mesh | jax.sharding.AbstractMesh | None
 
 # Arrays of the width of the vocabulary that a step holds at once: while it
-# makes the law and draws from it, and while the value model runs.
-_LAW_TABLES, _LOGITS_TABLES = 8, 3
+# makes the distribution and draws from it, and while the value model runs.
+_DISTRIBUTION_TABLES, _LOGITS_TABLES = 8, 3
 # The compiler overlaps the reading of a prompt by both models, more or less.
 _OVERLAP = 0.6
 _GB = 1e9
@@ -211,11 +211,11 @@ def _prefill_bytes(
 def _step_bytes(
   policy: policy_lib.Policy, rows: int, num_slots: int, mesh: Mesh
 ) -> int:
-  """Workspace of one decode step: the law, or the value model before it."""
+  """Workspace of a decode step: the distribution, or the values before it."""
   table = rows * _on_one_device(policy.reference.config, mesh).vocab_size * 4
-  law = _LAW_TABLES * table
+  distribution = _DISTRIBUTION_TABLES * table
   if policy.value is None:
-    return law
+    return distribution
   is_v_type = isinstance(policy.value, models.ValueModel) and (
     policy.value.head.kind == "v"
   )
@@ -224,7 +224,9 @@ def _step_bytes(
     _score_bytes(c, num_slots) + _mlp_bytes(c)
     for c in (_on_one_device(c, mesh) for c in policy.value.decoders)
   )
-  return max(law, _LOGITS_TABLES * table + rows * (1 + leaves) * values)
+  return max(
+    distribution, _LOGITS_TABLES * table + rows * (1 + leaves) * values
+  )
 
 
 def _score_bytes(config: config_lib.DecoderConfig, num_keys: int) -> int:

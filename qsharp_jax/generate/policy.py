@@ -1,4 +1,4 @@
-"""The guided policy: from reference logits and values to the next-token law."""
+"""The guided policy: from logits and values to the next-token distribution."""
 
 import dataclasses
 
@@ -29,9 +29,10 @@ class Policy:
   value: Scorer | None = None
   guidance: guided.Guidance | None = None
   num_candidates: int = 20  # A: the reference's most likely tokens get values
-  # False: guidance tilts the reference at its sampling temperature, the law
-  # that the values were learnt for. True: guidance is added to raw logits and
-  # divided by the temperature with them, as the paper's public release does.
+  # False: guidance tilts the reference at its sampling temperature, the
+  # distribution that the values were learnt for. True: guidance is added to raw
+  # logits and divided by the temperature with them, as the paper's public
+  # release does.
   is_guidance_tempered: bool = False
   # Samples, guided or not, in the place of the reference, by which only the KL
   # is then measured: a fine-tuned model, or an aligned baseline.
@@ -63,8 +64,8 @@ class Controls:
 
 
 @struct.dataclass
-class NextLaw:
-  """Law of the next token, and what it costs."""
+class NextDistribution:
+  """Distribution of the next token, and what it costs."""
 
   sampled: Array  # [B, V] log-probabilities that the token is drawn from
   reference: Array  # [B, V] log-probabilities of the reference at temperature
@@ -72,7 +73,7 @@ class NextLaw:
   kl_filtered: Array  # [B] nats, the same after top-p
 
 
-def next_law(
+def next_distribution(
   ref_logits: Array,
   candidates: Array,
   log_weights: Array,
@@ -81,7 +82,7 @@ def next_law(
   actor_logits: Array | None = None,
   other_weight: ArrayLike = 0.0,
   is_guidance_tempered: bool = False,
-) -> NextLaw:
+) -> NextDistribution:
   """Temperature, then guidance, then top-p.
 
   Args:
@@ -95,7 +96,7 @@ def next_law(
     is_guidance_tempered: see `Policy`.
 
   Returns:
-    The law to sample from, the reference's, and both divergences.
+    The distribution to sample from, the reference's, and both divergences.
 
   Source: arXiv 2502.20548, the induced policy pi^{Z, eta}.
   """
@@ -123,7 +124,7 @@ def next_law(
       base = filtering.apply_temperature(actor_logits, controls.temperature)
     tilted = kl_ops.tilted_log_probs(base, weights)
   sampled = filtering.top_p(tilted, controls.top_p)
-  return NextLaw(
+  return NextDistribution(
     sampled=sampled,
     reference=reference,
     kl=kl_ops.kl_divergence(tilted, reference),

@@ -31,7 +31,7 @@ class Completion:
   """One sample. Arrays have its own length, the end token included."""
 
   tokens: np.ndarray  # int32
-  log_probs: np.ndarray  # of the law sampled from
+  log_probs: np.ndarray  # of the distribution sampled from
   ref_log_probs: np.ndarray  # of the reference at temperature
   kl: np.ndarray  # nats a token, before top-p
   kl_filtered: np.ndarray  # nats a token, after top-p

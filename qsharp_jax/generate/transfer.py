@@ -175,7 +175,7 @@ def _choose(
 ) -> decode_lib.DecodeState:
   """Draws the next tokens by the roll-outs' rewards [B, A, N, C]."""
   eta = state.controls.eta
-  law = policy_lib.next_law(
+  distribution = policy_lib.next_distribution(
     logits["reference"],
     candidates,
     weigh(scores, eta[:, None]),
@@ -185,7 +185,7 @@ def _choose(
     other_weight=jnp.where(jnp.isfinite(eta), -jnp.inf, 0.0),
     is_guidance_tempered=policy.is_guidance_tempered,
   )
-  return decode_lib.write(policy, state, law)
+  return decode_lib.write(policy, state, distribution)
 
 
 def _branch_seeds(seeds: Array, steps: Array, num_branches: int) -> Array:

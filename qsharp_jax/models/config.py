@@ -86,7 +86,7 @@ class HeadConfig:
   A `v` head gives the value of the prefix that ends in the token read; a `q`
   head gives, after reading a prefix, the value of every next token. With
   `num_atoms` 1 the output is a Bernoulli logit (or a plain mean, when trained
-  by squared error); with more it is the logits of a categorical law.
+  by squared error); with more it is the logits of a categorical distribution.
   """
 
   kind: Literal["v", "q"] = "v"

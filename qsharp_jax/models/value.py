@@ -10,7 +10,7 @@ from qsharp_jax.models import decoder
 
 
 class ValueModel(nn.Module):
-  """Law of the reward-to-go under the reference, as K logits a token.
+  """Distribution of the reward-to-go under the reference, as K logits a token.
 
   Source: arXiv 2502.20548, section 2.3; V-type and Q-type heads as in its
   ablation of parameterisations.
@@ -20,7 +20,7 @@ class ValueModel(nn.Module):
   head: config_lib.HeadConfig
 
   def setup(self) -> None:
-    """Declares backbone and head; zero head = uniform law = no guidance."""
+    """Declares backbone and head; a zero head is uniform: no guidance."""
     c = self.config
     self.backbone = decoder.Backbone(c)
     rows, axis = (c.vocab_size, "vocab") if self.head.kind == "q" else (1, None)

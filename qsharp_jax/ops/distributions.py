@@ -1,4 +1,4 @@
-"""Categorical laws of the reward-to-go on a fixed support of K atoms."""
+"""Categorical distributions of the reward-to-go on a support of K atoms."""
 
 import chex
 import jax
@@ -62,7 +62,7 @@ def two_hot(values: ArrayLike, atoms: Array) -> Array:
 
 
 def mean(log_probs: Array, atoms: Array) -> Array:
-  """Mean of the law, E[z], in reward units.
+  """Mean of the distribution, E[z], in reward units.
 
   Args:
     log_probs: normalised log-probabilities. Shape [..., K].
@@ -71,14 +71,14 @@ def mean(log_probs: Array, atoms: Array) -> Array:
   Returns:
     The mean, float32. Shape [...].
   """
-  _assert_law(log_probs, atoms)
+  _assert_distribution(log_probs, atoms)
   atoms = jnp.broadcast_to(atoms, log_probs.shape)
   # A product and a sum, not `@`: accelerators multiply matrices in fewer bits.
   return jnp.sum(_probs(log_probs) * atoms, axis=-1)
 
 
 def variance(log_probs: Array, atoms: Array) -> Array:
-  """Variance of the law, in reward units squared.
+  """Variance of the distribution, in reward units squared.
 
   Args:
     log_probs: normalised log-probabilities. Shape [..., K].
@@ -87,7 +87,7 @@ def variance(log_probs: Array, atoms: Array) -> Array:
   Returns:
     The variance, float32, >= 0. Shape [...].
   """
-  _assert_law(log_probs, atoms)
+  _assert_distribution(log_probs, atoms)
   # Around the mean: E[z^2] - E[z]^2 cancels, and may turn out negative.
   means = mean(log_probs, atoms)[..., None]
   deviations = jnp.broadcast_to(atoms, log_probs.shape) - means
@@ -95,10 +95,10 @@ def variance(log_probs: Array, atoms: Array) -> Array:
 
 
 def log_mean_exp(log_probs: Array, atoms: Array, *, eta: ArrayLike) -> Array:
-  """Log of the exponential moment of the law, ln E[exp(z / eta)].
+  """Log of the exponential moment of the distribution, ln E[exp(z / eta)].
 
-  It is the log-weight guidance gives to the law; times eta, it is the soft
-  value Q* in reward units.
+  It is the log-weight guidance gives to the distribution; times eta, it is the
+  soft value Q* in reward units.
 
   Args:
     log_probs: log-probabilities, any offset. Shape [..., K].
@@ -111,13 +111,13 @@ def log_mean_exp(log_probs: Array, atoms: Array, *, eta: ArrayLike) -> Array:
 
   Source: arXiv 2502.20548, the closed form of Q* for a deterministic MDP.
   """
-  _assert_law(log_probs, atoms)
+  _assert_distribution(log_probs, atoms)
   inverse_eta = 1 / numerics.per_row(eta, log_probs.shape[:-1])
   atoms = jnp.broadcast_to(atoms, log_probs.shape)
   return numerics.log_mean_exp(inverse_eta[..., None] * atoms, log_probs)
 
 
-def _assert_law(log_probs: Array, atoms: Array) -> None:
+def _assert_distribution(log_probs: Array, atoms: Array) -> None:
   chex.assert_rank(atoms, 1)
   chex.assert_type([log_probs, atoms], float)
   chex.assert_axis_dimension(log_probs, -1, atoms.shape[0])

@@ -93,7 +93,7 @@ def sample(log_probs: Array, uniforms: Array) -> Array:
   """Draws one token per row by inverting the cumulative distribution.
 
   One uniform per row instead of Gumbel noise per token; a row's token depends
-  on nothing but its own law and number.
+  on nothing but its own distribution and number.
 
   Args:
     log_probs: log-probabilities, any offset <= 0, some finite. Shape [B, V].

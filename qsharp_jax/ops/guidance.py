@@ -25,7 +25,7 @@ def qsharp_bernoulli(logits: Array, *, eta: ArrayLike) -> Array:
   Returns:
     Log-weights in [0, 1 / eta], float32. Shape [..., A].
 
-  Source: arXiv 2502.20548, the optimal policy for a Bernoulli law.
+  Source: arXiv 2502.20548, the optimal policy for a Bernoulli distribution.
   """
   _assert_scores(logits)
   logits = logits.astype(jnp.float32)
@@ -38,7 +38,7 @@ def qsharp_bernoulli(logits: Array, *, eta: ArrayLike) -> Array:
 def qsharp_categorical(
   log_probs: Array, atoms: Array, *, eta: ArrayLike
 ) -> Array:
-  """Q# for a law on atoms z: ln E[exp(z / eta)].
+  """Q# for a distribution on atoms z: ln E[exp(z / eta)].
 
   Args:
     log_probs: log-probabilities of the atoms after each candidate, any
@@ -50,7 +50,7 @@ def qsharp_categorical(
     Log-weights in [min z / eta, max z / eta], float32. Shape [..., A]. Apply
     `zero_floor` where some tokens are not candidates.
 
-  Source: arXiv 2502.20548, the policy induced by a learned law.
+  Source: arXiv 2502.20548, the policy induced by a learned distribution.
   """
   chex.assert_rank(atoms, 1)
   chex.assert_type([log_probs, atoms], float)

@@ -87,7 +87,7 @@ def kl_divergence(log_p: Array, log_q: Array) -> Array:
   probs = jnp.exp(log_p)
   # Replace before the product: 0 * (-inf - x) is NaN, also in the gradient.
   log_ratio = jnp.where(probs > 0, log_p, 0) - jnp.where(probs > 0, log_q, 0)
-  # Rounding may leave a divergence of equal laws just below 0.
+  # Rounding may leave a divergence of equal distributions just below 0.
   return jnp.maximum(jnp.sum(probs * log_ratio, axis=-1), 0)
 
 

@@ -12,7 +12,7 @@ from qsharp_jax.core.arrays import Array
 
 
 def bernoulli(logits: Array, targets: Array) -> Array:
-  """Cross-entropy of a Bernoulli law against a success probability.
+  """Cross-entropy of a Bernoulli distribution against a success probability.
 
   Args:
     logits: log-odds of success. Shape [...].
@@ -31,14 +31,14 @@ def bernoulli(logits: Array, targets: Array) -> Array:
 
 
 def categorical(logits: Array, targets: Array) -> Array:
-  """Cross-entropy of a categorical law against a law on the same atoms.
+  """Cross-entropy of a categorical distribution against one on the same atoms.
 
   Args:
     logits: finite logits of the atoms, any offset. Shape [..., K].
-    targets: probabilities, e.g. from `laws.two_hot`. Shape [..., K].
+    targets: probabilities, e.g. from `distributions.two_hot`. Shape [..., K].
 
   Returns:
-    Nats, float32; least, not 0, where the laws agree. Shape [...].
+    Nats, float32; least, not 0, where the distributions agree. Shape [...].
   """
   chex.assert_type([logits, targets], float)
   chex.assert_equal_shape([logits, targets])

@@ -17,7 +17,7 @@ class Trace(NamedTuple):
   """A run of Algorithm 1."""
 
   sub_optimality: Array  # [rounds] of the policy that round k rolls in with
-  log_laws: Array  # [S, A, K] learnt after the last round
+  log_distributions: Array  # [S, A, K] learnt after the last round
 
 
 def learn(
@@ -35,11 +35,11 @@ def learn(
   Args:
     mdp: the MDP.
     atoms: possible rewards-to-go. Shape [K].
-    learner: how laws follow from labels.
+    learner: how distributions follow from labels.
     key: of all choices.
     eta: KL weight of the policies and of their sub-optimality.
     num_rounds: trajectories, one a round.
-    policy_fn: (mdp, laws, eta=) to the induced policy [S, A].
+    policy_fn: (mdp, distributions, eta=) to the induced policy [S, A].
 
   Returns:
     The trace. Wrap in `jax.jit` and `jax.vmap` to average over keys.
@@ -49,15 +49,17 @@ def learn(
   atoms = jnp.asarray(atoms, jnp.float32)
 
   def one_round(state: PyTree, uniforms: Array) -> tuple[PyTree, Array]:
-    log_laws = learner.log_laws(state)
-    log_probs = policy_fn(mdp, solve.Laws(log_laws, atoms), eta=eta)
+    log_distributions = learner.log_distributions(state)
+    log_probs = policy_fn(
+      mdp, solve.ReturnDistributions(log_distributions, atoms), eta=eta
+    )
     new = roll_out(mdp, atoms, log_probs, uniforms)
     return learner.update(state, new), log_probs
 
   uniforms = jax.random.uniform(key, (num_rounds, mdp.horizon + 1))
   state, policies = jax.lax.scan(one_round, learner.init(), uniforms)
   gap = lambda log_probs: solve.sub_optimality(mdp, log_probs, eta=eta)
-  return Trace(jax.vmap(gap)(policies), learner.log_laws(state))
+  return Trace(jax.vmap(gap)(policies), learner.log_distributions(state))
 
 
 def roll_out(

@@ -1,8 +1,8 @@
-"""Maximum-likelihood learners of the laws of the reward-to-go.
+"""Maximum-likelihood learners of the distributions of the reward-to-go.
 
 Every learner is three pure functions: `init`, `update` with the labels of one
-round, and `log_laws`, from the state to a table of laws [S, A, K]. They all
-aggregate: a state holds the labels of every earlier round.
+round, and `log_distributions`, from the state to a table of them [S, A, K].
+They all aggregate: a state holds the labels of every earlier round.
 """
 
 import math
@@ -23,32 +23,34 @@ class Labelled(NamedTuple):
   states: Array  # [T] int32
   actions: Array  # [T] int32
   labels: Array  # [T] int32, the atom of the reward-to-go
-  mask: Array  # [T] which of them are labels of the reference's own law
+  mask: (
+    Array  # [T] which of them are labels of the reference's own distribution
+  )
 
 
 class Learner(NamedTuple):
-  """How laws follow from labels."""
+  """How distributions follow from labels."""
 
   init: Callable[[], PyTree]
   update: Callable[[PyTree, Labelled], PyTree]
-  log_laws: Callable[[PyTree], Array]
+  log_distributions: Callable[[PyTree], Array]
 
 
 def counts(shape: tuple[int, int, int]) -> Learner:
   """Exact maximum likelihood: relative frequencies.
 
-  A state and action without a label has the uniform law, as a head that starts
-  at 0 has.
+  A state and action without a label has the uniform distribution, as a head
+  that starts at 0 has.
 
   Args:
     shape: [S, A, K].
   """
 
-  def log_laws(seen: Array) -> Array:
+  def log_distributions(seen: Array) -> Array:
     total = jnp.sum(seen, axis=-1, keepdims=True)
     return jnp.where(total > 0, jnp.log(seen / total), -math.log(shape[-1]))
 
-  return Learner(lambda: jnp.zeros(shape), _count, log_laws)
+  return Learner(lambda: jnp.zeros(shape), _count, log_distributions)
 
 
 def vovk(hypotheses: Array) -> Learner:
@@ -72,13 +74,15 @@ def vovk(hypotheses: Array) -> Learner:
     each = hypotheses[:, seen.states, seen.actions, seen.labels]
     return log_likelihoods + jnp.sum(jnp.where(seen.mask, each, 0), axis=-1)
 
-  def log_laws(log_likelihoods: Array) -> Array:
+  def log_distributions(log_likelihoods: Array) -> Array:
     weights = jax.nn.softmax(log_likelihoods)
     # Accelerators multiply matrices in fewer bits unless told not to.
     mixture = jnp.einsum("n,nsak->sak", weights, probs, precision="highest")
     return jnp.log(mixture)
 
-  return Learner(lambda: jnp.zeros(hypotheses.shape[0]), update, log_laws)
+  return Learner(
+    lambda: jnp.zeros(hypotheses.shape[0]), update, log_distributions
+  )
 
 
 def gradient(
@@ -89,7 +93,7 @@ def gradient(
 ) -> Learner:
   """Maximum likelihood by gradient steps on the union of all rounds.
 
-  Starts at logits 0, the uniform law, and goes on from the last round's.
+  Starts at logits 0, the uniform distribution; goes on from the last round's.
 
   Args:
     shape: [S, A, K].

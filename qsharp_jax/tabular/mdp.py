@@ -96,7 +96,8 @@ def tokens(
     reward_fn: reward of a whole sequence of tokens, paid with the last one.
     vocab_size: V, the number of actions.
     horizon: tokens of a sequence.
-    seed: of the reference, whose next-token laws are uniform on the simplex.
+    seed: Seed of the reference, whose next-token distributions are uniform on
+      the simplex.
 
   Raises:
     InputError: there is no token or no position.

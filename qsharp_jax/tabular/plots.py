@@ -67,7 +67,7 @@ def second_order(studies: Sequence[Mapping], path: str | os.PathLike) -> None:
 
 
 def cd_gaps(rows: Sequence[Mapping], path: str | os.PathLike) -> None:
-  """Draws what Q# and CD with exact laws leave on the table against eta.
+  """Draws what Q# and CD, exactly informed, leave on the table against eta.
 
   Args:
     rows: {"eta", "qsharp_gap", "cd_gap"}.
@@ -76,7 +76,7 @@ def cd_gaps(rows: Sequence[Mapping], path: str | os.PathLike) -> None:
   figure, (axes,) = _figure(1)
   etas = [row["eta"] for row in rows]
   for key, name, colour in (
-    ("qsharp_gap", "Q#, exact laws", _COLOURS[0]),
+    ("qsharp_gap", "Q#, exact distributions", _COLOURS[0]),
     ("cd_gap", "CD, exact means", _COLOURS[1]),
   ):
     gaps = [row[key] for row in rows]

@@ -1,4 +1,4 @@
-"""Exact answers: soft values, laws of the reward-to-go, what a policy earns.
+"""Exact answers: soft values, return distributions, what a policy earns.
 
 A policy is a table of log-probabilities [S, A]. The policies of Q# and CD are
 built by the functions that guide the decoder, so checking them here checks
@@ -30,8 +30,8 @@ class Outcome(NamedTuple):
   objective: Array  # E[R] - eta KL, reward units
 
 
-class Laws(NamedTuple):
-  """Laws of the reward-to-go of every state and action, on shared atoms."""
+class ReturnDistributions(NamedTuple):
+  """Of the reward-to-go of every state and action, on shared atoms."""
 
   log_probs: ArrayLike  # [S, A, K]
   atoms: ArrayLike  # [K] increasing, reward units
@@ -65,16 +65,16 @@ def optimal(mdp: MDP, *, eta: ArrayLike) -> Array:
   return kl_ops.optimal_log_probs(_reference(mdp), q_values, eta=eta)
 
 
-def qsharp(mdp: MDP, learnt: Laws, *, eta: ArrayLike) -> Array:
-  """The policy that Q# induces from laws. Shape [S, A]."""
+def qsharp(mdp: MDP, learnt: ReturnDistributions, *, eta: ArrayLike) -> Array:
+  """The policy that Q# induces from distributions. Shape [S, A]."""
   weights = guidance.qsharp_categorical(
     jnp.asarray(learnt.log_probs), jnp.asarray(learnt.atoms), eta=eta
   )
   return kl_ops.tilted_log_probs(_reference(mdp), weights)
 
 
-def cd(mdp: MDP, learnt: Laws, *, eta: ArrayLike) -> Array:
-  """The policy that controlled decoding induces from laws. Shape [S, A]."""
+def cd(mdp: MDP, learnt: ReturnDistributions, *, eta: ArrayLike) -> Array:
+  """The policy that controlled decoding induces from them. Shape [S, A]."""
   means = distributions.mean(
     jnp.asarray(learnt.log_probs), jnp.asarray(learnt.atoms)
   )
@@ -119,31 +119,33 @@ def sub_optimality(mdp: MDP, log_probs: Array, *, eta: ArrayLike) -> Array:
   return eta * _total(visits, kl_ops.kl_divergence(log_probs, best))
 
 
-def exact_laws(mdp: MDP, atoms: np.ndarray | None = None) -> Laws:
-  """Laws Z* of the reward-to-go under the reference, in float64.
+def exact_distributions(
+  mdp: MDP, atoms: np.ndarray | None = None
+) -> ReturnDistributions:
+  """Distributions Z* of the reward-to-go under the reference, in float64.
 
   Args:
     mdp: the MDP.
-    atoms: atoms to write the laws on, all possible returns among them; by
-      default just those. Shape [K].
+    atoms: atoms to write the distributions on, all possible returns among them;
+      by default just those. Shape [K].
 
   Returns:
-    The laws, equal returns merged.
+    The distributions, equal returns merged.
   """
   rewards, probs = np.asarray(mdp.rewards), np.exp(mdp.ref_log_probs)
   end = len(rewards) - 1
 
   @functools.cache
   def after(state: int, action: int) -> dict[float, float]:
-    nexts, law = int(mdp.next_states[state, action]), {}
+    nexts, distribution = int(mdp.next_states[state, action]), {}
     futures = [({0.0: 1.0}, 1.0)]
     if nexts != end:
       futures = [(after(nexts, a), p) for a, p in enumerate(probs[nexts]) if p]
     for future, p in futures:
       for rest, q in future.items():
         total = round(float(rewards[state, action] + rest), _DECIMALS) + 0.0
-        law[total] = law.get(total, 0.0) + p * q
-    return law
+        distribution[total] = distribution.get(total, 0.0) + p * q
+    return distribution
 
   pairs = np.ndindex(end, rewards.shape[1])
   table = {pair: after(*pair) for pair in pairs}
@@ -151,16 +153,18 @@ def exact_laws(mdp: MDP, atoms: np.ndarray | None = None) -> Laws:
   return _on_atoms(table, rewards.shape, atoms)
 
 
-def _on_atoms(table, shape, atoms) -> Laws:
+def _on_atoms(table, shape, atoms) -> ReturnDistributions:
   if atoms is None:
-    atoms = np.array(sorted({z for law in table.values() for z in law}))
+    atoms = np.array(
+      sorted({z for distribution in table.values() for z in distribution})
+    )
   place = {round(float(z), _DECIMALS) + 0.0: i for i, z in enumerate(atoms)}
-  law_probs = np.zeros((*shape, len(atoms)))
-  for (state, action), law in table.items():
-    for z, p in law.items():
-      law_probs[state, action, place[z]] = p
+  probs_on_atoms = np.zeros((*shape, len(atoms)))
+  for (state, action), distribution in table.items():
+    for z, p in distribution.items():
+      probs_on_atoms[state, action, place[z]] = p
   with np.errstate(divide="ignore"):
-    return Laws(np.log(law_probs), np.asarray(atoms))
+    return ReturnDistributions(np.log(probs_on_atoms), np.asarray(atoms))
 
 
 def _reference(mdp: MDP) -> Array:

@@ -13,7 +13,7 @@ from qsharp_jax.tabular import learn, learners, solve
 from qsharp_jax.tabular import mdp as mdp_lib
 from qsharp_jax.tabular.learners import Learner
 from qsharp_jax.tabular.mdp import MDP
-from qsharp_jax.tabular.solve import Laws
+from qsharp_jax.tabular.solve import ReturnDistributions
 
 ETA = 0.1  # of all that is learnt, in reward units
 ARM_VALUES = (0.38, 0.44, 0.5, 0.56, 0.62)
@@ -26,9 +26,9 @@ _NUM_WIN_PROBS = 32
 
 
 def tree_rows(etas: Sequence[float] = (0.1, 1.0)) -> list[dict]:
-  """Q# and CD with exact laws on the tree, one row for each eta and method."""
+  """Exact Q# and CD on the tree, one row for each eta and method."""
   mdp = mdp_lib.tree()
-  exact = solve.exact_laws(mdp)
+  exact = solve.exact_distributions(mdp)
 
   @jax.jit
   def solved(eta: float) -> dict:
@@ -54,10 +54,10 @@ def tree_rows(etas: Sequence[float] = (0.1, 1.0)) -> list[dict]:
 
 
 def random_trees(num: int, seed: int) -> dict:
-  """Q# and CD with exact laws on random trees of depth and branching 3."""
+  """Exact Q# and CD on random trees of depth and branching 3."""
 
   @jax.jit
-  def gaps(mdp: MDP, exact: Laws):
+  def gaps(mdp: MDP, exact: ReturnDistributions):
     root = solve.soft_values(mdp, eta=ETA)[1][0]
     policies = [f(mdp, exact, eta=ETA) for f in _METHODS.values()]
     return [root - solve.evaluate(mdp, p, eta=ETA).objective for p in policies]
@@ -65,7 +65,7 @@ def random_trees(num: int, seed: int) -> dict:
   found = []
   for i in range(num):
     mdp = mdp_lib.random_tree(seed + i, depth=3, branching=3)
-    found.append(jax.device_get(gaps(mdp, solve.exact_laws(mdp))))
+    found.append(jax.device_get(gaps(mdp, solve.exact_distributions(mdp))))
   qsharp, cd = np.array(found, np.float64).T
   return {
     "num_trees": num,
@@ -99,15 +99,15 @@ def learning(num_rounds: int, num_seeds: int, seed: int) -> dict:
   them. On the token MDP the reward is 1 for three different tokens.
   """
   tree = mdp_lib.tree()
-  exact = solve.exact_laws(tree)
+  exact = solve.exact_distributions(tree)
   win_probs = [0.05, *np.geomspace(0.001, 0.9, _NUM_WIN_PROBS - 1)]
   trees = [mdp_lib.tree(win_prob=p) for p in win_probs]
   tokens = mdp_lib.tokens(
     lambda t: float(len(set(t)) == 3), vocab_size=3, horizon=3, seed=seed
   )
-  of_tokens = solve.exact_laws(tokens)
+  of_tokens = solve.exact_distributions(tokens)
   counts = learners.counts(exact.log_probs.shape)
-  vovk = learners.vovk(_log_laws(trees, exact.atoms))
+  vovk = learners.vovk(_log_distributions(trees, exact.atoms))
   counts_of_tokens = learners.counts(of_tokens.log_probs.shape)
   cases = {
     "tree, counts": (tree, exact.atoms, counts),
@@ -130,8 +130,8 @@ def second_order(num_rounds: int, num_seeds: int, seed: int) -> list[dict]:
   """Learning arms of equal soft values and growing variance.
 
   The finite class holds every order of the arms' values, the true one among
-  them. All laws are written on the same atoms, so that what is known before
-  the first label is the same too.
+  them. All distributions are written on the same atoms, so that what is known
+  before the first label is the same too.
 
   Returns:
     For each spread of the rewards: the greatest squared coefficient of
@@ -142,7 +142,9 @@ def second_order(num_rounds: int, num_seeds: int, seed: int) -> list[dict]:
     [mdp_lib.arms(values, spread=spread, eta=ETA) for values in orders]
     for spread in SPREADS
   ]
-  atoms = np.unique([z for f in families for z in solve.exact_laws(f[0]).atoms])
+  atoms = np.unique(
+    [z for f in families for z in solve.exact_distributions(f[0]).atoms]
+  )
   keys = jax.random.split(jax.random.key(seed), num_seeds)
 
   @jax.jit  # one program for all spreads
@@ -156,19 +158,19 @@ def second_order(num_rounds: int, num_seeds: int, seed: int) -> list[dict]:
 
   studies = []
   for spread, family in zip(SPREADS, families, strict=True):
-    hypotheses = _log_laws(family, atoms)
+    hypotheses = _log_distributions(family, atoms)
     curves = gaps(family[0], hypotheses)
     studies.append(
       {
         "spread": spread,
-        "cv2": squared_variation(Laws(hypotheses[0], atoms)),
+        "cv2": squared_variation(ReturnDistributions(hypotheses[0], atoms)),
         "curves": {k: np.asarray(curves[k], np.float64) for k in LEARNERS},
       }
     )
   return studies
 
 
-def squared_variation(exact: Laws) -> float:
+def squared_variation(exact: ReturnDistributions) -> float:
   """Greatest Var(exp(Z / eta)) / E[exp(Z / eta)]^2 of the root's choices."""
   probs, tilts = np.exp(exact.log_probs[0]), np.exp(exact.atoms / ETA)
   relative = tilts / (probs @ tilts)[:, None]
@@ -203,10 +205,12 @@ def _gaps(
   return jax.vmap(lambda key: run(key).sub_optimality)(keys)
 
 
-def _log_laws(family: Sequence[MDP], atoms: np.ndarray) -> np.ndarray:
-  """Exact laws of a family of MDPs. Shape [N, S, A, K]."""
-  return np.stack([solve.exact_laws(mdp, atoms).log_probs for mdp in family])
+def _log_distributions(family: Sequence[MDP], atoms: np.ndarray) -> np.ndarray:
+  """Exact distributions of a family of MDPs. Shape [N, S, A, K]."""
+  return np.stack(
+    [solve.exact_distributions(mdp, atoms).log_probs for mdp in family]
+  )
 
 
-def _gradient(exact: Laws) -> Learner:
+def _gradient(exact: ReturnDistributions) -> Learner:
   return learners.gradient(exact.log_probs.shape, optax.adam(0.05), num_steps=4)

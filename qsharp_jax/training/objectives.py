@@ -50,8 +50,9 @@ def value(
   Args:
     model: the value model.
     loss: `bernoulli` for rewards in [0, 1] as probabilities of success,
-      `categorical` for a law on `atoms`, `squared_error` for the mean alone.
-    atoms: support of the categorical law. Shape [K].
+      `categorical` for a distribution on `atoms`, `squared_error` for the mean
+      alone.
+    atoms: support of the categorical distribution. Shape [K].
 
   Returns:
     The objective. Batches carry labels [B, T] (reward-to-go) and mask [B, T]

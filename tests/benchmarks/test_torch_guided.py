@@ -113,9 +113,9 @@ def test_values_are_those_of_whole_prefixes():
 def test_static_draws_from_the_law():
   reference, _ = _models()
   decoder = torch_static.StaticDecoder(reference, batch=1, max_length=2)
-  law = torch.tensor([0.5, 0.0, 0.3, 0.2])
+  distribution = torch.tensor([0.5, 0.0, 0.3, 0.2])
   torch.manual_seed(0)
-  drawn = decoder._draw(law.log().expand(20_000, 4))[:, 0]
+  drawn = decoder._draw(distribution.log().expand(20_000, 4))[:, 0]
   found = torch.bincount(drawn, minlength=4) / 20_000
-  torch.testing.assert_close(found, law, rtol=0, atol=0.015)
+  torch.testing.assert_close(found, distribution, rtol=0, atol=0.015)
   assert found[1] == 0

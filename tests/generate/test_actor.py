@@ -115,8 +115,8 @@ def test_truncation_leaves_candidates_alone_where_guidance_acts():
   outside = 0
   owners = [request for request in requests for _ in request.seeds]
   for owner, completion in zip(owners, found, strict=True):
-    law = language_models.log_probs(2, owner.prompt, completion.tokens)
-    best = np.argsort(-law, axis=1)[:, : players.CANDIDATES]
+    distribution = language_models.log_probs(2, owner.prompt, completion.tokens)
+    best = np.argsort(-distribution, axis=1)[:, : players.CANDIDATES]
     inside = (best == completion.tokens[:, None]).any(axis=1)
     assert inside[:3].all()
     outside += (~inside[3:]).sum()

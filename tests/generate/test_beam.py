@@ -42,8 +42,10 @@ def searched(prompt, num_beams):
       if is_over(tokens):
         found.append((score, tokens))
         continue
-      law = language_models.log_probs(8, prompt, [*tokens, 0])[-1]
-      found += [(score + law[t], [*tokens, t]) for t in range(players.VOCAB)]
+      distribution = language_models.log_probs(8, prompt, [*tokens, 0])[-1]
+      found += [
+        (score + distribution[t], [*tokens, t]) for t in range(players.VOCAB)
+      ]
     beams = sorted(found, key=lambda pair: -pair[0])[:num_beams]
   return beams
 
@@ -57,8 +59,8 @@ def test_finds_the_beams_of_the_oracle(num_beams):
     scores = [c.log_probs.sum() for c in completions]
     np.testing.assert_allclose(scores, [s for s, _ in expected], rtol=1e-4)
     for c in completions:
-      law = language_models.log_probs(2, request.prompt, c.tokens)
-      surprise = -law[np.arange(len(c.tokens)), c.tokens]
+      distribution = language_models.log_probs(2, request.prompt, c.tokens)
+      surprise = -distribution[np.arange(len(c.tokens)), c.tokens]
       np.testing.assert_allclose(c.kl, surprise, rtol=1e-3, atol=1e-4)
 
 

@@ -70,7 +70,7 @@ def test_equals_full_forward_passes(kind, num_atoms):
   for rows, completion in zip(wanted, completions, strict=True):
     got = np.stack([getattr(completion, name) for name in columns], axis=1)
     np.testing.assert_allclose(got, rows, atol=2e-4, rtol=2e-4)
-  # The comparison is of something: guidance moved the law, top-p cut it.
+  # The comparison is of something: guidance moved probabilities, top-p cut.
   kl, filtered = (
     np.concatenate([np.array(w)[:, i] for w in wanted]) for i in (3, 4)
   )
@@ -112,7 +112,7 @@ def switched(kind, eta, steps):
 def test_before_the_switch_the_guided_run_after_it_another_stream():
   whole, cut = switched("v", 0.2, None), switched("v", 0.2, 4)
   assert [row[:4] for row in cut] == [row[:4] for row in whole]
-  # The same law on both sides: only another stream can change the tokens.
+  # The same distribution on both sides: only another stream changes tokens.
   whole, cut = switched(None, math.inf, None), switched(None, math.inf, 4)
   assert [row[:4] for row in cut] == [row[:4] for row in whole]
   longer = [(a, b) for a, b in zip(cut, whole, strict=True) if len(b) > 4]

@@ -1,4 +1,4 @@
-"""What the guided law is made of; its numbers are in test_next_law.py."""
+"""What the guided distribution is made of; see test_next_distribution too."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -29,15 +29,15 @@ def arguments(**changed):
 
 
 def test_every_law_is_normalised():
-  law = policy_lib.next_law(**arguments())
-  for log_probs in (law.sampled, law.reference):
+  distribution = policy_lib.next_distribution(**arguments())
+  for log_probs in (distribution.sampled, distribution.reference):
     np.testing.assert_allclose(jnp.exp(log_probs).sum(-1), 1, rtol=1e-6)
-  assert (law.kl > 0).all()
+  assert (distribution.kl > 0).all()
 
 
 def test_an_actor_equal_to_the_reference_changes_nothing():
-  plain = policy_lib.next_law(**arguments())
-  acted = policy_lib.next_law(
+  plain = policy_lib.next_distribution(**arguments())
+  acted = policy_lib.next_distribution(
     **arguments(), actor_logits=arguments()["ref_logits"]
   )
   np.testing.assert_allclose(acted.sampled, plain.sampled, atol=1e-6)
@@ -60,7 +60,7 @@ def test_an_actor_equal_to_the_reference_changes_nothing():
 )
 def test_refuses_other_types_ranks_and_shapes(changed):
   with pytest.raises(AssertionError, match="Chex"):
-    policy_lib.next_law(**arguments(**changed))
+    policy_lib.next_distribution(**arguments(**changed))
 
 
 @pytest.mark.parametrize("kind", ["v", "q", None])

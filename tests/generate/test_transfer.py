@@ -47,9 +47,9 @@ def test_first_token_follows_the_tilted_baseline():
   eta = 0.5
   found = run(is_odd, eta)
   for owner, completion in zip(owners(), found, strict=True):
-    law = language_models.log_probs(8, owner.prompt, [0])[0]
-    best = np.argsort(-law)[: players.CANDIDATES]
-    tilted = law[best] + (best % 2) / eta
+    distribution = language_models.log_probs(8, owner.prompt, [0])[0]
+    best = np.argsort(-distribution)[: players.CANDIDATES]
+    tilted = distribution[best] + (best % 2) / eta
     tilted -= np.log(np.exp(tilted).sum())
     place = best.tolist().index(completion.tokens[0])
     np.testing.assert_allclose(
@@ -81,11 +81,11 @@ def test_rollouts_are_the_baselines_from_every_candidate():
   for i, (request, tokens) in enumerate(first):
     owner = owners()[i // (3 * players.CANDIDATES)]
     assert request.prompt == owner.prompt
-    law = language_models.log_probs(8, owner.prompt, tokens)
-    best = np.argsort(-law[0])[: players.CANDIDATES]
+    distribution = language_models.log_probs(8, owner.prompt, tokens)
+    best = np.argsort(-distribution[0])[: players.CANDIDATES]
     assert tokens[0] == best[i // 3 % players.CANDIDATES]
     # At temperature 0 the baseline goes on with its favourite, to the end.
-    assert tokens[1:] == law[1:].argmax(axis=1).tolist()
+    assert tokens[1:] == distribution[1:].argmax(axis=1).tolist()
     assert len(tokens) == 6 or tokens[-1] in players.EOS
     assert not set(tokens[:-1]) & set(players.EOS)
 

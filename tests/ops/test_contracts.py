@@ -24,7 +24,7 @@ def floats(*shape):
 
 SCORES = floats(ROWS, SIZE)
 LOG_PROBS = jax.nn.log_softmax(SCORES)
-LAW = jax.nn.log_softmax(floats(ROWS, SIZE, ATOMS))
+DISTRIBUTION = jax.nn.log_softmax(floats(ROWS, SIZE, ATOMS))
 SUPPORT = jnp.array([0.0, 0.5, 1.0])
 ROLLOUTS = floats(ROWS, SIZE, 5)
 MASK = jnp.array([[True, False, True, True], [False, True, True, True]])
@@ -34,15 +34,15 @@ PAIRS = [floats(ROWS) for _ in range(4)]
 # Arguments that are arrays, and settings, of each function.
 GOOD = {
   "distributions.two_hot": ([SCORES, SUPPORT], {}),
-  "distributions.mean": ([LAW, SUPPORT], {}),
-  "distributions.variance": ([LAW, SUPPORT], {}),
-  "distributions.log_mean_exp": ([LAW, SUPPORT], {"eta": 0.5}),
+  "distributions.mean": ([DISTRIBUTION, SUPPORT], {}),
+  "distributions.variance": ([DISTRIBUTION, SUPPORT], {}),
+  "distributions.log_mean_exp": ([DISTRIBUTION, SUPPORT], {"eta": 0.5}),
   "filtering.apply_temperature": ([SCORES], {"temperature": 0.5}),
   "filtering.top_k": ([LOG_PROBS], {"k": 2}),
   "filtering.top_p": ([LOG_PROBS], {"top_p": 0.7}),
   "filtering.sample": ([LOG_PROBS, jnp.array([0.1, 0.9])], {}),
   "guidance.qsharp_bernoulli": ([SCORES], {"eta": 0.5}),
-  "guidance.qsharp_categorical": ([LAW, SUPPORT], {"eta": 0.5}),
+  "guidance.qsharp_categorical": ([DISTRIBUTION, SUPPORT], {"eta": 0.5}),
   "guidance.cd": ([SCORES], {"eta": 0.5}),
   "guidance.vas": ([SCORES], {"eta": 0.5}),
   "guidance.fudge": ([SCORES], {"strength": 2.0}),
@@ -60,7 +60,7 @@ GOOD = {
   "kl.soft_value": ([SCORES, LOG_PROBS], {"eta": 0.5}),
   "kl.kl_divergence": ([LOG_PROBS, LOG_PROBS[::-1]], {}),
   "losses.bernoulli": ([SCORES, jax.nn.sigmoid(SCORES)], {}),
-  "losses.categorical": ([LAW, jnp.exp(LAW)], {}),
+  "losses.categorical": ([DISTRIBUTION, jnp.exp(DISTRIBUTION)], {}),
   "losses.squared_error": ([SCORES, LOG_PROBS], {}),
   "losses.next_token": ([floats(ROWS, SIZE, 6), TOKENS], {}),
   "losses.sequence_weights": ([MASK, jnp.minimum(TOKENS, 2)], {}),
@@ -94,7 +94,7 @@ ANY_TYPE = {
 }
 # Any shape is welcome.
 ANY_RANK = {("distributions.two_hot", 0)}
-# A law may have any number of leading axes, whatever its atoms have.
+# A distribution may have any number of leading axes, whatever its atoms have.
 LAWS = {
   "distributions.mean",
   "distributions.variance",

@@ -19,7 +19,7 @@ def logit(p):
 
 
 def bernoulli_log_probs(logits):
-  """The Bernoulli law written on the atoms {0, 1}."""
+  """The Bernoulli distribution written on the atoms {0, 1}."""
   return jnp.stack(
     [jax.nn.log_sigmoid(-logits), jax.nn.log_sigmoid(logits)], axis=-1
   )
@@ -314,15 +314,15 @@ def test_transfer_indirect_matches_a_loop_and_has_its_limits():
 
 
 def test_mixed_is_exact_for_independent_rewards():
-  # Law of 2 z_1 + 3 z_2, all pairs of atoms listed, against the sum.
+  # Distribution of 2 z_1 + 3 z_2, all pairs of atoms listed, against the sum.
   first, atoms = random_laws(3, 4)
   second, _ = random_laws(3, 4, seed=6)
   pairs = (first[:, :, None] + second[:, None, :]).reshape(3, 16)
   totals = (2 * atoms[:, None] + 3 * atoms[None, :]).reshape(16)
   whole = guidance.qsharp_categorical(pairs, totals, eta=0.5)
   parts = [
-    guidance.qsharp_categorical(law, atoms, eta=0.5 / weight)
-    for law, weight in ((first, 2.0), (second, 3.0))
+    guidance.qsharp_categorical(distribution, atoms, eta=0.5 / weight)
+    for distribution, weight in ((first, 2.0), (second, 3.0))
   ]
   np.testing.assert_allclose(guidance.mixed(parts), whole, rtol=1e-5)
 

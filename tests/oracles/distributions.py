@@ -1,4 +1,4 @@
-"""Laws on atoms as dictionaries and sums in float64, one law at a time."""
+"""Distributions on atoms, as dictionaries and sums in float64, one at a time."""
 
 import math
 
@@ -7,13 +7,13 @@ import numpy as np
 
 def two_hot(value, atoms):
   value = min(max(value, atoms[0]), atoms[-1])
-  law = dict.fromkeys(range(len(atoms)), 0.0)
+  distribution = dict.fromkeys(range(len(atoms)), 0.0)
   for i in range(len(atoms) - 1):
     left, right = atoms[i], atoms[i + 1]
     if left <= value < right or (i == len(atoms) - 2 and value == right):
-      law[i] = (right - value) / (right - left)
-      law[i + 1] = (value - left) / (right - left)
-  return np.array(list(law.values()))
+      distribution[i] = (right - value) / (right - left)
+      distribution[i + 1] = (value - left) / (right - left)
+  return np.array(list(distribution.values()))
 
 
 def log_mean_exp(probs, atoms, eta):

@@ -41,7 +41,9 @@ def log_weight(logits, eta, atoms):
   return math.log(sum(p * math.exp(z / eta) for p, z in zip(probs, atoms)))  # noqa: B905
 
 
-def laws(ref_logits, weights, *, temperature, top_p, is_tempered=False):
+def distributions(
+  ref_logits, weights, *, temperature, top_p, is_tempered=False
+):
   """Reference, guided and sampled probabilities; weights by token."""
   reference = softmax(ref_logits / temperature)
   by_token = [weights.get(token, 0.0) for token in range(len(ref_logits))]
@@ -61,7 +63,7 @@ def completion(ref_logits, values, *, seed, eta, switch, atoms, how):
     seed: of the row.
     eta: KL weight.
     switch: guided steps.
-    atoms: support of a categorical law.
+    atoms: support of a categorical distribution.
     how: the settings of sampling.
 
   Returns:
@@ -74,7 +76,7 @@ def completion(ref_logits, values, *, seed, eta, switch, atoms, how):
     if any(len(v) > 1 for v in found.values()):
       least = min(weights.values())
       weights = {c: w - least for c, w in weights.items()}
-    reference, guided, sampled = laws(
+    reference, guided, sampled = distributions(
       logits, weights, temperature=how.temperature, top_p=how.top_p
     )
     token = filtering.sample(sampled, uniform(seed, step, step >= switch))

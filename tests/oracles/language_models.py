@@ -22,7 +22,7 @@ def params(seed: int):
 
 
 def log_probs(seed: int, prompt, tokens, temperature: float = 1.0):
-  """Log-laws before each of the tokens after a prompt. Shape [n, V]."""
+  """Log-probabilities before each token after a prompt. Shape [n, V]."""
   sequence = [*prompt, *tokens]
   rows = decoders.right_padded([sequence], _WIDTH)
   logits = np.asarray(_forward(params(seed), *rows)[0][0])

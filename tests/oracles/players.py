@@ -34,7 +34,7 @@ def sampling(**changes) -> generate.Sampling:
 
 
 def guidance(num_atoms: int = 1) -> generate.Guidance:
-  """Q# by success, or by a law on `ATOMS`."""
+  """Q# by success, or by a distribution on `ATOMS`."""
   if num_atoms == 1:
     return generate.Guidance("qsharp")
   return generate.Guidance("qsharp", "categorical", tuple(ATOMS.tolist()))

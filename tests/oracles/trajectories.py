@@ -48,8 +48,8 @@ def outcome(mdp, log_probs, eta) -> tuple[float, float, float]:
   return reward, kl, reward - eta * kl
 
 
-def law(mdp, state, action) -> dict[float, float]:
-  """Law of the reward-to-go under the reference, after a choice."""
+def distribution(mdp, state, action) -> dict[float, float]:
+  """Distribution of the reward-to-go under the reference, after a choice."""
   found = {}
   for path, reward in trajectories(mdp, int(mdp.next_states[state][action])):
     total = round(float(mdp.rewards[state][action]) + reward, 6)

@@ -13,15 +13,15 @@ from qsharp_jax.tabular import learn, learners, solve
 from qsharp_jax.tabular import mdp as mdp_lib
 
 TREE = mdp_lib.tree()
-EXACT = solve.exact_laws(TREE)
+EXACT = solve.exact_distributions(TREE)
 SHAPE = EXACT.log_probs.shape
 
 
 def win_probs(*probs):
-  """The laws of trees that differ in the chance of a win. [N, S, A, K]."""
+  """Distributions of trees that differ in the chance of a win. [N, S, A, K]."""
   return np.stack(
     [
-      solve.exact_laws(mdp_lib.tree(win_prob=p), EXACT.atoms).log_probs
+      solve.exact_distributions(mdp_lib.tree(win_prob=p), EXACT.atoms).log_probs
       for p in probs
     ]
   )
@@ -69,7 +69,7 @@ def test_counts_by_hand():
   state = learner.init()
   for label, mask in [(0, True), (2, True), (2, True), (1, False)]:
     state = learner.update(state, one(0, 0, label, mask))
-  probs = jnp.exp(learner.log_laws(state))
+  probs = jnp.exp(learner.log_distributions(state))
   np.testing.assert_allclose(probs[0, 0], [1 / 3, 0, 2 / 3], rtol=1e-6)
   np.testing.assert_allclose(probs[1, 0], [1 / 3] * 3, rtol=1e-6)
 
@@ -79,9 +79,11 @@ def test_vovk_by_hand():
   coins = np.log([[[[0.5, 0.5]]], [[[0.75, 0.25]]]])
   learner = learners.vovk(coins)
   state = learner.init()
-  before = jnp.exp(learner.log_laws(state))[0, 0]
+  before = jnp.exp(learner.log_distributions(state))[0, 0]
   np.testing.assert_allclose(before, [0.625, 0.375], rtol=1e-6)
-  after = jnp.exp(learner.log_laws(learner.update(state, one(0, 0, 1))))[0, 0]
+  after = jnp.exp(
+    learner.log_distributions(learner.update(state, one(0, 0, 1)))
+  )[0, 0]
   np.testing.assert_allclose(after, [7 / 12, 5 / 12], rtol=1e-6)
 
 
@@ -92,7 +94,7 @@ def test_the_regret_of_vovk_is_at_most_the_log_of_the_class(seed):
   learner = learners.vovk(hypotheses)
   # Any labels whatever, adversarial ones too: not drawn from a hypothesis.
   state, loss, losses = learner.init(), 0.0, np.zeros(7)
-  update, predict = jax.jit(learner.update), jax.jit(learner.log_laws)
+  update, predict = jax.jit(learner.update), jax.jit(learner.log_distributions)
   for s, a, z in rng.integers(0, (2, 2, 3), (60, 3)):
     loss -= float(predict(state)[s, a, z])
     losses -= hypotheses[:, s, a, z]
@@ -109,17 +111,19 @@ def test_a_refuted_hypothesis_is_dropped():
   learner = learners.vovk(hypotheses)
   state = learner.update(learner.init(), one(0, 0, 1))
   np.testing.assert_allclose(
-    jnp.exp(learner.log_laws(state))[0, 0], [0.5, 0.5], rtol=1e-6
+    jnp.exp(learner.log_distributions(state))[0, 0], [0.5, 0.5], rtol=1e-6
   )
 
 
 def test_gradient_finds_relative_frequencies():
   learner = learners.gradient((2, 1, 3), optax.adam(0.1), num_steps=100)
   state = learner.init()
-  np.testing.assert_allclose(jnp.exp(learner.log_laws(state)), 1 / 3, rtol=1e-6)
+  np.testing.assert_allclose(
+    jnp.exp(learner.log_distributions(state)), 1 / 3, rtol=1e-6
+  )
   for label in (0, 2, 2, 1):
     state = learner.update(state, one(0, 0, label))
-  probs = jnp.exp(learner.log_laws(state))
+  probs = jnp.exp(learner.log_distributions(state))
   np.testing.assert_allclose(probs[0, 0], [0.25, 0.25, 0.5], atol=2e-3)
   np.testing.assert_allclose(probs[1, 0], [1 / 3] * 3, rtol=1e-6)
 
@@ -147,8 +151,8 @@ def run(mdp, exact, learner, num_rounds, **how):
 def test_learning_finds_the_optimal_policy_of_the_tree(learner):
   trace = run(TREE, EXACT, learner, 1500)
   assert trace.sub_optimality[:, -1].max() < 1e-3
-  # And the laws that it came from.
-  errors = np.exp(trace.log_laws[:, 0]) - np.exp(EXACT.log_probs[0])
+  # And the distributions that it came from.
+  errors = np.exp(trace.log_distributions[:, 0]) - np.exp(EXACT.log_probs[0])
   assert abs(errors).max() < 0.05
 
 
@@ -171,12 +175,16 @@ def test_without_variance_learning_stops_costing_anything():
   sums = {}
   for spread in (0, 0.3):
     mdp = mdp_lib.arms(values, spread=spread, eta=0.1)
-    exact = solve.exact_laws(mdp)
+    exact = solve.exact_distributions(mdp)
     each = [
-      solve.exact_laws(mdp_lib.arms(p, spread=spread, eta=0.1), exact.atoms)
+      solve.exact_distributions(
+        mdp_lib.arms(p, spread=spread, eta=0.1), exact.atoms
+      )
       for p in itertools.permutations(values)
     ]
-    learner = learners.vovk(np.stack([laws.log_probs for laws in each]))
+    learner = learners.vovk(
+      np.stack([distributions.log_probs for distributions in each])
+    )
     sums[spread] = run(mdp, exact, learner, 400).sub_optimality.cumsum(-1)
   assert (sums[0][:, -1] == sums[0][:, 100]).all()
   assert sums[0].max() < 1 < sums[0.3][:, -1].mean()

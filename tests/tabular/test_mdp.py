@@ -50,7 +50,7 @@ def test_the_soft_values_of_arms_do_not_depend_on_the_spread(spread):
   found = [oracle.soft_q_value(arms, 0, a, 0.1) for a in range(3)]
   np.testing.assert_allclose(found, values, atol=1e-9)
   # Without spread there is nothing random after the arm.
-  assert len(oracle.law(arms, 0, 1)) == (2 if spread else 1)
+  assert len(oracle.distribution(arms, 0, 1)) == (2 if spread else 1)
 
 
 def test_arms_refuse_values_beyond_the_spread():

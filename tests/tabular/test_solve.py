@@ -77,12 +77,12 @@ def test_the_reference_costs_nothing(mdp):
 
 @every_mdp
 def test_laws_match_all_trajectories(mdp):
-  found = solve.exact_laws(mdp)
+  found = solve.exact_distributions(mdp)
   assert (np.diff(found.atoms) > 0).all()
   probs = np.exp(found.log_probs)
   np.testing.assert_allclose(probs.sum(-1), 1)
   for s, a in choices(mdp):
-    own = oracle.law(mdp, s, a)
+    own = oracle.distribution(mdp, s, a)
     expected = [own.pop(round(float(z), 6), 0.0) for z in found.atoms]
     np.testing.assert_allclose(probs[s, a], expected, atol=1e-12)
     assert not own
@@ -91,7 +91,7 @@ def test_laws_match_all_trajectories(mdp):
 @every_mdp
 @pytest.mark.parametrize("eta", ETAS)
 def test_qsharp_with_exact_laws_is_the_optimal_policy(mdp, eta):
-  qsharp = solve.qsharp(mdp, solve.exact_laws(mdp), eta=eta)
+  qsharp = solve.qsharp(mdp, solve.exact_distributions(mdp), eta=eta)
   optimal = solve.optimal(mdp, eta=eta)
   np.testing.assert_allclose(jnp.exp(qsharp), jnp.exp(optimal), atol=2e-5)
   attained = solve.evaluate(mdp, optimal, eta=eta).objective
@@ -121,7 +121,7 @@ def test_no_other_policy_is_better(seed):
 
 def test_weak_guidance_makes_cd_qsharp_to_first_order():
   mdp = MDPS["random"]
-  exact = solve.exact_laws(mdp)
+  exact = solve.exact_distributions(mdp)
   gaps = []
   for eta in (2.0, 4.0, 8.0):
     qsharp, cd = (f(mdp, exact, eta=eta) for f in (solve.qsharp, solve.cd))
@@ -132,13 +132,13 @@ def test_weak_guidance_makes_cd_qsharp_to_first_order():
 
 def test_cd_with_exact_means_is_optimal_without_variance():
   mdp = mdp_lib.arms([0.4, 0.5, 0.7], spread=0, eta=0.1)
-  cd = solve.cd(mdp, solve.exact_laws(mdp), eta=0.1)
+  cd = solve.cd(mdp, solve.exact_distributions(mdp), eta=0.1)
   assert solve.sub_optimality(mdp, cd, eta=0.1) < 1e-7
 
 
 def test_laws_on_given_atoms():
   atoms = np.array([-1.0, 0.0, 0.1, 0.5, 1.0])
-  found = solve.exact_laws(mdp_lib.tree(), atoms)
+  found = solve.exact_distributions(mdp_lib.tree(), atoms)
   np.testing.assert_allclose(
     np.exp(found.log_probs[0]), [[0, 0, 1, 0, 0], [0, 0.95, 0, 0, 0.05]]
   )

@@ -47,8 +47,10 @@ def test_squared_variation_by_hand():
   tilt = np.exp(1 / studies.ETA)
   mean = 0.95 + 0.05 * tilt
   expected = (0.95 + 0.05 * tilt**2) / mean**2 - 1
-  laws = studies.Laws(np.log(probs), np.array([0.0, 1.0]))
-  assert studies.squared_variation(laws) == pytest.approx(expected)
+  distributions = studies.ReturnDistributions(
+    np.log(probs), np.array([0.0, 1.0])
+  )
+  assert studies.squared_variation(distributions) == pytest.approx(expected)
 
 
 def test_cumulative_by_hand():

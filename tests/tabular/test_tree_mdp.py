@@ -15,7 +15,7 @@ from qsharp_jax.tabular import mdp as mdp_lib
 from qsharp_jax.tabular import solve
 
 TREE = mdp_lib.tree()
-EXACT = solve.exact_laws(TREE)
+EXACT = solve.exact_distributions(TREE)
 POLICIES = {"qsharp": solve.qsharp, "cd": solve.cd}
 
 

@@ -50,7 +50,7 @@ class Stopped(Exception):
 
 
 def bag_of_tokens(params, batch):
-  """Bernoulli loss of a law that knows each token alone."""
+  """Bernoulli loss of a distribution that knows each token alone."""
   hidden = jnp.tanh(params["table"][batch["tokens"]])
   losses = losses_lib.bernoulli(hidden @ params["out"], batch["labels"])
   weights = losses_lib.sequence_weights(batch["mask"], batch["segments"])

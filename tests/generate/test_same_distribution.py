@@ -1,4 +1,4 @@
-"""A V-type and a Q-type head that hold the same law guide alike."""
+"""A V-type and a Q-type head that hold the same distribution guide alike."""
 
 import jax
 import numpy as np
@@ -8,9 +8,9 @@ from oracles import decoders, players
 from qsharp_jax import generate
 
 # A Q-type head looks up what a V-type one reads at the candidate. With every
-# layer silenced, a backbone passes the token's embedding on: the V-type law is
-# a function of the candidate, and a table of it is a Q-type head on a backbone
-# that always says the same.
+# layer silenced, a backbone passes the token's embedding on: the V-type
+# distribution is a function of the candidate, and a table of it is a Q-type
+# head on a backbone that always says the same.
 
 
 def silenced(params, embedding):
@@ -26,7 +26,7 @@ def silenced(params, embedding):
 
 
 def pair(num_atoms):
-  """Parameters of a V-type and a Q-type model of the same law."""
+  """Parameters of a V-type and a Q-type model of the same distribution."""
   rng = np.random.default_rng(4)
   v_type = silenced(
     players.params("v", num_atoms)["value"],
@@ -64,5 +64,5 @@ def test_the_same_law_is_the_same_policy(num_atoms):
       np.testing.assert_allclose(
         getattr(v_type, name), getattr(q_type, name), atol=1e-4
       )
-  # Guidance did something, so that it is the law that is compared.
+  # Guidance did something, so that it is the distribution that is compared.
   assert max(completion.kl.max() for completion in found["v"]) > 0.3

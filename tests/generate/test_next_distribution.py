@@ -1,4 +1,4 @@
-"""The guided next-token law: temperature, guidance and top-p, row by row."""
+"""The guided distribution: temperature, guidance and top-p, row by row."""
 
 import dataclasses
 import math
@@ -32,14 +32,14 @@ def test_rows_of_many_temperatures_and_top_ps(is_tempered, staged):
   logits = (3 * rng.normal(size=(4, 12))).astype(np.float32)
   candidates = np.stack([rng.permutation(12)[:3] for _ in range(4)])
   weights = rng.uniform(0, 4, (4, 3)).astype(np.float32)
-  next_law = lambda *arguments: policy_lib.next_law(
+  next_distribution = lambda *arguments: policy_lib.next_distribution(
     *arguments, is_guidance_tempered=is_tempered
   )
-  got = staged(next_law)(
+  got = staged(next_distribution)(
     logits, candidates, weights, controls(temperature, top_p)
   )
   for i in range(4):
-    reference, guided, sampled = oracle.laws(
+    reference, guided, sampled = oracle.distributions(
       logits[i],
       dict(zip(candidates[i].tolist(), weights[i].tolist(), strict=True)),
       temperature=temperature[i],
@@ -58,22 +58,24 @@ def test_rows_of_many_temperatures_and_top_ps(is_tempered, staged):
 def test_by_hand():
   # pi_ref = (1/2, 1/4, 1/4); e^w = 4 on the last: pi = (2, 1, 4) / 7.
   logits = jnp.log(jnp.array([[2.0, 1.0, 1.0]]))
-  law = policy_lib.next_law(
+  distribution = policy_lib.next_distribution(
     logits, jnp.array([[2]]), jnp.log(jnp.array([[4.0]])), controls([1], [0.8])
   )
   kl = (2 * math.log(4 / 7) + math.log(4 / 7) + 4 * math.log(16 / 7)) / 7
-  np.testing.assert_allclose(law.kl, [kl], rtol=1e-5)
-  # Top-p 0.8 of the guided law drops the 1/7: pi = (1/3, 0, 2/3).
-  np.testing.assert_allclose(jnp.exp(law.sampled), [[1 / 3, 0, 2 / 3]], 1e-5)
+  np.testing.assert_allclose(distribution.kl, [kl], rtol=1e-5)
+  # Top-p 0.8 of the guided distribution drops the 1/7: pi = (1/3, 0, 2/3).
+  np.testing.assert_allclose(
+    jnp.exp(distribution.sampled), [[1 / 3, 0, 2 / 3]], 1e-5
+  )
   kl = (math.log(2 / 3) + 2 * math.log(8 / 3)) / 3
-  np.testing.assert_allclose(law.kl_filtered, [kl], rtol=1e-5)
+  np.testing.assert_allclose(distribution.kl_filtered, [kl], rtol=1e-5)
 
 
 @pytest.mark.parametrize("is_tempered, best", [(False, 0), (True, 2)])
 def test_temperature_0_is_the_argmax(is_tempered, best):
   # Guided at temperature, the argmax of the reference cannot be moved; guided
   # before the temperature, the argmax of the sum is taken.
-  law = policy_lib.next_law(
+  distribution = policy_lib.next_distribution(
     jnp.array([[2.0, 1.0, 1.5]]),
     jnp.array([[2, 1]]),
     jnp.array([[1.0, 0.0]]),
@@ -81,8 +83,8 @@ def test_temperature_0_is_the_argmax(is_tempered, best):
     is_guidance_tempered=is_tempered,
   )
   wanted = np.where(np.arange(3) == best, 0, -np.inf)[None]
-  np.testing.assert_array_equal(law.sampled, wanted)
-  assert law.kl == (np.inf if is_tempered else 0)
+  np.testing.assert_array_equal(distribution.sampled, wanted)
+  assert distribution.kl == (np.inf if is_tempered else 0)
 
 
 def test_release_convention_is_stronger_guidance():
@@ -91,12 +93,14 @@ def test_release_convention_is_stronger_guidance():
   logits = jnp.asarray(rng.normal(size=(1, 6)), jnp.float32)
   candidates, weights = jnp.array([[4, 1]]), jnp.array([[1.0, 0.4]])
   at = controls([0.8], [1.0])
-  released = policy_lib.next_law(
+  released = policy_lib.next_distribution(
     logits, candidates, weights, at, is_guidance_tempered=True
   )
-  ours = policy_lib.next_law(logits, candidates, weights / 0.8, at)
+  ours = policy_lib.next_distribution(logits, candidates, weights / 0.8, at)
   np.testing.assert_allclose(released.sampled, ours.sampled, rtol=1e-5)
-  assert ours.kl > policy_lib.next_law(logits, candidates, weights, at).kl
+  assert (
+    ours.kl > policy_lib.next_distribution(logits, candidates, weights, at).kl
+  )
 
 
 def test_a_policy_is_static():
