@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -25,8 +26,11 @@ def mean(
     atoms: support of a categorical distribution, in reward units. Shape [K].
 
   Returns:
-    Means, in reward units. Shape [...].
+    Means, in reward units, float32. Shape [...].
   """
+  chex.assert_type(logits, float)
+  chex.assert_axis_dimension_gt(logits, -1, 0)
+  logits = logits.astype(jnp.float32)
   if loss == "bernoulli":
     return jax.nn.sigmoid(logits[..., 0])
   if loss == "squared_error":
@@ -54,6 +58,9 @@ def token_loss(
   Returns:
     Losses, float32. Shape [...].
   """
+  chex.assert_type([logits, labels], float)
+  chex.assert_rank(logits, jnp.ndim(labels) + 1)
+  chex.assert_equal_shape_prefix([logits, labels], jnp.ndim(labels))
   if loss == "bernoulli":
     return losses.bernoulli(logits[..., 0], labels)
   if loss == "squared_error":

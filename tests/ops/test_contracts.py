@@ -29,6 +29,7 @@ SUPPORT = jnp.array([0.0, 0.5, 1.0])
 ROLLOUTS = floats(ROWS, SIZE, 5)
 MASK = jnp.array([[True, False, True, True], [False, True, True, True]])
 TOKENS = jnp.array([[0, 3, 1, 2], [2, 0, 1, 3]])
+CATEGORICAL = {"loss": "categorical", "atoms": (0.0, 0.5, 1.0)}
 PAIRS = [floats(ROWS) for _ in range(4)]
 
 # Arguments that are arrays, and settings, of each function.
@@ -82,6 +83,11 @@ GOOD = {
   "preferences.dpo": (PAIRS, {}),
   "preferences.rpo": ([*PAIRS, jnp.array([3.0, 5.0])], {}),
   "preferences.cpl": (PAIRS[:2], {}),
+  "readout.mean": ([DISTRIBUTION], CATEGORICAL),
+  "readout.token_loss": (
+    [DISTRIBUTION, jax.nn.sigmoid(SCORES)],
+    CATEGORICAL,
+  ),
 }
 # Of numbers of any kind and shape: `support` refuses by an error of its own,
 # `kl_floor` broadcasts, `mixed` takes a list, and has tests of its own below.
@@ -95,7 +101,7 @@ ANY_TYPE = {
 # Any shape is welcome.
 ANY_RANK = {("distributions.two_hot", 0)}
 # A distribution may have any number of leading axes, whatever its atoms have.
-LAWS = {
+DISTRIBUTIONS = {
   "distributions.mean",
   "distributions.variance",
   "distributions.log_mean_exp",
@@ -160,7 +166,7 @@ def test_a_wrong_type_is_refused(name, index):
 def test_a_wrong_rank_is_refused(name, index):
   arguments, _ = GOOD[name]
   # One array alone may have any number of leading axes, but not none at all.
-  alone = len(arguments) == 1 or (name in LAWS and index == 0)
+  alone = len(arguments) == 1 or (name in DISTRIBUTIONS and index == 0)
   wrong = (lambda x: x.ravel()[0]) if alone else (lambda x: x[None])
   with pytest.raises(AssertionError, match="Chex"):
     call(name, index, wrong)

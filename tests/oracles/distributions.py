@@ -1,4 +1,4 @@
-"""Distributions on atoms, as dictionaries and sums in float64, one at a time."""
+"""Distributions on atoms, as dictionaries and float64 sums, one at a time."""
 
 import math
 
