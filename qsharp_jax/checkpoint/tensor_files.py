@@ -1,6 +1,7 @@
 """Directories of safetensors files: lazy slices in, atomic writes out."""
 
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -154,6 +155,7 @@ def _write_shards(
     safetensors_numpy.save_file(
       shard, directory / f"shard-{i}", metadata=_METADATA
     )
+    _order_metadata(directory / f"shard-{i}")
     shards.append(list(shard))
   if len(shards) == 1:
     os.replace(directory / "shard-0", directory / SINGLE)
@@ -165,6 +167,21 @@ def _write_shards(
     weight_map |= dict.fromkeys(names, file)
   index = {"metadata": {}, "weight_map": weight_map}
   (directory / INDEX).write_text(json.dumps(index, indent=2), encoding="utf-8")
+
+
+def _order_metadata(path: pathlib.Path) -> None:
+  """Makes equal tensors equal files: the writer's order changes by chance."""
+  orders = [
+    json.dumps(dict(items), separators=(",", ":")).encode()
+    for items in itertools.permutations(_METADATA.items())
+  ]
+  with path.open("r+b") as file:
+    start = len(b'{"__metadata__":') + file.seek(8)
+    file.seek(start)
+    if file.read(len(orders[0])) not in orders:
+      raise ValueError(f"{path} has its metadata elsewhere")
+    file.seek(start)
+    file.write(orders[0])
 
 
 def _shards(

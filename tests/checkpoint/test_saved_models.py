@@ -125,6 +125,14 @@ def test_what_is_changed_on_purpose_is_read(start, tmp_path):
   assert tokenizer.load(path).hf.chat_template == "{{ messages }}"
 
 
+def test_equal_models_are_equal_files(start, tmp_path):
+  contents = {
+    (value_model(start, tmp_path / str(i)) / "model.safetensors").read_bytes()
+    for i in range(8)
+  }
+  assert len(contents) == 1
+
+
 def test_a_model_saved_over_another_has_its_own_digests(start, tmp_path):
   path = with_tokenizer(start, tmp_path / "m")
   value_model(start, path)
