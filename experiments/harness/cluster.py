@@ -9,14 +9,11 @@ import sys
 import threading
 import time
 
-import jax
 from absl import flags
 
 from experiments.harness import accelerators
 from qsharp_jax.core import files
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.pipeline import workdir
-from qsharp_jax.sharding import processes
 
 _ADDRESS = flags.DEFINE_string(
   "coordinator_address",
@@ -53,6 +50,12 @@ def join(shared: pathlib.Path) -> None:
   Raises:
     InputError: flags that do not go together.
   """
+  # Here, so that --help need not wait for jax.
+  import jax
+
+  from qsharp_jax.pipeline import workdir
+  from qsharp_jax.sharding import processes
+
   given = [_ADDRESS.value, _NUM.value, _ID.value]
   is_explicit = None not in given
   if not is_explicit and any(value is not None for value in given):

@@ -1,12 +1,13 @@
 """The command line that all experiments with a model share."""
 
 import dataclasses
+import pathlib
 from collections.abc import Callable
 
 import ml_collections
 from absl import flags
 
-from experiments.harness import config_flag, questions
+from experiments.harness import cluster, config_flag, questions
 from qsharp_jax import tasks
 
 # --help shows these flags as the experiment's own.
@@ -44,7 +45,8 @@ class Command:
   def __call__(self, argv: list[str]) -> None:
     """Runs all stages that are not done yet."""
     del argv
+    config, workdir = flags.FLAGS.config, flags.FLAGS.workdir
+    cluster.join(pathlib.Path(workdir).expanduser())
     from experiments.harness import run  # imports jax, which --help can spare
 
-    config, workdir = flags.FLAGS.config, flags.FLAGS.workdir
     run.run(config, workdir, experiment=self.name, task=self.task(config))

@@ -1,7 +1,6 @@
 """From a config to a report: what every experiment with a model does."""
 
 import contextlib
-import pathlib
 import sys
 from collections.abc import Iterator
 
@@ -10,7 +9,6 @@ import ml_collections
 
 from experiments.harness import (
   checks,
-  cluster,
   compiling,
   questions,
   starts,
@@ -40,7 +38,6 @@ def run(
   Raises:
     InputError: a config or an input that means nothing.
   """
-  cluster.join(pathlib.Path(path).expanduser())
   checks.check(config)
   _check_reference(config)
   workdir = pipeline.Workdir(path, config.to_dict())

@@ -12,7 +12,7 @@ from qsharp_jax.rewards.worker_process import WorkerProcess
 
 @pytest.fixture
 def worker():
-  found = WorkerProcess("strict")
+  found = WorkerProcess("strict", 8.0, 120.0)
   yield found
   found.kill()
 
@@ -49,6 +49,6 @@ def test_a_process_that_was_killed_is_seen_to_be_dead(worker):
 
 
 def test_killing_ends_it_before_it_is_ready():
-  worker = WorkerProcess("strict")
+  worker = WorkerProcess("strict", 8.0, 120.0)
   worker.kill()
   assert worker.process.returncode is not None
