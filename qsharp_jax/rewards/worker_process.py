@@ -41,8 +41,6 @@ class WorkerProcess:
       stdout=subprocess.PIPE,
       # Its own group: killed with what it started, not hit by Ctrl-C.
       start_new_session=True,
-      # The order of sets must not decide a verdict.
-      env={**os.environ, "PYTHONHASHSEED": "0"},
     )
     self.is_ready = False
     self.refusal: str | None = None
