@@ -43,6 +43,8 @@ def paper() -> ml_collections.ConfigDict:
       },
       "reward": "boxed",  # see rewards/registry.py, or package.module:function
       "reward_workers": 4,
+      # A run stops where more of a batch's samples cannot be graded.
+      "reward_max_failed_share": 0.5,
       "sampling": {
         "temperature": 0.8,
         "top_p": 0.9,

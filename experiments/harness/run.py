@@ -49,15 +49,13 @@ def run(
     _leaving_together(),
     compiling.Clock() as clock,
     layout.context(),
-    rewards.GradingPool(config.reward, config.reward_workers) as pool,
+    _pool(config, config.reward) as pool,
     contextlib.ExitStack() as stack,
   ):
     config = starts.make(config, workdir, layout, task)
     found = wiring.run(config, splits, workdir, pool, layout)
     pipeline.learn(found)
-    start = lambda name: stack.enter_context(
-      rewards.GradingPool(name, config.reward_workers)
-    )
+    start = lambda name: stack.enter_context(_pool(config, name))
     what = wiring.evaluation(
       config, found, lambda name: start(name).grade, task.columns
     )
@@ -67,6 +65,15 @@ def run(
   if processes.is_main():
     print((workdir.path / "report.md").read_text())
   print(f"seconds spent compiling: {clock.seconds:.1f}", file=sys.stderr)
+
+
+def _pool(config: ml_collections.ConfigDict, name: str) -> rewards.GradingPool:
+  """Workers that grade by a reward."""
+  return rewards.GradingPool(
+    name,
+    config.reward_workers,
+    max_failed_share=config.reward_max_failed_share,
+  )
 
 
 @contextlib.contextmanager

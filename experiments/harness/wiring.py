@@ -56,6 +56,7 @@ def task(
     decode=tokenizer.decode,
     grade=pool.grade,
     reward=config.reward,
+    same_as=rewards.classes.equivalence_of(config.reward, pool),
   )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from qsharp_jax import rollout
+from qsharp_jax import rewards, rollout
 from qsharp_jax.evaluation import matching, plots, report
 from qsharp_jax.pipeline import algorithm1, bindings, searches
 from qsharp_jax.pipeline import methods as methods_lib
@@ -83,7 +83,7 @@ def _rows(run: run_lib.Run, what: Evaluation) -> Iterator[report.Row]:
   for job in [Job("reference"), *_earlier_rounds(run, what), *last]:
     for eta, found in _sample(run, what, job, "test").items():
       row = report.summarise(
-        _samples(found),
+        _samples(found, run.task.same_as),
         method=job.method,
         eta=eta,
         round_index=job.round_index,
@@ -230,12 +230,14 @@ def _value_metrics(run: run_lib.Run) -> dict[str, dict]:
   return found
 
 
-def _samples(found: rollout.Rollouts) -> report.Samples:
+def _samples(
+  found: rollout.Rollouts, same_as: rewards.classes.SameAs | None
+) -> report.Samples:
   """Rollouts as the columns that the report is made of."""
   return report.Samples(
     question_ids=found.question_id,
     correct=found.correct,
-    extracted=found.extracted,
+    extracted=_votes(found, same_as),
     kl=found.kl,
     kl_filtered=found.kl_filtered,
     length=found.lengths,
@@ -243,3 +245,22 @@ def _samples(found: rollout.Rollouts) -> report.Samples:
     seconds=float(found.seconds.sum()),
     value=found.value,
   )
+
+
+def _votes(
+  found: rollout.Rollouts, same_as: rewards.classes.SameAs | None
+) -> np.ndarray:
+  """The class of each answer among those to its question: 18 is 18.0."""
+  if same_as is None:
+    return found.extracted
+  votes = np.full(len(found), None, object)
+  _, codes = found.questions()
+  ends = np.cumsum(np.bincount(codes))[:-1]
+  for rows in np.split(np.argsort(codes, kind="stable"), ends):
+    keys = rewards.classes.class_keys(
+      found.extracted[rows].tolist(),
+      same_as,
+      is_failed=(~found.is_graded[rows]).tolist(),
+    )
+    votes[rows] = np.array(keys, object)
+  return votes

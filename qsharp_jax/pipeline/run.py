@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
 
-from qsharp_jax import generate, rollout, sharding, training
+from qsharp_jax import generate, rewards, rollout, sharding, training
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.pipeline import workdir as workdir_lib
@@ -22,6 +22,8 @@ class Task:
   decode: Callable[[list[int]], str]
   grade: rollout.collect.Grade
   reward: str = ""  # its name
+  # Which answers are one in a majority vote; None: equal spellings.
+  same_as: rewards.classes.SameAs | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -316,3 +316,18 @@ def test_writes_the_report_and_its_picture(run):
   assert "qsharp" in (run.workdir.path / "report.md").read_text()
   picture = (run.workdir.path / "pareto.png").read_bytes()
   assert picture.startswith(b"\x89PNG")
+
+
+def test_spellings_of_one_answer_vote_together_and_failures_do_not():
+  same_as = lambda first, others: [float(first) == float(x) for x in others]
+  said = ["18", "17", "18.0", None, "17", "18.00", "17"]
+  rows = [
+    make.rollout("b", i, extracted=x, error="late" if i == 4 else None)
+    for i, x in enumerate(said)
+  ]
+  alone = make.rollout("a", 0, extracted="18.0")  # of another question
+  found = store.Rollouts.of([*rows[:3], alone, *rows[3:]])
+  votes = evaluate._samples(found, same_as).extracted.tolist()
+  assert votes == ["18", "17", "18", "18.0", None, None, "18", "17"]
+  as_said = evaluate._samples(found, None).extracted.tolist()
+  assert as_said == [*said[:3], "18.0", *said[3:]]
