@@ -283,20 +283,28 @@ def test_a_reward_that_forks_shifts_no_grade(user_reward):
 def test_a_dead_worker_is_seen_though_its_child_keeps_the_pipe_open(
   user_reward,
 ):
-  start = time.monotonic()
   with workers.GradingPool(user_reward, 1, 300.0) as pool:
     stuck, fine = pool.grade(["fork and stay", "2.0"], [""] * 2)
+  # Not "over the time limit", which would have come instead.
   assert "died" in stuck.error and fine.reward == 2.0
-  assert time.monotonic() - start < 60.0
 
 
-def test_long_answers_take_linear_time(user_reward):
-  with workers.GradingPool(user_reward, 1, 60.0) as pool:
-    pool.grade(["1.0"], [""])
-    start = time.monotonic()
-    (grade,) = pool.grade(["long"], [""])
+def test_a_long_answer_is_kept_in_pieces_until_its_line_ends(user_reward):
+  held = []
+
+  class Watched(workers.WorkerProcess):
+    def receive(self, grades, time_limit_s):
+      is_alive = super().receive(grades, time_limit_s)
+      held.append(max(map(len, self._partial), default=0))
+      return is_alive
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(workers, "WorkerProcess", Watched)
+    with workers.GradingPool(user_reward, 1, 60.0) as pool:
+      (grade,) = pool.grade(["long"], [""])
   assert len(grade.extracted) == 20_000_000
-  assert time.monotonic() - start < 15.0  # 20 s and more when quadratic
+  # Joined piece by piece, a copy would grow with every read.
+  assert len(held) > 10 and max(held) < 2_000_000
 
 
 def test_what_a_reward_does_stays_with_its_sample(user_reward):
@@ -348,12 +356,10 @@ def test_an_import_that_misbehaves_is_one_line_and_bounded(
 ):
   (tmp_path / "workers_odd.py").write_text(code)
   monkeypatch.syspath_prepend(tmp_path)
-  start = time.monotonic()
   with pytest.raises(InputError, match="workers_odd:f") as caught:
     workers.GradingPool("workers_odd:f", 1, 30.0, start_limit_s=3.0)
   assert says in str(caught.value)
   assert "\n" not in str(caught.value)
-  assert time.monotonic() - start < 30.0
   assert "workers_odd" not in sys.modules
 
 
