@@ -10,8 +10,10 @@ def at_equal_kl(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
   """What every method reaches at the KL of the selected Q# row.
 
   Along a method's own rows of the last round, and the reference at KL 0,
-  numbers are interpolated linearly in KL. A method whose rows do not reach that
-  KL, or have none, is listed with its selected row, as it is.
+  numbers are interpolated linearly in the root of KL, with which accuracy grows
+  at first. Linearly in KL, a method with a row at that very KL would be favoured
+  over others on the same front. A method whose rows do not reach that KL, or have
+  none, is listed with its selected row, as it is.
 
   Args:
     rows: of a report, in the form of `report.Row.to_dict`.
@@ -46,10 +48,11 @@ def _at(
   points = [reference, *curve]
   # The reference has no strength to speak of: its cost is the weakest row's.
   costs = [curve[0]["forwards"], *(r["forwards"] for r in curve)]
-  kls = [0.0, *(r["kl"] for r in curve)]
+  roots = np.sqrt([0.0, *(r["kl"] for r in curve)])
+  at_kl = lambda numbers: float(np.interp(np.sqrt(kl), roots, numbers))
   return _entry(curve[0], kl, True) | {
-    "pass@1": float(np.interp(kl, kls, [r["pass@1"] for r in points])),
-    "forwards": float(np.interp(kl, kls, costs)),
+    "pass@1": at_kl([r["pass@1"] for r in points]),
+    "forwards": at_kl(costs),
   }
 
 
