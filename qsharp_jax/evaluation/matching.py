@@ -10,10 +10,10 @@ def at_equal_kl(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
   """What every method reaches at the KL of the selected Q# row.
 
   Along a method's own rows of the last round, and the reference at KL 0,
-  numbers are interpolated linearly in the root of KL, with which accuracy grows
-  at first. Linearly in KL, a method with a row at that very KL would be favoured
-  over others on the same front. A method whose rows do not reach that KL, or have
-  none, is listed with its selected row, as it is.
+  numbers are interpolated linearly in the root of KL, with which accuracy
+  grows at first. Linearly in KL, a method with a row at that very KL would be
+  favoured over others on the same front. A method whose rows do not reach that
+  KL, or have none, is listed with its selected row, as it is.
 
   Args:
     rows: of a report, in the form of `report.Row.to_dict`.
