@@ -14,6 +14,7 @@ HEAVY = (
   "integration/test_methods.py",
   "integration/test_other_questions.py",
   "integration/test_import_by_two.py",
+  "launch/test_launch_local.py",
 )
 
 # Rooms whose tests let no array gain an axis, and no type be widened, unsaid.

@@ -1,10 +1,22 @@
-"""How long the compiler has been at work."""
+"""Compiled programs: kept for later runs, and the time that they took."""
 
+import pathlib
 import types
 
 import jax
 
 _EVENT = "/jax/core/compile/backend_compile_duration"
+
+
+def keep_programs(directory: pathlib.Path) -> None:
+  """Keeps compiled programs for later runs.
+
+  Args:
+    directory: where, unless JAX_COMPILATION_CACHE_DIR names another place.
+  """
+  if jax.config.jax_compilation_cache_dir is None:
+    jax.config.update("jax_compilation_cache_dir", str(directory))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 class Clock:

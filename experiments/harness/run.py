@@ -4,7 +4,6 @@ import contextlib
 import sys
 from collections.abc import Iterator
 
-import jax
 import ml_collections
 
 from experiments.harness import (
@@ -41,8 +40,7 @@ def run(
   checks.check(config)
   _check_reference(config)
   workdir = pipeline.Workdir(path, config.to_dict())
-  jax.config.update("jax_compilation_cache_dir", str(workdir.compiled))
-  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+  compiling.keep_programs(workdir.compiled)
   layout = wiring.layout(config)
   splits = questions.splits(config, task)  # before anything that takes long
   with (

@@ -15,7 +15,7 @@ import ml_collections
 import numpy as np
 from absl import flags
 
-from experiments.harness import console, methods, starts, wiring
+from experiments.harness import compiling, console, methods, starts, wiring
 from qsharp_jax import data, generate, pipeline, sharding, training
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import seeds
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> None:
   methods.check_guided(_METHOD.value)
   workdir = pathlib.Path(_WORKDIR.value)
   config = _config(workdir)
-  jax.config.update("jax_compilation_cache_dir", str(workdir / "compiled"))
+  compiling.keep_programs(workdir.resolve().parent / "compiled")
   # One prompt has no rows to share, so all devices share the weights.
   layout = sharding.Layout(mesh_lib.make_mesh((1, 1, jax.device_count())))
   with layout.context():

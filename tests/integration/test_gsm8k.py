@@ -4,7 +4,6 @@ import copy
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
@@ -190,7 +189,6 @@ def test_killed_at_any_stage_it_ends_with_the_same_report(
   undisturbed, tmp_path
 ):
   workdir = tmp_path / "run"
-  shutil.copytree(undisturbed.parent / "compiled", tmp_path / "compiled")
   is_done = lambda stage: (workdir / "stages" / f"{stage}.json").exists()
   shard = workdir / "round_1" / "rollouts" / "shard-00000.parquet"
 

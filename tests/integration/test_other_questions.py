@@ -29,6 +29,7 @@ FLAGS = {
   "evaluation.etas": (0.2,),
   "evaluation.methods": ("qsharp",),
   "evaluation.num_samples": 1,
+  "reward_max_failed_share": 1.0,
 }
 
 
