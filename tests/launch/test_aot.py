@@ -210,5 +210,10 @@ def test_a_gpu_is_estimated_from_the_cpus_program(directory):
   found = roofline.predict(step, where.chip, scale=0.5)
   decoder = families.from_hf(_SHAPE)
   assert found.fits and found.tokens == 32 and decoder.num_layers == 1
+  # On a chip that holds just as much, and on one that lacks a byte of it.
+  for missing, fits in ((0, True), (1, False)):
+    size = found.hbm_bytes - missing
+    chip = dataclasses.replace(where.chip, hbm_bytes=size)
+    assert roofline.predict(step, chip, scale=0.5).fits == fits
   assert found.memory["reference"] == step.held["reference"] // 2
   assert found.seconds["memory"] > 0 and found.collectives["all-reduce"][0]
