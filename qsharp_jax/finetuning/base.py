@@ -147,9 +147,7 @@ def train(
       gold=gold,
       shared=shared,
     )
-  job = Job(
-    run, reference, run.workdir.path / "baselines" / name, gold, trained
-  )
+  job = Job(run, reference, run.paths.baseline(name), gold, trained)
   model = job.directory / "model"
   stage = bindings.tune(
     run, name, settings, job.directory, first=tuple(stages_of_first)

@@ -25,13 +25,13 @@ def learn(run: run_lib.Run) -> None:
   for round_index in range(1, run.rounds.num_rounds + 1):
     collect(run, round_index)
     train(run, round_index)
-    fit_lib.forget(run.directory(round_index))
+    fit_lib.forget(run.paths.round(round_index))
 
 
 def collect(run: run_lib.Run, round_index: int) -> None:
   """Rolls in with the latest guided policy and out with the reference."""
   problems = [*run.task.train, *run.task.validation]
-  store = run.directory(round_index) / "rollouts"
+  store = run.paths.rollouts(round_index)
   with run.workdir.stages([bindings.collect(run, round_index)]) as due:
     if not due:
       return
@@ -86,7 +86,7 @@ def sample_each(
 
 def train(run: run_lib.Run, round_index: int) -> None:
   """Fits the values to the rollouts of all rounds so far."""
-  directory = run.directory(round_index)
+  directory = run.paths.round(round_index)
   with run.workdir.stages([bindings.train(run, round_index)]) as due:
     if not due:
       return
@@ -101,7 +101,7 @@ def train(run: run_lib.Run, round_index: int) -> None:
 
 def train_outcome(run: run_lib.Run) -> None:
   """Fits a reward model of whole answers to the rollouts of all rounds."""
-  directory = _outcome(run)
+  directory = run.paths.outcome
   with run.workdir.stages([bindings.train_outcome(run, directory)]) as due:
     if due:
       split = _split(run, run.rounds.num_rounds)
@@ -115,22 +115,18 @@ def train_outcome(run: run_lib.Run) -> None:
 
 def rollouts(run: run_lib.Run, round_index: int) -> rollout.Rollouts:
   """The rollouts of one round, without their texts."""
-  directory = run.directory(round_index) / "rollouts"
+  directory = run.paths.rollouts(round_index)
   return rollout.store.read(directory, with_text=False)
 
 
 def load_values(run: run_lib.Run, round_index: int) -> PyTree:
   """The value model of a finished round, placed for decoding."""
-  return run.load(run.directory(round_index) / "value")
+  return run.load(run.paths.value(round_index))
 
 
 def load_outcome(run: run_lib.Run) -> PyTree:
   """The reward model of whole answers, placed for decoding."""
-  return run.load(_outcome(run) / "value")
-
-
-def _outcome(run: run_lib.Run) -> pathlib.Path:
-  return run.workdir.path / "outcome"
+  return run.load(run.paths.outcome / "value")
 
 
 def _split(run: run_lib.Run, num_rounds: int) -> labelled.Split:
@@ -189,7 +185,7 @@ def _placed(run: run_lib.Run, round_index: int | None) -> PyTree:
   players = run.players
   source = players.start
   if round_index is not None:
-    source = run.directory(round_index) / "value"
+    source = run.paths.value(round_index)
   _, _, params = huggingface.load_value_model(
     source,
     head=players.critic.model.head,

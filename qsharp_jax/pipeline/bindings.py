@@ -46,7 +46,7 @@ def collect(run: run_lib.Run, round_index: int) -> workdir_lib.Stage:
     run,
     f"collect_{round_index}",
     [*run.task.train, *run.task.validation],
-    run.directory(round_index) / "rollouts",
+    run.paths.rollouts(round_index),
     given=given,
     settings=settings,
     made=f"round {round_index} was collected",
@@ -59,7 +59,7 @@ def train(run: run_lib.Run, round_index: int) -> workdir_lib.Stage:
   settings["rounds.is_warm"] = run.rounds.is_warm and round_index > 1
   if settings["rounds.is_warm"]:
     settings |= values(run, round_index - 1)
-  directory = run.directory(round_index)
+  directory = run.paths.round(round_index)
   return _trained(f"train_{round_index}", settings, directory)
 
 
@@ -161,7 +161,7 @@ def guided(run: run_lib.Run, guidance: generate.Guidance) -> dict[str, Any]:
 
 def values(run: run_lib.Run, round_index: int) -> dict[str, str]:
   """The weights of a round's values."""
-  digest = run.workdir.weights(run.directory(round_index) / "value")
+  digest = run.workdir.weights(run.paths.value(round_index))
   return {f"the values of round {round_index}": digest}
 
 

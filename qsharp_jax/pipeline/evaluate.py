@@ -120,7 +120,7 @@ def _with_stored_etas(run: run_lib.Run, job: Job) -> Job:
     return job
   asked = {job.name(eta) for eta in job.etas}
   before, after = f"{job.method}-eta", f"-round{job.round_index}"
-  folder = run.workdir.path / "evaluation" / "test"
+  folder = run.paths.samples("test", job.name(None)).parent
   stored = [
     float(path.name.removeprefix(before).removesuffix(after))
     for path in folder.glob(f"{before}*{after}")
@@ -150,7 +150,7 @@ def _sample(
   num_samples = method.num_samples or what.num_samples
   stages = {
     f"evaluate_{split}_{job.name(eta)}": (
-      _store(run, split, job.name(eta)),
+      run.paths.samples(split, job.name(eta)),
       rollout.Plan(num_samples, what.seed, eta),
     )
     for eta in job.etas
@@ -171,10 +171,6 @@ def _sample(
     plan.eta: rollout.store.read(store, with_text=False)
     for store, plan in stages.values()
   }
-
-
-def _store(run: run_lib.Run, split: str, name: str) -> pathlib.Path:
-  return run.workdir.path / "evaluation" / split / name
 
 
 def _is_complete(
@@ -224,7 +220,7 @@ def _value_metrics(run: run_lib.Run) -> dict[str, dict]:
   """What each round's values are worth on what training did not see."""
   found = {}
   for i in range(1, run.rounds.num_rounds + 1):
-    file = run.directory(i) / "value_metrics.json"
+    file = run.paths.value_metrics(i)
     if file.exists():
       found[f"round {i}"] = json.loads(file.read_text())
   return found

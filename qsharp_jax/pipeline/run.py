@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from qsharp_jax import generate, rewards, rollout, sharding, training
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core.arrays import PyTree
+from qsharp_jax.pipeline import paths as paths_lib
 from qsharp_jax.pipeline import workdir as workdir_lib
 
 _MOST_HELD = 2  # an earlier round's values guide, the last one's judge
@@ -65,9 +66,10 @@ class Run:
   # Values that guide and judge in an evaluation, by their round.
   held: dict[int, PyTree] = dataclasses.field(default_factory=dict, repr=False)
 
-  def directory(self, round_index: int) -> pathlib.Path:
-    """Where a round keeps its rollouts and its value model."""
-    return self.workdir.path / f"round_{round_index}"
+  @property
+  def paths(self) -> paths_lib.RunPaths:
+    """Where the run keeps what it makes."""
+    return paths_lib.RunPaths(self.workdir.path)
 
   def load(self, directory: pathlib.Path) -> PyTree:
     """A value model of this run's shape, placed for decoding."""
@@ -88,7 +90,7 @@ class Run:
     if round_index not in self.held:
       while len(self.held) >= _MOST_HELD:
         del self.held[next(iter(self.held))]
-      self.held[round_index] = self.load(self.directory(round_index) / "value")
+      self.held[round_index] = self.load(self.paths.value(round_index))
     return self.held[round_index]
 
   def unguided(self, **changes) -> generate.Policy:

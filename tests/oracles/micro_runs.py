@@ -98,7 +98,7 @@ def run(directory, grade=prefers_favourite) -> pipeline.Run:
     workdir=pipeline.Workdir(directory / "run", {}),
   )  # fmt: skip
   store.write_shard(
-    found.directory(1) / "rollouts",
+    found.paths.rollouts(1),
     0,
     [
       make.rollout(
@@ -229,7 +229,7 @@ def evaluated(directory, num_rounds: int = 2, loss: str = "bernoulli"):
   for i in range(1, num_rounds + 1):
     params = jax.tree.map(lambda x: 2 * x, decoders.params(value, 10 + i))
     huggingface.save_value_model(
-      found.directory(i) / "value", CONFIG, head, params, "llama"
+      found.paths.value(i), CONFIG, head, params, "llama"
     )
   return found
 

@@ -118,7 +118,7 @@ def test_starts_from_the_last_round(learnt, fits):
   pipeline.learn(run)
   # Round 1 has nothing to go on from, so only round 2 was trained again.
   (fit,) = fits
-  assert_same(fit.start, saved(run, run.directory(1) / "value"))
+  assert_same(fit.start, saved(run, run.paths.value(1)))
 
 
 def test_finished_stages_are_not_repeated(learnt, fits):
@@ -149,7 +149,7 @@ def test_refuses_rollouts_without_any_signal(tmp_path):
 
 def test_measures_what_was_held_out(learnt):
   run = micro_runs.learning(learnt)
-  critic, params = run.players.critic, saved(run, run.directory(2) / "value")
+  critic, params = run.players.critic, saved(run, run.paths.value(2))
   apply = jax.jit(critic.model.apply)
   losses, values, labels = [], [], []
   for i in (1, 2):
@@ -164,7 +164,7 @@ def test_measures_what_was_held_out(learnt):
       losses.extend(critic.token_loss(logits, target).tolist())
       values.extend(critic.mean(logits).tolist())
       labels.extend(target.tolist())
-  file = run.directory(2) / "value_metrics.json"
+  file = run.paths.value_metrics(2)
   found = json.loads(file.read_text())["held_out_questions"]
   # Rollouts that ended before their switch have nothing to say.
   assert found["tokens"] == len(losses) > 10

@@ -145,9 +145,9 @@ def test_another_fit_trains_again_and_keeps_the_rollouts(learnt, fits, caplog):
 
 def test_a_deleted_round_is_collected_again_from_other_inputs(learnt):
   run = micro_runs.learning(learnt, sampling={"temperature": 0.5})
-  for path in (run.directory(1) / "rollouts").iterdir():
+  for path in (run.paths.rollouts(1)).iterdir():
     path.unlink()
-  (run.directory(1) / "rollouts").rmdir()
+  (run.paths.rollouts(1)).rmdir()
   algorithm1.collect(run, 1)
   with run.workdir.stages([bindings.train(run, 1)]) as due:
     assert due == ["train_1"]

@@ -142,7 +142,7 @@ def expected_row(run, name, eta, value_round):
     policy = dataclasses.replace(
       run.players.policy, guidance=generate.Guidance(name)
     )
-    folder = run.directory(value_round) / "value"
+    folder = run.paths.value(value_round)
     params["value"] = huggingface.load_value_model(folder)[2]
   requests = [
     generate.Request(
@@ -156,7 +156,7 @@ def expected_row(run, name, eta, value_round):
   flat = [c for group in groups for c in group]
   texts = [micro_runs.decode(c.tokens.tolist()) for c in flat]
   correct = [g.correct for g in micro_runs.prefers_favourite(texts, texts)]
-  judge = huggingface.load_value_model(run.directory(2) / "value")[2]
+  judge = huggingface.load_value_model(run.paths.value(2))[2]
   whole = [
     [*request.prompt, *c.tokens]
     for request, group in zip(requests, groups, strict=True)
@@ -281,7 +281,7 @@ def test_compiles_and_loads_once_for_all_etas_and_splits(run, monkeypatch):
   kinds = ("qsharp", "cd")
   num_programs = decode.decode._cache_size()
   evaluated(run, kinds)
-  assert sorted(loaded) == [run.directory(i) / "value" for i in (1, 2)]
+  assert sorted(loaded) == [run.paths.value(i) for i in (1, 2)]
   # A program for the reference, and one for each kind of guidance.
   num_programs += 1 + len(kinds)
   assert decode.decode._cache_size() == num_programs
