@@ -19,7 +19,6 @@ import numpy as np
 from qsharp_jax import data, models, rollout
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core.arrays import Array, PyTree
-from qsharp_jax.ops import losses
 from qsharp_jax.pipeline import algorithm1, bindings
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import layout as layout_lib
@@ -255,14 +254,6 @@ def token_log_probs(
   Returns:
     Nats, float32; 0 for first tokens and padding. Shape [B, T].
   """
-  hidden, _ = model.apply(
-    params,
-    batch["tokens"],
-    batch["positions"],
-    segments=batch["segments"],
-    method="hidden",
-  )
-  logits = model.apply(params, hidden[:, :-1], method="logits")
-  log_probs = -losses.next_token(logits, batch["tokens"][:, 1:])
+  log_probs = -objectives.next_token_losses(model, params, batch)
   log_probs = jnp.pad(log_probs, ((0, 0), (1, 0)))
   return jnp.where(batch["positions"] > 0, log_probs, 0.0)

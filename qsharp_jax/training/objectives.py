@@ -23,20 +23,37 @@ def language_model(model: models.LanguageModel) -> Objective:
 
   def objective(params: PyTree, batch: Batch) -> tuple[Array, Array]:
     _check(batch, "tokens", "positions", "segments", "mask")
-    hidden, _ = model.apply(
-      params,
-      batch["tokens"],
-      batch["positions"],
-      segments=batch["segments"],
-      method="hidden",
-    )
-    logits = model.apply(params, hidden[:, :-1], method="logits")
-    token_losses = losses.next_token(logits, batch["tokens"][:, 1:])
+    token_losses = next_token_losses(model, params, batch)
     # The first token of a segment has no predecessor to be predicted from.
     weights = batch["mask"][:, 1:] & (batch["positions"][:, 1:] > 0)
     return losses.weighted_sum(token_losses, weights.astype(jnp.float32))
 
   return objective
+
+
+def next_token_losses(
+  model: models.LanguageModel, params: PyTree, batch: Batch
+) -> Array:
+  """What predicting each token but the first of a row costs.
+
+  Args:
+    model: the language model.
+    params: its parameters.
+    batch: `tokens`, `positions` and `segments`, each [B, T].
+
+  Returns:
+    Nats, float32; without meaning for the first token of a sequence, which
+    nothing predicts, and for padding. Shape [B, T - 1].
+  """
+  hidden, _ = model.apply(
+    params,
+    batch["tokens"],
+    batch["positions"],
+    segments=batch["segments"],
+    method="hidden",
+  )
+  logits = model.apply(params, hidden[:, :-1], method="logits")
+  return losses.next_token(logits, batch["tokens"][:, 1:])
 
 
 def value(
