@@ -9,8 +9,6 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from qsharp_jax import generate, rollout
 from qsharp_jax.pipeline import contents
 from qsharp_jax.pipeline import run as run_lib
@@ -140,11 +138,10 @@ def judge(
   run: run_lib.Run, name: str, store: pathlib.Path
 ) -> workdir_lib.Stage:
   """The values of the samples of a store, by those of the last round."""
-  found = rollout.store.read(store, with_text=False)
   return workdir_lib.Stage(
     name,
     settings=values(run, run.rounds.num_rounds),
-    is_whole=not np.isnan(found.value).any(),
+    is_whole=rollout.store.is_judged(store),
   )
 
 

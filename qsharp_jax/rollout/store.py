@@ -113,6 +113,25 @@ def with_values(
   return found
 
 
+def is_judged(directory: str | pathlib.Path) -> bool:
+  """Whether every rollout of a directory has its value; reads that alone.
+
+  Raises:
+    InputError: a shard that is not a Parquet file of rollouts.
+  """
+  import pyarrow
+  from pyarrow import parquet
+
+  schema = pyarrow.schema([_schema().field("value")])
+  for path in _paths(directory):
+    with _readable(path):
+      # Cast, so that a shard without the column is refused.
+      values = parquet.read_table(path, columns=["value"]).cast(schema)
+    if values["value"].null_count:
+      return False
+  return True
+
+
 def _paths(directory: str | pathlib.Path) -> list[pathlib.Path]:
   return sorted(pathlib.Path(directory).glob("shard-*.parquet"))
 

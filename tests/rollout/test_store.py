@@ -56,13 +56,33 @@ def test_values_are_kept_beside_the_rollouts(tmp_path):
   store.write_shard(tmp_path, 0, ROLLOUTS)
   store.write_shard(tmp_path, 1, ROLLOUTS[:1])
   judge = lambda rollouts: 10.0 * np.arange(len(rollouts))
+  assert not store.is_judged(tmp_path)
   found = store.with_values(tmp_path, judge)
+  assert store.is_judged(tmp_path)
   assert found.value.tolist() == [0, 10, 20, 30]
   want = [
     dataclasses.replace(row, value=10.0 * i)
     for i, row in enumerate([*ROLLOUTS, ROLLOUTS[0]])
   ]
   assert plain(store.read(tmp_path)) == plain(want)
+
+
+def test_one_rollout_without_a_value_is_seen(tmp_path):
+  store.write_shard(tmp_path, 0, [make.rollout("a", 0, value=1.0)])
+  assert store.is_judged(tmp_path)
+  rows = [make.rollout("a", 0, value=0.0), make.rollout("a", 1)]
+  store.write_shard(tmp_path, 1, rows)
+  assert not store.is_judged(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["no Parquet", "no such column"])
+def test_a_shard_whose_values_cannot_be_read_is_named(tmp_path, content):
+  path = store.shard_path(tmp_path, 0)
+  path.write_bytes(b"PAR1")
+  if content == "no such column":
+    parquet.write_table(pyarrow.table({"tokens": [1]}), path)
+  with pytest.raises(InputError, match="shard-00000.* delete it"):
+    store.is_judged(tmp_path)
 
 
 def test_shards_are_read_in_order(tmp_path):
