@@ -123,23 +123,16 @@ def _peers(policy: generate.Policy, params, ours: dict) -> dict:
   reference, value = _torch_models(policy, params)
   tokens, _ = steps.prompts(_BATCH.value, _PROMPT.value)
   prompts = torch.tensor(tokens, dtype=torch.long, device=reference.device)
-  guides = {
-    "torch_unguided": None,
-    "torch_two_pass": torch_guided.TwoPassGuide,
-    "torch_one_pass": torch_guided.OnePassGuide,
-  }
+  runs = torch_guided.versions(
+    reference,
+    value,
+    prompts,
+    eta=steps.ETA,
+    num_candidates=_CANDIDATES.value,
+    num_new_tokens=_NEW.value,
+  )
   found = {}
-  for name, guide in guides.items():
-    make = guide and functools.partial(
-      guide, value, eta=steps.ETA, num_candidates=_CANDIDATES.value
-    )
-    run = functools.partial(
-      torch_guided.decode,
-      reference,
-      prompts,
-      num_new_tokens=_NEW.value,
-      make_guide=make,
-    )
+  for name, run in runs.items():
     found |= _speed(name, run)
   found |= _static_peers(reference, value, prompts)
   speed = lambda name: found[f"{name}_tokens_per_second"]

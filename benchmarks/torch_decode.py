@@ -42,22 +42,15 @@ def main(argv: list[str]) -> None:
   reference, value = _models()
   prompts = torch.randint(3, 500, (_BATCH.value, _PROMPT.value))
   prompts = prompts.to(reference.device)
-  guide = lambda kind: functools.partial(
-    kind, value, eta=_ETA, num_candidates=_CANDIDATES.value
+  runs = torch_guided.versions(
+    reference,
+    value,
+    prompts,
+    eta=_ETA,
+    num_candidates=_CANDIDATES.value,
+    num_new_tokens=_NEW.value,
   )
-  guides = {
-    "torch_two_pass": guide(torch_guided.TwoPassGuide),
-    "torch_one_pass": guide(torch_guided.OnePassGuide),
-    "torch_unguided": None,
-  }
-  for name, make in guides.items():
-    run = functools.partial(
-      torch_guided.decode,
-      reference,
-      prompts,
-      num_new_tokens=_NEW.value,
-      make_guide=make,
-    )
+  for name, run in runs.items():
     _show(name, run)
   if _STATIC.value:
     _show("torch_static_one_pass", _static(reference, value, prompts))

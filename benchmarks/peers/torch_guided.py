@@ -5,6 +5,7 @@ k most likely tokens. The two guides differ in how the value model reads the
 candidates. `torch_static` is the same without `generate`.
 """
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -94,6 +95,36 @@ def additive(seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
   lowest = torch.finfo(dtype).min
   mask = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
   return mask.masked_fill(~seen, lowest)[None, None]
+
+
+def versions(
+  reference,
+  value,
+  prompts: torch.Tensor,
+  *,
+  eta: float,
+  num_candidates: int,
+  num_new_tokens: int,
+) -> dict[str, Callable[[], torch.Tensor]]:
+  """The same decoding unguided and with each guide, by name, ready to call."""
+  guides = {
+    "torch_unguided": None,
+    "torch_two_pass": TwoPassGuide,
+    "torch_one_pass": OnePassGuide,
+  }
+  return {
+    name: functools.partial(
+      decode,
+      reference,
+      prompts,
+      num_new_tokens=num_new_tokens,
+      make_guide=guide
+      and functools.partial(
+        guide, value, eta=eta, num_candidates=num_candidates
+      ),
+    )
+    for name, guide in guides.items()
+  }
 
 
 @torch.inference_mode()

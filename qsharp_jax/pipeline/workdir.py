@@ -89,29 +89,14 @@ class Workdir:
     return self.path.parent / "compiled"
 
   @contextlib.contextmanager
-  def stage(self, name: str, **fields: Any) -> Iterator[bool]:
-    """Times a stage and marks it done when it ends without an error.
-
-    Args:
-      name: of the stage.
-      **fields: of `Stage`.
-
-    Yields:
-      Whether there is anything to do: False once the stage is done. What is
-      inside must itself go on where an interrupted attempt stopped.
-
-    Raises:
-      InputError: it was made from something else that was given.
-    """
-    with self.stages([Stage(name, **fields)]) as due:
-      yield bool(due)
-
-  @contextlib.contextmanager
   def stages(self, stages: Sequence[Stage]) -> Iterator[list[str]]:
-    """Stages that are done together; each gets an equal share of the time.
+    """Times stages done together, and marks them done if there is no error.
+
+    Each gets an equal share of the time.
 
     Yields:
-      The names of those that are due.
+      The names of those that are due. What is inside must itself go on where an
+      interrupted attempt stopped.
 
     Raises:
       InputError: one was made from something else that was given.

@@ -1,5 +1,6 @@
 """The directory of a run: stages done once, and bound to what made them."""
 
+import contextlib
 import json
 import logging
 import os
@@ -13,15 +14,22 @@ from qsharp_jax.pipeline.workdir import Stage
 CONFIG = {"seed": 0, "fit": {"rate": 0.1, "etas": (0.1, 0.2)}}
 
 
+@contextlib.contextmanager
+def stage(workdir, name, **fields):
+  """One stage; whether it is due."""
+  with workdir.stages([Stage(name, **fields)]) as due:
+    yield bool(due)
+
+
 def begun(path, config=CONFIG, **fields):
   workdir = Workdir(path, config)
-  with workdir.stage("first", **fields):
+  with stage(workdir, "first", **fields):
     pass
   return workdir
 
 
 def is_due(workdir, name="first", **fields):
-  with workdir.stage(name, **fields) as due:
+  with stage(workdir, name, **fields) as due:
     return due
 
 
@@ -35,7 +43,7 @@ def test_refuses_other_inputs_naming_what_differs(tmp_path):
   workdir = begun(tmp_path, given=given)
   marks = (tmp_path / "stages" / "first.json").read_text()
   other = {"etas": (0.1,), "rate": 0.1, "seed": 1, "new": True}
-  with pytest.raises(InputError) as error, workdir.stage("first", given=other):
+  with pytest.raises(InputError) as error, stage(workdir, "first", given=other):
     pass
   says = str(error.value)
   for piece in (
@@ -55,7 +63,7 @@ def test_says_when_more_differs_than_it_lists(tmp_path):
   other = {str(i): -1 for i in range(8)}
   with (
     pytest.raises(InputError, match="…"),
-    workdir.stage("first", given=other),
+    stage(workdir, "first", given=other),
   ):
     pass
 
@@ -76,7 +84,7 @@ def test_explains_in_the_words_of_the_stage(tmp_path):
 
 def test_an_interrupted_stage_is_bound_too(tmp_path):
   workdir = Workdir(tmp_path, CONFIG)
-  with pytest.raises(RuntimeError), workdir.stage("first", given={"a": 1}):
+  with pytest.raises(RuntimeError), stage(workdir, "first", given={"a": 1}):
     raise RuntimeError("killed")
   assert is_due(workdir, "second")
   with pytest.raises(InputError, match="a 1 there, 2 here"):
@@ -87,7 +95,7 @@ def test_an_interrupted_stage_is_bound_too(tmp_path):
 def test_what_was_deleted_may_be_made_from_something_else(tmp_path):
   workdir, output = Workdir(tmp_path, CONFIG), tmp_path / "made"
   fields = {"outputs": [output]}
-  with workdir.stage("first", given={"a": 1}, **fields):
+  with stage(workdir, "first", given={"a": 1}, **fields):
     output.mkdir()
   with pytest.raises(InputError, match="or delete made there"):
     is_due(workdir, given={"a": 2}, **fields)
@@ -101,7 +109,7 @@ def test_other_settings_make_a_stage_again(tmp_path, caplog, is_finished):
 
   def make(rate, *, fails=False):
     fields = {"settings": {"rate": rate, "seed": 1}, "outputs": [folder, file]}
-    with Workdir(tmp_path, CONFIG).stage("first", **fields) as due:
+    with stage(Workdir(tmp_path, CONFIG), "first", **fields) as due:
       if due:
         found = [path.exists() for path in (folder, file)]
         (folder / "inside").mkdir(parents=True, exist_ok=True)
@@ -219,24 +227,24 @@ def test_runs_side_by_side_share_compiled_programs(tmp_path):
 def test_a_stage_is_done_once(tmp_path):
   workdir = Workdir(tmp_path, CONFIG)
   for expected in (True, False, False):
-    with workdir.stage("collect_1") as is_due:
+    with stage(workdir, "collect_1") as is_due:
       assert is_due is expected
-  with Workdir(tmp_path, CONFIG).stage("collect_1") as is_due:
+  with stage(Workdir(tmp_path, CONFIG), "collect_1") as is_due:
     assert not is_due
 
 
 def test_a_stage_that_raised_is_still_due(tmp_path):
   workdir = Workdir(tmp_path, CONFIG)
-  with pytest.raises(RuntimeError, match="full"), workdir.stage("train_1"):
+  with pytest.raises(RuntimeError, match="full"), stage(workdir, "train_1"):
     raise RuntimeError("disk full")
   assert workdir.seconds() == {}
-  with workdir.stage("train_1") as is_due:
+  with stage(workdir, "train_1") as is_due:
     assert is_due
 
 
 def test_a_done_stage_does_not_hide_what_is_raised_inside(tmp_path):
   workdir = begun(tmp_path)
-  with pytest.raises(RuntimeError, match="full"), workdir.stage("first"):
+  with pytest.raises(RuntimeError, match="full"), stage(workdir, "first"):
     raise RuntimeError("disk full")
 
 
@@ -245,6 +253,6 @@ def test_seconds_of_finished_stages_in_their_order(tmp_path, monkeypatch):
   monkeypatch.setattr("time.monotonic", lambda: next(clock))
   workdir = Workdir(tmp_path, CONFIG)
   for name in ("zeta", "alpha"):
-    with workdir.stage(name):
+    with stage(workdir, name):
       pass
   assert list(workdir.seconds().items()) == [("zeta", 2.5), ("alpha", 0.25)]
