@@ -148,9 +148,7 @@ def train(
     )
   job = Job(run, reference, run.paths.baseline(name), gold, trained)
   model = job.directory / "model"
-  stage = bindings.tune(
-    run, name, settings, job.directory, first=tuple(stages_of_first)
-  )
+  stage = bindings.tune(run, name, settings, first=stages_of_first)
   with run.workdir.stages([stage]) as due:
     if due:
       objective, params, batches = settings.recipe(job)

@@ -139,9 +139,7 @@ class Collector:
         f"{run.sampling.max_new_tokens} exceeds the rows of fit.max_length "
         f"{plan.fit.max_length}; expected at least {longest}"
       )
-    self._policy = dataclasses.replace(
-      run.players.policy, value=None, guidance=None, actor=model
-    )
+    self._policy = run.unguided(actor=model)
     self._sampling = _sampling(run.sampling, plan, longest_prompt)
     self._for_decoding = _for_decoding(model, run)
     num_rows = data.packing.most_rows(

@@ -48,18 +48,7 @@ def collect(run: run_lib.Run, round_index: int) -> None:
         rule=run.rounds.rule,
         horizon=_mean_length(run, round_index - 1),
       )
-    sample_all(run, run.sampler(values), problems, plan, store)
-
-
-def sample_all(
-  run: run_lib.Run,
-  sampler: rollout.Sampler,
-  problems: Sequence[rollout.Problem],
-  plan: rollout.Plan,
-  store: pathlib.Path,
-) -> None:
-  """Samples problems into a store, showing progress."""
-  sample_each(run, sampler, problems, {store: plan})
+    sample_each(run, run.sampler(values), problems, {store: plan})
 
 
 def sample_each(
@@ -69,15 +58,15 @@ def sample_each(
   plans: Mapping[pathlib.Path, rollout.Plan],
 ) -> None:
   """Samples problems by each plan into its store, showing progress."""
-  name = ", ".join(str(s.relative_to(run.workdir.path)) for s in plans)
+  names = [str(store.relative_to(run.workdir.path)) for store in plans]
   total = len(problems)
-  label = name if len(plans) == 1 else f"{name.split(',')[0]} and others"
+  label = names[0] + " and others" * (len(names) > 1)
   with progress.bar(
     None, label, total=total * len(plans), unit="question"
   ) as bar:
     for done in rollout.collect.collect_all(sampler, problems, plans):
       bar.update(done - bar.n)
-  processes.barrier(f"sampling {name}")
+  processes.barrier(f"sampling {', '.join(names)}")
   for store in plans:
     rollout.collect.wait_until_complete(
       store, total, batch_size=sampler.batch_size
@@ -102,7 +91,7 @@ def train(run: run_lib.Run, round_index: int) -> None:
 def train_outcome(run: run_lib.Run) -> None:
   """Fits a reward model of whole answers to the rollouts of all rounds."""
   directory = run.paths.outcome
-  with run.workdir.stages([bindings.train_outcome(run, directory)]) as due:
+  with run.workdir.stages([bindings.train_outcome(run)]) as due:
     if due:
       split = _split(run, run.rounds.num_rounds)
       rows = labelled.pack(

@@ -61,19 +61,16 @@ def train(run: run_lib.Run, round_index: int) -> workdir_lib.Stage:
   return _trained(f"train_{round_index}", settings, directory)
 
 
-def train_outcome(
-  run: run_lib.Run, directory: pathlib.Path
-) -> workdir_lib.Stage:
+def train_outcome(run: run_lib.Run) -> workdir_lib.Stage:
   """The reward model of whole answers."""
   settings = _training(run, run.rounds.num_rounds)
-  return _trained("train_outcome", settings, directory)
+  return _trained("train_outcome", settings, run.paths.outcome)
 
 
 def tune(
   run: run_lib.Run,
   name: str,
   settings: Any,
-  directory: pathlib.Path,
   *,
   first: Sequence[str] = (),
 ) -> workdir_lib.Stage:
@@ -83,7 +80,6 @@ def tune(
     run: whose round 1 it may learn from.
     name: of the policy.
     settings: its hyper-parameters, a dataclass.
-    directory: where it is kept, with its checkpoints.
     first: names of the policies that it is made from.
   """
   made_from = settings_of(dataclasses.asdict(settings)) | {
@@ -92,12 +88,13 @@ def tune(
   }
   for other in first:
     made_from[other] = run.workdir.digest(_tuning(other))
+  directory = run.paths.baseline(name)
   return workdir_lib.Stage(
     _tuning(name),
     settings=made_from,
     # Not the directory: a policy that comes first may be inside.
-    outputs=[directory / name for name in ("model", "metrics.json", *_FITTED)],
-    is_whole=(directory / "model" / "config.json").exists(),
+    outputs=[directory / x for x in ("model", "metrics.json", *_FITTED)],
+    is_whole=(directory / "model" / "config.json").exists,
   )
 
 
@@ -141,7 +138,7 @@ def judge(
   return workdir_lib.Stage(
     name,
     settings=values(run, run.rounds.num_rounds),
-    is_whole=rollout.store.is_judged(store),
+    is_whole=lambda: rollout.store.is_judged(store),
   )
 
 
@@ -194,18 +191,26 @@ def samples(
     "sampling.top_p": run.sampling.top_p,
     "sampling.max_new_tokens": run.sampling.max_new_tokens,
   }
-  is_whole = rollout.collect.is_complete(
-    store, len(problems), batch_size=run.sampling.batch_size
-  )
   return workdir_lib.Stage(
     name,
     given=always | dict(given or {}),
     settings=settings or {},
     outputs=(store,),
-    is_whole=is_whole,
+    is_whole=lambda: is_complete(run, store, problems),
     explain={
       "questions": lambda: contents.first_difference(problems, store, made)
     },
+  )
+
+
+def is_complete(
+  run: run_lib.Run,
+  store: pathlib.Path,
+  problems: Sequence[rollout.Problem],
+) -> bool:
+  """Whether no shard of a store is missing."""
+  return rollout.collect.is_complete(
+    store, len(problems), batch_size=run.sampling.batch_size
   )
 
 
@@ -251,7 +256,7 @@ def _trained(
     name,
     settings=settings,
     outputs=[directory / output for output in outputs],
-    is_whole=(directory / "value").exists(),
+    is_whole=(directory / "value").exists,
   )
 
 

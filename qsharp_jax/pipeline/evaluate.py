@@ -124,7 +124,7 @@ def _with_stored_etas(run: run_lib.Run, job: Job) -> Job:
   stored = [
     float(path.name.removeprefix(before).removesuffix(after))
     for path in folder.glob(f"{before}*{after}")
-    if path.name not in asked and _is_complete(run, path, run.task.test)
+    if path.name not in asked and bindings.is_complete(run, path, run.task.test)
   ]
   stored = processes.agree(f"etas of {job.method}", sorted(stored))
   return dataclasses.replace(job, etas=(*job.etas, *stored))
@@ -171,17 +171,6 @@ def _sample(
     plan.eta: rollout.store.read(store, with_text=False)
     for store, plan in stages.values()
   }
-
-
-def _is_complete(
-  run: run_lib.Run,
-  store: pathlib.Path,
-  problems: Sequence[rollout.Problem],
-) -> bool:
-  """Whether no shard of a store is missing."""
-  return rollout.collect.is_complete(
-    store, len(problems), batch_size=run.sampling.batch_size
-  )
 
 
 def _judge(run: run_lib.Run, stores: Mapping[str, pathlib.Path]) -> None:

@@ -6,6 +6,7 @@ a change does not touch is kept, what it touches is refused or made again.
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -38,8 +39,9 @@ class Stage:
       stage again.
     outputs: what it makes; removed before it is made again from others. Where
       none of them is left, the stage is due, made from whatever.
-    is_whole: False when some of what the stage made is gone again, so that it
-      is due whatever its mark says.
+    is_whole: whether nothing of what the stage made is gone again; otherwise it
+      is due whatever its mark says. Asked only where the mark says done, and by
+      the main process alone.
     explain: by the name of something given, says what differs.
   """
 
@@ -47,12 +49,12 @@ class Stage:
   given: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   outputs: Sequence[pathlib.Path] = ()
-  is_whole: bool = True
+  is_whole: Callable[[], bool] = lambda: True
   explain: Mapping[str, Callable[[], str]] = dataclasses.field(
     default_factory=dict
   )
 
-  @property
+  @functools.cached_property
   def made_from(self) -> dict[str, Any]:
     """All of it, as JSON gives it back."""
     return json.loads(json.dumps({**self.given, **self.settings}))
@@ -147,11 +149,14 @@ class Workdir:
         for stage in stages:
           old = self._known(stage)
           self._check_given(stage, old)
-          if old is not None and _differing(stage, old, stage.settings):
-            changed.append(stage)
-          if stage in changed or not (old and "seconds" in old):
-            due.append(stage.name)
-          elif not stage.is_whole:
+          before = None if old is None else old.get("made_from", {})
+          is_changed = old is not None and bool(
+            _differing(stage, before, stage.settings)
+          )
+          if is_changed:
+            changed.append((stage, before))
+          is_done = old is not None and "seconds" in old and not is_changed
+          if not (is_done and stage.is_whole()):
             due.append(stage.name)
       except InputError as error:
         refusal = str(error)
@@ -159,8 +164,8 @@ class Workdir:
     if refusal is not None:
       raise InputError(refusal)
     if processes.is_main():
-      for stage in changed:
-        self._clear(stage)
+      for stage, before in changed:
+        self._clear(stage, before)
       for stage in stages:
         if stage.name in due:
           self._write(stage, None)
@@ -184,10 +189,10 @@ class Workdir:
         f"{self.path} was begun by an earlier version, which did not note what "
         f"{stage.name} was made from; choose another --workdir"
       )
-    differing = _differing(stage, old, stage.given)
+    before, now = old.get("made_from", {}), stage.made_from
+    differing = _differing(stage, before, stage.given)
     if not differing:
       return
-    before, now = old["made_from"], stage.made_from
     says = [
       stage.explain[name]()
       if name in stage.explain
@@ -201,13 +206,11 @@ class Workdir:
       f"{self.path} was made from the former; choose another --workdir{again}"
     )
 
-  def _clear(self, stage: Stage) -> None:
-    """Removes what is made again, and says why."""
-    before, now = self._read(stage.name)["made_from"], stage.made_from
+  def _clear(self, stage: Stage, before: Mapping[str, Any]) -> None:
+    """Removes what was made from something else, and says what differs."""
     says = [
-      _change(name, before.get(name), now[name])
-      for name in sorted(stage.settings)
-      if before.get(name) != now[name]
+      _change(name, before.get(name), stage.made_from[name])
+      for name in _differing(stage, before, stage.settings)
     ]
     logging.warning("%s is made again: %s", stage.name, "; ".join(says))
     for path in stage.outputs:
@@ -256,10 +259,10 @@ class Workdir:
 
 
 def _differing(
-  stage: Stage, old: Mapping[str, Any], names: Mapping[str, Any]
+  stage: Stage, before: Mapping[str, Any], names: Mapping[str, Any]
 ) -> list[str]:
   """The names among `names` that had another value; all, if none is known."""
-  before, now = old.get("made_from", {}), stage.made_from
+  now = stage.made_from
   return [
     name
     for name in sorted(names)

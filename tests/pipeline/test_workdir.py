@@ -214,7 +214,8 @@ def test_keeps_the_config_of_the_last_stage_that_was_made(tmp_path):
     begun(tmp_path, {"seed": 1}, given={"seed": 1})
   begun(tmp_path, {"seed": 0, "mesh": 2}, given={"seed": 0})
   assert kept() == {"seed": 0}
-  begun(tmp_path, {"seed": 0, "eta": 3}, given={"seed": 0}, is_whole=False)
+  gone = lambda: False
+  begun(tmp_path, {"seed": 0, "eta": 3}, given={"seed": 0}, is_whole=gone)
   assert kept() == {"seed": 0, "eta": 3}
 
 
