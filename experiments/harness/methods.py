@@ -39,7 +39,6 @@ class Bench:
         self.run,
         name,
         settings,
-        reference=self.config.reference,
         gold=self.gold,
         shared=shared,
       )

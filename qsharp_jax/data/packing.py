@@ -48,6 +48,27 @@ class Columns(NamedTuple):
   labels: np.ndarray
 
 
+def completion(
+  prompt: AnySequence[int],
+  tokens: AnySequence[int],
+  labels: np.ndarray | None = None,
+) -> Sequence:
+  """A prompt and its completion, the loss on the completion.
+
+  Args:
+    prompt: token ids.
+    tokens: of the completion. [n].
+    labels: of those tokens, [n] or [n, F]; None labels them 0. The prompt's are
+      always 0.
+  """
+  num = len(prompt)
+  whole = np.concatenate([prompt, tokens]).astype(np.int32)
+  if labels is None:
+    labels = np.zeros(len(tokens), np.float32)
+  pad = [(num, 0)] + [(0, 0)] * (labels.ndim - 1)
+  return Sequence(whole, np.arange(len(whole)) >= num, np.pad(labels, pad))
+
+
 class Pair(NamedTuple):
   """Two sequences that answer one prompt, the first preferred."""
 

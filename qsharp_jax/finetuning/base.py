@@ -52,12 +52,16 @@ class Job:
   """A policy to train in a run."""
 
   run: run_lib.Run
-  reference: str  # directory or hub id that training starts from
   directory: pathlib.Path
   gold: Gold | None = None
   trained: Mapping[str, pathlib.Path] = dataclasses.field(
     default_factory=dict
   )  # directories of the policies in `Settings.first`
+
+  @property
+  def reference(self) -> str:
+    """Directory or hub id that training starts from."""
+    return self.run.players.reference
 
   @property
   def model(self) -> models.LanguageModel:
@@ -110,7 +114,6 @@ def train(
   name: str,
   settings: Settings,
   *,
-  reference: str,
   gold: Gold | None = None,
   shared: Mapping[str, Settings] | None = None,
 ) -> pathlib.Path:
@@ -120,8 +123,6 @@ def train(
     run: a run whose round 1 is collected.
     name: of the policy, for its stage and directory.
     settings: of the method.
-    reference: directory or hub id of the run's reference: where training
-      starts, and whose tokenizer is copied.
     gold: gold answers, which the methods on pairs then prefer to samples.
     shared: settings of other policies of the run, by name. A policy that this
       method needs first is one of them where name and settings agree, and
@@ -142,11 +143,10 @@ def train(
       run,
       stages_of_first[-1],
       needed,
-      reference=reference,
       gold=gold,
       shared=shared,
     )
-  job = Job(run, reference, run.paths.baseline(name), gold, trained)
+  job = Job(run, run.paths.baseline(name), gold, trained)
   model = job.directory / "model"
   stage = bindings.tune(run, name, settings, first=stages_of_first)
   with run.workdir.stages([stage]) as due:
@@ -188,13 +188,6 @@ def by_question(
     if sample.error is None:
       found.setdefault(sample.question_id, []).append(sample)
   return found
-
-
-def sequence(prompt: Sequence[int], completion: Sequence[int]) -> data.Sequence:
-  """Prompt and completion, the loss on the completion; labels are 0."""
-  tokens = np.array([*prompt, *completion], np.int32)
-  mask = np.arange(len(tokens)) >= len(prompt)
-  return data.Sequence(tokens, mask, np.zeros(len(tokens), np.float32))
 
 
 def completed(rows: data.Packed, num_rows: int) -> data.Packed:

@@ -318,15 +318,7 @@ def _sequences(
   for (problem, completion, is_graded), labels_of_tokens in zip(
     samples, labels, strict=True
   ):
-    if not is_graded:
-      continue
-    num = len(problem.prompt)
-    tokens = np.concatenate([problem.prompt, completion.tokens])
-    yield data.Sequence(
-      tokens.astype(np.int32),
-      np.arange(len(tokens)) >= num,
-      np.pad(
-        labels_of_tokens,
-        [(num, 0)] + [(0, 0)] * (labels_of_tokens.ndim - 1),
-      ),
-    )
+    if is_graded:
+      yield data.packing.completion(
+        problem.prompt, completion.tokens, labels_of_tokens
+      )

@@ -219,8 +219,8 @@ def pairs(
       if best.label > worst.label:
         found.append(
           data.packing.Pair(
-            base.sequence(best.prompt, best.tokens),
-            base.sequence(worst.prompt, worst.tokens),
+            data.packing.completion(best.prompt, best.tokens),
+            data.packing.completion(worst.prompt, worst.tokens),
             best.label,
             worst.label,
           )
@@ -247,8 +247,8 @@ def gold_pairs(
     for rejected in worse[:per_question]:
       found.append(
         data.packing.Pair(
-          base.sequence(rejected.prompt, gold(answers[question])),
-          base.sequence(rejected.prompt, rejected.tokens),
+          data.packing.completion(rejected.prompt, gold(answers[question])),
+          data.packing.completion(rejected.prompt, rejected.tokens),
           gold_reward,
           rejected.label,
         )

@@ -23,7 +23,7 @@ class Supervised(base.Settings):
         "take easier questions, more samples, or check the reward"
       )
     rows = data.packing.pack(
-      [base.sequence(r.prompt, r.tokens) for r in right],
+      [data.packing.completion(r.prompt, r.tokens) for r in right],
       length=self.fit.max_length,
     )
     return base.Recipe(

@@ -4,7 +4,6 @@ import pathlib
 from collections.abc import Sequence
 
 import jax
-import numpy as np
 
 from qsharp_jax import data, models, training
 from qsharp_jax.checkpoint import huggingface
@@ -71,6 +70,4 @@ def _sequence(
 ) -> data.Sequence:
   prompt = data.prompts.render(question.question, tokenizer, style=style)
   answer = data.prompts.completion(question.answer, tokenizer)
-  tokens = np.array([*prompt, *answer], np.int32)
-  mask = np.arange(len(tokens)) >= len(prompt)
-  return data.Sequence(tokens, mask, np.zeros(len(tokens), np.float32))
+  return data.packing.completion(prompt, answer)

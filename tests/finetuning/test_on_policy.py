@@ -90,7 +90,7 @@ def test_steps_hold_the_graded_samples_alone(num_failed, tmp_path):
     oracle.FIT, num_epochs=2, batch_size=3, max_length=7
   )
   run = micro_runs.run(tmp_path, grade)
-  job = base.Job(run, run.players.start, tmp_path)
+  job = base.Job(run, tmp_path)
   with run.layout.context():
     recipe = oracle.small("reinforce", fit=fit).recipe(job)
     batches = recipe.batches

@@ -56,7 +56,7 @@ def test_gold_answers_are_preferred_to_what_earned_less():
 
 def test_scores_are_log_probs_under_the_model():
   params = decoders.params(oracle.MODEL)
-  sequences = [base.sequence([1, 2], [3] * n) for n in (1, 4, 2)]
+  sequences = [data.packing.completion([1, 2], [3] * n) for n in (1, 4, 2)]
   rows = data.packing.pad(sequences, length=6)
   found = preference.ref_log_probs(
     oracle.MODEL,

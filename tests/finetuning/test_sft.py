@@ -9,7 +9,7 @@ from qsharp_jax.finetuning import base
 
 def test_rows_hold_the_right_samples_of_training_questions(tmp_path):
   run = micro_runs.run(tmp_path)
-  job = base.Job(run, run.players.start, tmp_path)
+  job = base.Job(run, tmp_path)
   right = [r for r in job.rollouts() if r.correct]
   # Both samples of four training questions; of the fifth, none.
   assert len(job.rollouts()) == 8 and 0 < len(right) <= 8

@@ -126,9 +126,7 @@ def small(name, **changes):
 
 def train(run, name, settings, shared=None):
   with run.layout.context():
-    return base.train(
-      run, name, settings, reference=run.players.start, shared=shared
-    )
+    return base.train(run, name, settings, shared=shared)
 
 
 def weights(path):
