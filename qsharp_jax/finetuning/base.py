@@ -12,16 +12,13 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Self
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 
-from qsharp_jax import data, models, rollout
+from qsharp_jax import models, rollout
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.pipeline import algorithm1, bindings
 from qsharp_jax.pipeline import run as run_lib
-from qsharp_jax.sharding import layout as layout_lib
 from qsharp_jax.sharding import processes
 from qsharp_jax.training import fit as fit_lib
 from qsharp_jax.training import objectives
@@ -188,48 +185,6 @@ def by_question(
     if sample.error is None:
       found.setdefault(sample.question_id, []).append(sample)
   return found
-
-
-def completed(rows: data.Packed, num_rows: int) -> data.Packed:
-  """The same rows with padding behind them, `num_rows` in all."""
-  _, length, *width = *rows.tokens.shape, *rows.labels.shape[2:]
-  missing = data.packing.padding(
-    num_rows - len(rows.tokens), length, tuple(width)
-  )
-  return data.Packed(
-    *(np.concatenate(both) for both in zip(rows, missing, strict=True))
-  )
-
-
-def over_rows(
-  forward: Callable[[objectives.Batch], PyTree],
-  rows: data.Packed,
-  *,
-  batch_size: int,
-  layout: layout_lib.Layout,
-) -> PyTree:
-  """Results of a compiled function on all rows, a batch at a time.
-
-  Args:
-    forward: batch of `batch_size` rows -> arrays [batch_size, …].
-    rows: any packed rows. Fields [R, T].
-    batch_size: rows at a time; padding completes the last batch.
-    layout: places batches.
-
-  Returns:
-    What `forward` returns, as numpy arrays. Shapes [R, …].
-  """
-  num_rows = len(rows.tokens)
-  whole = completed(rows, num_rows + -num_rows % batch_size)
-  parts = []
-  for start in range(0, num_rows, batch_size):
-    batch = {
-      name: field[start : start + batch_size]
-      for name, field in whole._asdict().items()
-      if name != "sequence_ids"
-    }
-    parts.append(processes.fetch(forward(layout.place(batch))))
-  return jax.tree.map(lambda *x: np.concatenate(x)[:num_rows], *parts)
 
 
 def token_log_probs(

@@ -20,6 +20,7 @@ from qsharp_jax.ops import losses, policy_gradient
 from qsharp_jax.sharding import layout as layout_lib
 from qsharp_jax.training import fit as fit_lib
 from qsharp_jax.training import objectives
+from qsharp_jax.training import rows as rows_lib
 
 
 class Sampled(NamedTuple):
@@ -206,7 +207,7 @@ def actor_critic(
     )
 
   def of_rows(params: PyTree, rows: data.Packed) -> np.ndarray:
-    targets = base.over_rows(
+    targets = rows_lib.over_rows(
       functools.partial(estimate, params["critic"], token_rewards.params),
       rows,
       batch_size=batch_size,

@@ -19,6 +19,7 @@ from qsharp_jax.ops import preferences as preference_ops
 from qsharp_jax.sharding import layout as layout_lib
 from qsharp_jax.training import fit as fit_lib
 from qsharp_jax.training import objectives
+from qsharp_jax.training import rows as rows_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,7 +190,7 @@ def ref_log_probs(
     Nats, as `base.token_log_probs`. Shape [R, T].
   """
   forward = jax.jit(functools.partial(base.token_log_probs, model))
-  return base.over_rows(
+  return rows_lib.over_rows(
     functools.partial(forward, params),
     rows,
     batch_size=batch_size,

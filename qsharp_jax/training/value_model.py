@@ -11,7 +11,8 @@ from qsharp_jax import data, models
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.ops import readout
 from qsharp_jax.sharding import layout as layout_lib
-from qsharp_jax.sharding import processes
+from qsharp_jax.training import objectives
+from qsharp_jax.training import rows as rows_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,36 +41,23 @@ def predict(
   layout: layout_lib.Layout,
 ) -> tuple[np.ndarray, np.ndarray]:
   """Mean reward-to-go and training loss of every token. Two arrays [R, T]."""
-  parts = []
-  for start in range(0, len(rows.tokens), batch_size):
-    batch = {
-      name: _whole(field[start : start + batch_size], batch_size, filler)
-      for name, field, filler in zip(
-        rows._fields, rows, data.packing.PADDING, strict=True
-      )
-      if name not in ("mask", "sequence_ids")
-    }
-    parts.append(
-      processes.fetch(_forward(critic, params, **layout.place(batch)))
-    )
-  means, losses = (
-    np.concatenate(x)[: len(rows.tokens)] for x in zip(*parts, strict=True)
+  return rows_lib.over_rows(
+    functools.partial(_forward, critic, params),
+    rows,
+    batch_size=batch_size,
+    layout=layout,
   )
-  return means, losses
 
 
 @functools.partial(jax.jit, static_argnames="critic")
 def _forward(
-  critic: Critic,
-  params: PyTree,
-  tokens: Array,
-  positions: Array,
-  segments: Array,
-  labels: Array,
+  critic: Critic, params: PyTree, batch: objectives.Batch
 ) -> tuple[Array, Array]:
   """Means and losses of a batch."""
-  logits = critic.model.apply(params, tokens, positions, segments)
-  return critic.mean(logits), critic.token_loss(logits, labels)
+  logits = critic.model.apply(
+    params, batch["tokens"], batch["positions"], batch["segments"]
+  )
+  return critic.mean(logits), critic.token_loss(logits, batch["labels"])
 
 
 def final_values(
@@ -98,9 +86,3 @@ def final_values(
   values = np.zeros(len(sequences))
   values[ids[is_last]] = means[is_last]
   return values
-
-
-def _whole(x: np.ndarray, size: int, filler: np.generic) -> np.ndarray:
-  """Rows completed with padding, so that one program serves all batches."""
-  tail = np.full((size - len(x), *x.shape[1:]), filler, x.dtype)
-  return np.concatenate([x, tail])

@@ -80,23 +80,6 @@ def test_a_packed_sequence_has_the_log_probs_it_has_alone():
   assert not np.any(np.where(rows.positions > 0, 0, got))
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 3, 8])
-def test_over_rows_keeps_every_row_in_its_place(batch_size):
-  rows = data.packing.pad(oracle.sequences(2), length=8)
-  seen = []
-
-  def forward(batch):
-    seen.append(batch["tokens"].shape)
-    return {"twice": 2 * batch["labels"], "first": batch["tokens"][:, 0]}
-
-  found = base.over_rows(
-    forward, rows, batch_size=batch_size, layout=micro_runs.one_device()
-  )
-  assert set(seen) == {(batch_size, 8)}
-  np.testing.assert_array_equal(found["twice"], 2 * rows.labels)
-  np.testing.assert_array_equal(found["first"], rows.tokens[:, 0])
-
-
 def test_seeds_change_nothing_but_the_seed():
   settings = oracle.small("sft")
   seeded = settings.seeded(7)

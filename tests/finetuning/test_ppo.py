@@ -11,7 +11,8 @@ from oracles import finetuning as oracle
 from oracles import policy_gradient as policy_oracle
 
 from qsharp_jax import data
-from qsharp_jax.finetuning import base, on_policy, ppo
+from qsharp_jax.finetuning import on_policy, ppo
+from qsharp_jax.training import rows as rows_lib
 
 ETA = 0.3
 NUM_COLUMNS = len(ppo.Targets._fields)
@@ -46,7 +47,7 @@ def test_actor_critic_matches_each_sequence_alone(is_dense):
   sequences = list(
     on_policy._sequences(experience, credit.of_samples(experience))
   )
-  rows = base.completed(data.packing.pack(sequences, length=16), 4)
+  rows = rows_lib.completed(data.packing.pack(sequences, length=16), 4)
   labels = credit.of_rows({"critic": params, "policy": None}, rows)
   assert labels.shape == (4, 16, NUM_COLUMNS)
   targets = ppo.Targets(*np.moveaxis(labels, -1, 0))

@@ -13,6 +13,7 @@ from oracles import rollouts as make
 from qsharp_jax import data, rollout
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.finetuning import base, preference
+from qsharp_jax.training import rows as rows_lib
 
 
 def samples(question, labels, **fields):
@@ -99,7 +100,7 @@ def objective(name):
 @pytest.mark.parametrize("name", ORACLES)
 def test_preference_sums_each_side_of_each_row(name, params):
   rows = data.packing.pack_pairs(pairs(), length=14)
-  with_padding = base.completed(rows, len(rows.tokens) + 2)
+  with_padding = rows_lib.completed(rows, len(rows.tokens) + 2)
   total = 0.0
   for pair in pairs():
     sides = (pair.chosen, pair.rejected)
