@@ -5,6 +5,7 @@ import pathlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import ml_collections
 from absl import flags
@@ -17,6 +18,7 @@ flags.disclaim_key_flags()  # --config belongs to the module that defines it
 
 _CONFIGS = pathlib.Path(configs.__file__).parent
 _FIELD = re.compile(r"--?(?:no)?config\.([^=]+)")
+_MISSING = object()
 _OPEN = "baselines"  # the section whose fields are not all in every variant
 
 
@@ -87,11 +89,13 @@ def _check_fields(
       return
     if match := _FIELD.match(word):
       name = match[1]
-      if not _has(config, name):
+      found = _at(config, name)
+      if found is _MISSING:
         raise InputError(
           f"the config has no field {name!r}{_hint(config, name)}"
         )
-      if name in _sections(config) and name != _OPEN:
+      is_section = isinstance(found, ml_collections.ConfigDict)
+      if is_section and found and name != _OPEN:
         raise InputError(
           f"{name!r} is a section; set its fields, --config.{name}.FIELD=VALUE"
         )
@@ -117,19 +121,13 @@ def _file(name: str) -> pathlib.Path:
   return path
 
 
-def _has(config: ml_collections.ConfigDict, name: str) -> bool:
+def _at(config: ml_collections.ConfigDict, name: str) -> Any:
+  """What a dotted name leads to, `_MISSING` where it leads nowhere."""
   for part in name.split("."):
     if not isinstance(config, ml_collections.ConfigDict) or part not in config:
-      return False
+      return _MISSING
     config = config[part]
-  return True
-
-
-def _sections(config: ml_collections.ConfigDict) -> set[str]:
-  """Names of all that holds fields."""
-  names = (name for name, _ in _leaves(config, ""))
-  parents = {name.rpartition(".")[0] for name in names}
-  return parents | {parent.partition(".")[0] for parent in parents}
+  return config
 
 
 def _hint(config: ml_collections.ConfigDict, name: str) -> str:

@@ -87,13 +87,15 @@ def players(
   config: ml_collections.ConfigDict,
   tokenizer: data.Tokenizer,
   where: sharding.Layout,
+  check: Callable[[generate.Policy], None] = lambda policy: None,
 ) -> pipeline.Players:
-  """Loads the reference; shapes the value model."""
+  """Shapes both models; loads the reference if `check` refuses nothing."""
   start = config.value.start or config.reference
-  if start != config.reference:
-    data.tokenizer.check_same(tokenizer, data.tokenizer.load(start))
   found, family = critic(config, start)
   policy = _policy(config, tokenizer, found, where)
+  check(policy)
+  if start != config.reference:
+    data.tokenizer.check_same(tokenizer, data.tokenizer.load(start))
   _, params = huggingface.load_language_model(
     config.reference,
     dtype=config.dtype,
@@ -202,14 +204,13 @@ def run(
         "the rows of training, fit.max_length,": config.fit.max_length,
       },
     )
-  own, _ = critic(config, config.value.start or config.reference)
   longest = max(len(problem.prompt) for problem in problems)
-  _check_memory(config, _policy(config, tokenizer, own, where), where, longest)
+  check = lambda policy: _check_memory(config, policy, where, longest)
   rounds = config.rounds.to_dict()
   rounds.pop("method")
   return pipeline.Run(
     task=found,
-    players=players(config, tokenizer, where),
+    players=players(config, tokenizer, where, check),
     rounds=pipeline.Rounds(**rounds, seed=config.seed),
     sampling=sampling(config),
     fit=training.Fit(**config.fit, seed=config.seed),

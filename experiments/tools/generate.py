@@ -45,7 +45,7 @@ def main(argv: list[str]) -> None:
   if _ETA.value <= 0:
     raise InputError(f"eta is {_ETA.value}; expected > 0")
   methods.check_guided(_METHOD.value)
-  workdir = pathlib.Path(_WORKDIR.value)
+  workdir = pathlib.Path(_WORKDIR.value).expanduser()
   config = _config(workdir)
   compiling.keep_programs(workdir.resolve().parent / "compiled")
   # One prompt has no rows to share, so all devices share the weights.

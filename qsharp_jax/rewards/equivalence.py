@@ -180,6 +180,8 @@ def _assigned(text: str) -> tuple[str, str]:
 
 def _is_false(text: str) -> bool:
   """Whether an equation of numbers does not hold, as `7 = 8`."""
+  if "=" not in text:
+    return False
   values = [numerals.value(side) for side in text.split("=")]
   return len({value for value in values if value is not None}) > 1
 

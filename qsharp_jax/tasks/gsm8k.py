@@ -37,7 +37,7 @@ class TinyGsm8k(base.TaskSpec):
     """See `TaskSpec`."""
     if self.read is not None:
       return self.read.questions()
-    test = self.problems.generate(self.num_test, seed=self.seed)
+    test = self._tests()
     train = self.problems.generate(
       self.num_train,
       seed=self.seed + 1,
@@ -49,7 +49,7 @@ class TinyGsm8k(base.TaskSpec):
     self, directory: pathlib.Path
   ) -> tuple[list[Question], data.Tokenizer]:
     """Worked problems with a mistake now and then; see `TaskSpec`."""
-    tests = {question.question for question in self.questions()["test"]}
+    tests = {question.question for question in self._tests()}
     worked = self.problems.generate(
       self.num_corpus,
       seed=self.seed + 2,
@@ -61,3 +61,8 @@ class TinyGsm8k(base.TaskSpec):
       vocab_size=self.vocab_size,
       directory=directory,
     )
+
+  def _tests(self) -> list[Question]:
+    if self.read is not None:
+      return self.read.tests()
+    return self.problems.generate(self.num_test, seed=self.seed)

@@ -30,10 +30,14 @@ class Reading(base.TaskSpec):
     Raises:
       InputError: whatever the source finds wrong.
     """
-    test = self._load(self.test_source or self.source, "test")
+    test = self.tests()
     # A file without splits, too, must not be tested on what it is trained on.
     train = data.splitting.without(self._load(self.source, "train"), test)
     return {"train": train, "test": test}
+
+  def tests(self) -> list[Question]:
+    """The test questions alone."""
+    return self._load(self.test_source or self.source, "test")
 
   def _load(self, source: str, split: str) -> list[Question]:
     keys = {"question_key": self.question_key, "answer_key": self.answer_key}
