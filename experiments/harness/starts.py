@@ -53,7 +53,7 @@ def _pretrain(
 ) -> None:
   """Trains the small reference of some variants."""
   stage = pipeline.workdir.Stage(
-    "pretrain", given=_pretrained_from(config), outputs=(directory,)
+    "pretrain", given=_pretrained_from(config, task), outputs=(directory,)
   )
   with workdir.stages([stage]) as due, contextlib.ExitStack() as stack:
     if due:
@@ -71,17 +71,17 @@ def _pretrain(
   training.fit.forget(directory)
 
 
-def _pretrained_from(config: ml_collections.ConfigDict) -> dict[str, Any]:
+def _pretrained_from(
+  config: ml_collections.ConfigDict, task: tasks.TaskSpec
+) -> dict[str, Any]:
   """What the small reference depends on."""
   names = ("pretrain", "graphs", "data", "seed", "dtype")
   found = pipeline.bindings.settings_of(
     {name: value for name, value in config.to_dict().items() if name in names}
   )
-  path = pathlib.Path(config.data.get("path", ""))
-  if config.data.get("path") and path.exists():
-    own = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+  if files := task.files():
     found["data.path"] = pipeline.contents.digest(
-      {file.name: digests.of_file(file) for file in own}
+      {file.name: digests.of_file(file) for file in files}
     )
   return found
 

@@ -88,9 +88,11 @@ def token_ids(path: str | pathlib.Path) -> dict[str, Any]:
   raw = read_config(path)
   ids = {k: raw[k] for k in _TOKEN_IDS if raw.get(k) is not None}
   ends = sorted(end_ids.read(resolve(path)))
-  own = ids.get("eos_token_id", [])
-  if ends != sorted(own if isinstance(own, list) else [own]):
-    ids["eos_token_id"] = ends if len(ends) > 1 else ends[0]
+  own = ids.pop("eos_token_id", None)
+  if ends:
+    is_same = ends == sorted(own if isinstance(own, list) else [own])
+    found = ends if len(ends) > 1 else ends[0]
+    ids["eos_token_id"] = own if is_same else found
   return ids
 
 

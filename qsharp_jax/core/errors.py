@@ -55,7 +55,7 @@ def reason(error: BaseException) -> str:
   return lines[0][:_LONGEST_REASON] if lines else type(error).__name__
 
 
-def short(value: object) -> str:
+def short(value: object, longest: int = _LONGEST_VALUE) -> str:
   """The `repr` of something foreign, cut where it would flood a message."""
   text = repr(value)
-  return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "…"
+  return text if len(text) <= longest else text[:longest] + "…"

@@ -32,11 +32,13 @@ def _ids(value: Any, file: str, vocab_size: Any) -> set[int]:
   if value is None or value in ([], {}):
     return set()
   ids = value if isinstance(value, list) else [value]
-  bound = vocab_size if type(vocab_size) is int else float("inf")
+  is_known = type(vocab_size) is int
+  bound = vocab_size if is_known else float("inf")
   if not all(type(i) is int and 0 <= i < bound for i in ids):
+    most = f"to {vocab_size - 1}" if is_known else "upwards"
     raise errors.InputError(
       f"{file}: {_KEY} is {errors.short(value)}; expected one or several token "
-      f"ids from 0 to {bound - 1}"
+      f"ids from 0 {most}"
     )
   return set(ids)
 

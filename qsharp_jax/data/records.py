@@ -83,9 +83,3 @@ def text(row: Mapping[str, Any], key: str) -> str:
       "it or name the right key"
     )
   return row[key]
-
-
-def shortened(value: Any) -> str:
-  """A value as an error message shows it."""
-  shown = repr(value)
-  return shown if len(shown) <= 80 else shown[:80] + "…"

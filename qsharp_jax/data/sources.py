@@ -2,6 +2,7 @@
 
 import pathlib
 
+from qsharp_jax.core import errors
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data import jsonl, records
 from qsharp_jax.data.records import Question
@@ -38,10 +39,9 @@ def from_hub(
   try:
     rows = datasets.load_dataset(name, config, split=split)
   except (OSError, ValueError, RuntimeError) as error:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     raise InputError(
       f"hub data set {name!r}, config {config!r}, split {split!r} did not load "
-      f"({reason}); check the three names and the network"
+      f"({errors.reason(error)}); check the three names and the network"
     ) from error
   parse = parse or records.keyed(question_key, answer_key)
   questions = [

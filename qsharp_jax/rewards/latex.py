@@ -21,7 +21,13 @@ _UNICODE = str.maketrans(
   | {"·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ", "…": r"\ldots "}
   | {"∞": r"\infty ", "√": r"\sqrt ", "∛": r"\sqrt[3] ", "π": r"\pi "}
   | {"≤": r"\leq ", "⩽": r"\leq ", "≥": r"\geq ", "⩾": r"\geq "}
-  | {"≠": r"\neq ", "±": r"\pm ", "∓": r"\mp ", "°": r"\degree ", "º": "°"}
+  | {
+    "≠": r"\neq ",
+    "±": r"\pm ",
+    "∓": r"\mp ",
+    "°": r"\degree ",
+    "º": r"\degree ",
+  }
   | {"∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset "}
   | {"⌀": r"\emptyset ", "∖": r"\setminus ", "→": r"\to ", "≡": r"\equiv "}
   | {"ℝ": r"\mathbb{R}", "ℕ": r"\mathbb{N}", "ℤ": r"\mathbb{Z}"}

@@ -29,6 +29,10 @@ class TaskSpec(Protocol):
     """
     return None
 
+  def files(self) -> list[pathlib.Path]:
+    """Files that the corpus is made from; none where it is drawn."""
+    return []
+
   def columns(
     self, extracted: Sequence[str | None], answers: Sequence[str]
   ) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from qsharp_jax.core import errors
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data import records
 from qsharp_jax.rewards import extraction
@@ -69,7 +70,7 @@ def _aime_number(answer: str) -> str:
   is_number = re.fullmatch(r"[0-9]+", digits)
   if not is_number or int(digits) > _AIME_HIGHEST:
     raise InputError(
-      f"the answer is {records.shortened(answer)}; expected a whole number "
+      f"the answer is {errors.short(answer, 80)}; expected a whole number "
       f"from 0 to {_AIME_HIGHEST}, as every AIME answer is: fix or drop the "
       "problem"
     )

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from qsharp_jax.core import errors
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data import records
 
@@ -59,7 +60,7 @@ def _choice(row: Mapping[str, Any], article: str) -> tuple[str, str]:
   )
   if not is_list or not 2 <= len(options) <= len(LETTERS):
     raise InputError(
-      f"'options' is {records.shortened(options)}; expected a list of 2 to "
+      f"'options' is {errors.short(options, 80)}; expected a list of 2 to "
       f"{len(LETTERS)} texts"
     )
   lettered = [
@@ -84,7 +85,7 @@ def _letter(row: Mapping[str, Any], options: list[str]) -> str:
     label = row["gold_label"]
     if type(label) is not int or not 1 <= label <= len(options):
       raise InputError(
-        f"'gold_label' is {records.shortened(label)}; expected a number from 1 "
+        f"'gold_label' is {errors.short(label, 80)}; expected a number from 1 "
         f"to {len(options)}, one for each option"
       )
     return letters[label - 1]
@@ -94,7 +95,7 @@ def _letter(row: Mapping[str, Any], options: list[str]) -> str:
   if options.count(answer) == 1:
     return letters[options.index(answer)]
   raise InputError(
-    f"'answer' is {records.shortened(answer)}; expected a letter from "
+    f"'answer' is {errors.short(answer, 80)}; expected a letter from "
     f"{letters[0]} to {letters[-1]}, or one of the options, word for word"
   )
 

@@ -79,6 +79,13 @@ class StarGraphs(base.TaskSpec):
     )
     return as_questions(graphs, "pretrain"), tokenizer
 
+  def files(self) -> list[pathlib.Path]:
+    """See `TaskSpec`."""
+    path = pathlib.Path(self.path)
+    if not self.path or not path.exists():
+      return []
+    return sorted(path.glob("*.txt")) if path.is_dir() else [path]
+
   def columns(
     self, extracted: Sequence[str | None], answers: Sequence[str]
   ) -> dict[str, list[float]]:

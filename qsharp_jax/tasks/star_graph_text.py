@@ -9,8 +9,8 @@ import pathlib
 import re
 from collections.abc import Sequence
 
+from qsharp_jax.core import errors
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.data import records
 
 Edge = tuple[int, int]
 _NODE = re.compile(r"0|[1-9][0-9]*")
@@ -60,7 +60,7 @@ def parse(text: str) -> StarGraph:
   edges, slash, ends = body.partition("/")
   if not (equals and slash):
     raise InputError(
-      f"got {records.shortened(text)}, expected {_FORM}; fix the line"
+      f"got {errors.short(text, 80)}, expected {_FORM}; fix the line"
     )
   pairs = [_numbers(edge, edge, 2) for edge in edges.split("|")]
   start, goal = _numbers(ends, "/" + ends, 2)
@@ -212,7 +212,7 @@ def _numbers(
   if not is_good or count not in (None, len(words)):
     wanted = "node numbers" if count is None else f"{count} node numbers"
     raise InputError(
-      f"got {records.shortened(context)}, expected {wanted} separated by "
+      f"got {errors.short(context, 80)}, expected {wanted} separated by "
       f"commas, as in {_FORM}; fix the line"
     )
   return tuple(map(int, words))

@@ -187,6 +187,24 @@ def test_end_ids_in_either_file_are_kept_by_models_made_from_it(
   assert huggingface.read_config(tmp_path / "n")["eos_token_id"] == expected
 
 
+@pytest.mark.parametrize("nothing", [None, [], {}])
+def test_a_model_may_have_no_end(nothing, directory):
+  (directory / "generation_config.json").unlink()
+  file = directory / "config.json"
+  raw = json.loads(file.read_text()) | {"eos_token_id": nothing}
+  file.write_text(json.dumps(raw))
+  assert "eos_token_id" not in huggingface.token_ids(directory)
+
+
+def test_without_a_vocabulary_ends_count_upwards(directory):
+  file = directory / "config.json"
+  raw = json.loads(file.read_text()) | {"eos_token_id": -1}
+  del raw["vocab_size"]
+  file.write_text(json.dumps(raw))
+  with pytest.raises(InputError, match="ids from 0 upwards"):
+    huggingface.token_ids(directory)
+
+
 @pytest.mark.parametrize(
   ("head", "says"),
   [

@@ -2,6 +2,7 @@
 
 import pytest
 
+from qsharp_jax.core import errors
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data import records
 
@@ -33,4 +34,4 @@ def test_a_wrong_row_is_refused_with_its_place(row, says):
 def test_an_empty_set_is_refused_and_long_values_are_shown_in_part():
   with pytest.raises(InputError, match="file: no question in it"):
     records.not_empty([], "file")
-  assert records.shortened("x" * 200) == "'" + "x" * 79 + "…"
+  assert errors.short("x" * 200, 80) == "'" + "x" * 79 + "…"

@@ -19,6 +19,7 @@ CANONICAL = [
   (r"1{,}000\,000", "1,000,000"),
   (r"\sin 30^\circ", r"\sin (30\cdot\frac{\pi}{180})"),
   (r"30^{\circ}", r"30\degree"),
+  (r"\sin 30º", r"\sin (30\cdot\frac{\pi}{180})"),
   ("]1,2]", "(1,2]"),
   ("3(4)", r"3\cdot (4)"),
   (r"{5 \choose 2}", r"\binom{5 }{ 2}"),

@@ -190,3 +190,15 @@ def test_a_report_says_where_paths_go_wrong():
   assert found == {"per_position": [round(2 / 3, 4), round(1 / 3, 4), 0.5]}
   # Another reward cuts no path out of a completion.
   assert task().columns([None, None], ["1,2,3", "1,4"]) == {}
+
+
+def test_says_which_files_its_graphs_come_from(tmp_path):
+  assert task().files() == []
+  assert task(path=str(tmp_path / "missing")).files() == []
+  names = ("train.txt", "pretrain.txt", "test.txt", "notes.md")
+  for name in names:
+    (tmp_path / name).write_text("")
+  found = task(path=str(tmp_path)).files()
+  assert [file.name for file in found] == sorted(names[:3])
+  one = tmp_path / "train.txt"
+  assert task(path=str(one)).files() == [one]
