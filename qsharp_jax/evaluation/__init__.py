@@ -6,6 +6,7 @@ from qsharp_jax.evaluation import (
   intervals,
   markdown,
   matching,
+  optimum,
   plots,
   report,
 )
@@ -19,6 +20,7 @@ __all__ = [
   "intervals",
   "markdown",
   "matching",
+  "optimum",
   "plots",
   "report",
 ]
