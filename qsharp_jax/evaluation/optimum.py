@@ -129,12 +129,12 @@ def band(
   right = float(np.max(found.kl.mean(axis=1)))
   roots = np.linspace(0.0, np.sqrt(max(right, 0.0)), num_points)
   draws = [
-    _at(roots, found, generator.integers(size, size=size))
-    for _ in range(num_resamples)
+    _at(roots, found, chosen)
+    for chosen in generator.integers(size, size=(num_resamples, size))
   ]
   tail = (1 - level) / 2
   low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
-  return Band(roots**2, _at(roots, found, np.arange(size)), low, high)
+  return Band(roots**2, _at(roots, found, range(size)), low, high)
 
 
 def share(
@@ -157,8 +157,11 @@ def share(
   return (objective - reference_reward) / possible
 
 
-def _at(roots: np.ndarray, found: Front, questions: np.ndarray) -> np.ndarray:
+def _at(
+  roots: np.ndarray, found: Front, questions: npt.ArrayLike
+) -> np.ndarray:
   """Mean reward of some questions at roots of their mean KL."""
+  questions = np.asarray(questions)
   kl = np.r_[0.0, found.kl[:, questions].mean(axis=1)]
   reward = np.r_[
     found.reference[questions].mean(),
