@@ -3,9 +3,14 @@
 The table `_KINDS` names every guidance that the decode loop knows. A `Guidance`
 is equal to another one of the same content, so that both are one argument of
 the compiled programs and share them.
+
+A token that was not scored has log-weight 0 and counts as the least reward that
+its values know, or as the worst candidate where they know none: values are
+counted from there (docs/decisions, 13).
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -62,9 +67,21 @@ class Guidance:
       return sum(member.num_logits for member in self.members)
     return len(self.atoms) if self.loss == "categorical" else 1
 
+  @property
+  def bounds(self) -> tuple[float, float]:
+    """Least and greatest reward that its values know; infinite without."""
+    return readout.bounds(loss=self.loss, atoms=self.atoms)
+
   def mean(self, logits: Array) -> Array:
     """Mean rewards-to-go [...] of value logits [..., K]."""
     return readout.mean(logits, loss=self.loss, atoms=self.atoms)
+
+  def gain(self, logits: Array) -> Array:
+    """Mean rewards [B, A] above what an unscored token counts as, >= 0."""
+    means, (least, _) = self.mean(logits), self.bounds
+    if math.isfinite(least):
+      return means - least
+    return guidance.zero_floor(means)
 
 
 def mixture(member: Guidance, weights: tuple[float, ...]) -> Guidance:
@@ -79,20 +96,20 @@ def _qsharp(own: Guidance, logits: Array, eta: Array) -> Array:
   if own.loss == "bernoulli":
     return guidance.qsharp_bernoulli(logits[..., 0], eta=eta)
   if own.loss == "categorical":
-    atoms = jnp.asarray(own.atoms, jnp.float32)
-    weights = guidance.qsharp_categorical(
-      jax.nn.log_softmax(logits), atoms, eta=eta
+    above = jnp.asarray(own.atoms, jnp.float32) - own.bounds[0]
+    return guidance.qsharp_categorical(
+      jax.nn.log_softmax(logits), above, eta=eta
     )
-    return guidance.zero_floor(weights)
   # Squared error knows the mean only: a distribution without spread is CD's.
   return _cd(own, logits, eta)
 
 
 def _cd(own: Guidance, logits: Array, eta: Array) -> Array:
-  return guidance.cd(own.mean(logits), eta=eta)
+  return guidance.cd(own.gain(logits), eta=eta)
 
 
 def _vas(own: Guidance, logits: Array, eta: Array) -> Array:
+  # Centred, so that an unscored token counts as the average candidate.
   return guidance.vas(own.mean(logits), eta=eta)
 
 
@@ -100,16 +117,22 @@ def _fudge(own: Guidance, logits: Array, eta: Array) -> Array:
   if own.loss == "bernoulli":
     odds = logits[..., 0]
   else:
-    odds = jax.scipy.special.logit(jnp.clip(own.mean(logits), 1e-6, 1 - 1e-6))
-  # An unscored token counts as the worst candidate, not as a sure success.
+    # The place between the least and the greatest reward as its probability.
+    share = own.mean(logits)
+    if own.loss == "categorical":
+      least, most = own.bounds
+      share = (share - least) / (most - least)
+    odds = jax.scipy.special.logit(jnp.clip(share, 1e-6, 1 - 1e-6))
+  # A logarithm has no least value: the worst candidate's stands for it.
   return guidance.zero_floor(guidance.fudge(odds, strength=1 / eta))
 
 
 def _args(own: Guidance, logits: Array, eta: Array) -> Array:
-  return guidance.args(own.mean(logits), strength=1 / eta)
+  return guidance.args(own.gain(logits), strength=1 / eta)
 
 
 def _log_ratio(own: Guidance, logits: Array, eta: Array) -> Array:
+  # An advantage: 0 says that the tuned model changes nothing.
   return guidance.log_ratio(logits[..., 0], strength=own.strength / eta)
 
 

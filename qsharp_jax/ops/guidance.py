@@ -1,9 +1,11 @@
 """Log-weights that guidance adds to the reference's log-probabilities.
 
 Every function maps the values of A candidate tokens to log-weights [..., A].
-A token that is not a candidate has log-weight 0. Everywhere `eta` > 0 is the
-KL weight in reward units, one number or [..., 1]; eta = inf gives weights of
-exactly 0, which switches guidance off.
+A token that is not a candidate has log-weight 0: count rewards from the least
+one, or apply `zero_floor`, so that it is not preferred to candidates of
+negative value. Everywhere `eta` > 0 is the KL weight in reward units, one
+number or [..., 1]; eta = inf gives weights of exactly 0, which switches
+guidance off.
 """
 
 import chex
@@ -47,8 +49,7 @@ def qsharp_categorical(
     eta: KL weight, in reward units. Scalar or [..., 1].
 
   Returns:
-    Log-weights in [min z / eta, max z / eta], float32. Shape [..., A]. Apply
-    `zero_floor` where some tokens are not candidates.
+    Log-weights in [min z / eta, max z / eta], float32. Shape [..., A].
 
   Source: arXiv 2502.20548, the policy induced by a learned distribution.
   """

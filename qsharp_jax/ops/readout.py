@@ -1,5 +1,6 @@
 """What the logits of a value model stand for, by the loss that trained it."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -38,6 +39,25 @@ def mean(
   return distributions.mean(
     jax.nn.log_softmax(logits), jnp.asarray(atoms, jnp.float32)
   )
+
+
+def bounds(
+  *, loss: Loss, atoms: Sequence[float] | None = None
+) -> tuple[float, float]:
+  """Least and greatest reward that value logits can stand for.
+
+  Args:
+    loss: what trained them.
+    atoms: support of a categorical distribution, in reward units. Shape [K].
+
+  Returns:
+    In reward units; infinite for `squared_error`, whose means have no end.
+  """
+  if loss == "bernoulli":
+    return 0.0, 1.0
+  if loss == "squared_error" or atoms is None:
+    return -math.inf, math.inf
+  return min(atoms), max(atoms)
 
 
 def token_loss(

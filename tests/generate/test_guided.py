@@ -39,29 +39,34 @@ def floored(x):
   return x - x.min(axis=-1, keepdims=True)
 
 
+def above(loss):
+  """What the means add to the least reward, or to the worst candidate's."""
+  least = {"bernoulli": 0.0, "categorical": min(ATOMS)}.get(loss)
+  return floored(MEANS[loss]) if least is None else MEANS[loss] - least
+
+
 @pytest.mark.parametrize("loss", MEANS)
 def test_weights_of_every_kind_by_hand(loss):
   means = MEANS[loss]
+  moments = np.exp((np.array(ATOMS) - min(ATOMS)) / ETA[..., None])
+  share = {
+    "bernoulli": SUCCESS,
+    # Means beyond (0, 1) are clipped.
+    "squared_error": np.clip(means, 1e-6, 1 - 1e-6),
+    "categorical": above("categorical") / (max(ATOMS) - min(ATOMS)),
+  }[loss]
   expected = {
-    "cd": means / ETA,
-    "args": means / ETA,
+    "cd": above(loss) / ETA,
+    "args": above(loss) / ETA,
     "vas": (means - means.mean(axis=1, keepdims=True)) / ETA,
     "qsharp": {
       "bernoulli": np.log(1 - SUCCESS + SUCCESS * np.exp(1 / ETA)),
-      "squared_error": means / ETA,
-      "categorical": floored(
-        np.log((PROBS * np.exp(np.array(ATOMS) / ETA[..., None])).sum(-1))
-      ),
+      "squared_error": above(loss) / ETA,
+      "categorical": np.log((PROBS * moments).sum(-1)),
     }[loss],
-    "fudge": floored(
-      np.log(SUCCESS if loss == "bernoulli" else np.clip(means, 1e-6, None))
-      / ETA
-    ),
+    "fudge": floored(np.log(share) / ETA),
     "log_ratio": LOGITS[..., 0] / ETA,
   }
-  if loss != "bernoulli":  # means beyond (0, 1) are clipped
-    clipped = np.clip(means, 1e-6, 1 - 1e-6)
-    expected["fudge"] = floored(np.log(clipped) / ETA)
   expected["mixture"] = expected["qsharp"]
   assert expected.keys() == set(KINDS)
   for kind, found in expected.items():
@@ -69,6 +74,36 @@ def test_weights_of_every_kind_by_hand(loss):
     np.testing.assert_allclose(
       weights(how), found, rtol=2e-4, atol=2e-5, err_msg=kind
     )
+
+
+@pytest.mark.parametrize("kind", ["qsharp", "cd", "args", "fudge", "mixture"])
+@pytest.mark.parametrize("loss", MEANS)
+def test_values_never_push_mass_to_tokens_that_were_not_scored(kind, loss):
+  # Rewards of -1 and 0: every mean is below the weight of other tokens.
+  member = generate.Guidance("qsharp", loss, (-1.0, -0.5, 0.0))
+  how = dataclasses.replace(member, kind=kind)
+  if kind == "mixture":
+    how = guided.mixture(member, (1.0,))
+  below = LOGITS - 3 if loss == "squared_error" else LOGITS
+  found = np.float64(weights(how, below))
+  assert found.min() >= 0
+  ref = np.full((2, 4), 0.9 / 4)
+  kept = (ref * np.exp(found)).sum(-1)
+  assert (kept / (kept + 0.1) >= 0.9).all()
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k != "log_ratio"])
+def test_two_atoms_at_the_ends_are_the_probability_of_success(kind):
+  binary = make(kind)
+  atoms = generate.Guidance("qsharp", "categorical", (0.0, 1.0))
+  two = dataclasses.replace(atoms, kind=kind)
+  if kind == "mixture":
+    two = guided.mixture(atoms, (1.0,))
+  odds = LOGITS[..., :1]
+  both = np.concatenate([np.zeros_like(odds), odds], axis=-1)
+  np.testing.assert_allclose(
+    weights(two, both), weights(binary, odds), rtol=1e-4, atol=1e-5
+  )
 
 
 def test_strength_scales_the_log_ratio():

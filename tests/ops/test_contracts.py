@@ -90,8 +90,14 @@ GOOD = {
   ),
 }
 # Of numbers of any kind and shape: `support` refuses by an error of its own,
-# `kl_floor` broadcasts, `mixed` takes a list, and has tests of its own below.
-FREE = {"distributions.support", "kl.kl_floor", "guidance.mixed"}
+# `kl_floor` broadcasts, `bounds` takes settings alone, `mixed` takes a list,
+# and has tests of its own below.
+FREE = {
+  "distributions.support",
+  "guidance.mixed",
+  "kl.kl_floor",
+  "readout.bounds",
+}
 # Numbers of any kind are welcome: rewards to project, masks of 0 and 1, counts.
 ANY_TYPE = {
   ("distributions.two_hot", 0),

@@ -32,3 +32,17 @@ def test_a_label_pulls_the_mean_towards_itself(loss):
   for label in np.float32([0.0, 1.0]):
     moved = logits - 0.1 * pull(logits, label)
     assert abs(mean(moved) - label) < abs(mean(logits) - label)
+
+
+@pytest.mark.parametrize("loss", ["bernoulli", "squared_error", "categorical"])
+def test_means_lie_within_the_bounds_and_reach_them(loss):
+  how = {"loss": loss, "atoms": (-2.0, 0.25, 1.0)}
+  least, most = readout.bounds(**how)
+  logits = 60 * np.float32([[1, 0, -1], [-1, 0, 1]])
+  if loss != "categorical":
+    logits = logits[:, -1:]
+  found = np.asarray(readout.mean(logits, **how))
+  if loss == "squared_error":
+    assert (least, most) == (-np.inf, np.inf)
+  else:
+    np.testing.assert_allclose(found, [least, most], atol=1e-6)

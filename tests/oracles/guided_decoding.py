@@ -32,13 +32,14 @@ def value_logits(model, params, sequences, width):
 
 
 def log_weight(logits, eta, atoms):
-  """ln E[exp(z / eta)] for one candidate."""
+  """ln E[exp((z - least) / eta)] for one candidate."""
   if math.isinf(eta):
     return 0.0
   if len(logits) == 1:
     return kl.qsharp_bernoulli(1 / (1 + math.exp(-logits[0])), eta)
   probs = softmax(logits)
-  return math.log(sum(p * math.exp(z / eta) for p, z in zip(probs, atoms)))  # noqa: B905
+  gains = [z - min(atoms) for z in atoms]
+  return math.log(sum(p * math.exp(z / eta) for p, z in zip(probs, gains)))  # noqa: B905
 
 
 def distributions(
@@ -73,9 +74,6 @@ def completion(ref_logits, values, *, seed, eta, switch, atoms, how):
   for step, (logits, found) in enumerate(zip(ref_logits, values, strict=True)):
     own_eta = eta if step < switch else math.inf
     weights = {c: log_weight(v, own_eta, atoms) for c, v in found.items()}
-    if any(len(v) > 1 for v in found.values()):
-      least = min(weights.values())
-      weights = {c: w - least for c, w in weights.items()}
     reference, guided, sampled = distributions(
       logits, weights, temperature=how.temperature, top_p=how.top_p
     )
