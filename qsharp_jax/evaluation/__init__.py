@@ -7,6 +7,7 @@ from qsharp_jax.evaluation import (
   markdown,
   matching,
   optimum,
+  pit,
   plots,
   report,
 )
@@ -21,6 +22,7 @@ __all__ = [
   "markdown",
   "matching",
   "optimum",
+  "pit",
   "plots",
   "report",
 ]

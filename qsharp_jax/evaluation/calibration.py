@@ -4,7 +4,7 @@ Shape letter of this file: S scored prefixes, flat (mask applied by the caller).
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -197,27 +197,46 @@ def by_position(
       [0, 1], or labels other than 0 and 1.
   """
   probabilities, labels = _pair(probabilities, labels)
-  positions, _ = _pair(positions, labels)
-  bounds = np.asarray(edges, np.float64)
-  if bounds.ndim != 1 or bounds.size < 2 or not (np.diff(bounds) > 0).all():
-    raise InputError(
-      f"by_position: got edges {bounds.tolist()}, expected at least two, "
-      "increasing; try [0, 64, 128, 256, inf]"
-    )
   table = []
-  for low, high in zip(bounds[:-1], bounds[1:], strict=True):
-    inside = (positions >= low) & (positions < high)
+  for low, high, inside in position_bins(positions, labels, edges):
     scored, verdicts = probabilities[inside], labels[inside]
     table.append(
       PositionBin(
-        float(low),
-        float(high),
+        low,
+        high,
         *_means(scored, verdicts),
         roc_auc=roc_auc(scored, verdicts),
         calibration_error=expected_calibration_error(scored, verdicts),
       )
     )
   return table
+
+
+def position_bins(
+  positions: npt.ArrayLike, scored: npt.ArrayLike, edges: Sequence[float]
+) -> Iterator[tuple[float, float, np.ndarray]]:
+  """The bins of positions, and which prefixes are inside each.
+
+  Args:
+    positions: token position of each prefix. Shape [S].
+    scored: any number for each prefix. Shape [S].
+    edges: as for `by_position`.
+
+  Yields:
+    (low, high, inside): edges of a bin, and a mask [S].
+
+  Raises:
+    InputError: shapes differ, or edges that do not increase.
+  """
+  positions, _ = _pair(positions, scored)
+  bounds = np.asarray(edges, np.float64)
+  if bounds.ndim != 1 or bounds.size < 2 or not (np.diff(bounds) > 0).all():
+    raise InputError(
+      f"by_position: got edges {bounds.tolist()}, expected at least two, "
+      "increasing; try [0, 64, 128, 256, inf]"
+    )
+  for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+    yield float(low), float(high), (positions >= low) & (positions < high)
 
 
 def _means(

@@ -160,6 +160,106 @@ def test_gradient_of_log_mean_exp():
   )
 
 
+VALUES = (-9.0, -1.0, -0.4, 0.5, 0.51, 2.0, 3.5)  # off, on, between atoms
+
+
+@pytest.mark.parametrize("v_min, v_max, num_atoms", SUPPORTS)
+def test_crps_matches_the_oracle(v_min, v_max, num_atoms, staged):
+  log_probs = random_log_probs((len(VALUES), num_atoms))
+  atoms = distributions.support(v_min, v_max, num_atoms)
+  scores = staged(distributions.crps)(log_probs, atoms, jnp.array(VALUES))
+  exact = np.linspace(v_min, v_max, num_atoms)
+  expected = [
+    oracle.crps(np.exp(np.float64(row)), exact, value)
+    for row, value in zip(log_probs, VALUES, strict=True)
+  ]
+  np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_crps_by_hand():
+  atoms = jnp.array([0.0, 1.0])
+  log_probs = jnp.log(jnp.array([[0.75, 0.25]] * 5))
+  values = jnp.array([0.0, 1.0, 0.5, -2.0, 3.0])
+  scores = distributions.crps(log_probs, atoms, values)
+  # Of 0 and 1 it is the Brier score; outside, the way to the support is added.
+  by_hand = [0.0625, 0.5625, 0.3125, 2.0625, 2.5625]
+  np.testing.assert_allclose(scores, by_hand, rtol=1e-6)
+
+
+def test_crps_of_a_sure_forecast_is_the_absolute_error():
+  atoms = jnp.array([-1.0, 0.5, 2.0])
+  sure = jnp.log(jnp.array([[0.0, 1.0, 0.0]] * len(VALUES)))
+  scores = distributions.crps(sure, atoms, jnp.array(VALUES))
+  np.testing.assert_allclose(scores, abs(np.array(VALUES) - 0.5), rtol=1e-6)
+
+
+def test_crps_is_least_for_the_true_distribution():
+  atoms = jnp.array([0.0, 0.3, 1.0])
+  true = np.exp(random_log_probs(3))
+
+  def expected(logits):
+    rows = jnp.broadcast_to(jax.nn.log_softmax(logits), (3, 3))
+    return jnp.sum(true * distributions.crps(rows, atoms, atoms))
+
+  slope = jax.jit(jax.grad(expected))(jnp.log(true))
+  np.testing.assert_allclose(slope, 0, atol=1e-6)
+  assert expected(jnp.log(true)) < expected(jnp.array([0.0, 0.1, 0.2]))
+
+
+def test_pit_matches_the_oracle(staged):
+  log_probs = random_log_probs((len(VALUES), 8))
+  atoms = distributions.support(-1.0, 2.5, 8)  # steps of a half: no rounding
+  bounds = staged(distributions.pit)(log_probs, atoms, jnp.array(VALUES))
+  expected = [
+    oracle.pit(np.exp(np.float64(row)), np.linspace(-1, 2.5, 8), value)
+    for row, value in zip(log_probs, VALUES, strict=True)
+  ]
+  np.testing.assert_allclose(np.stack(bounds, -1), expected, atol=1e-6)
+
+
+def test_pit_by_hand():
+  log_probs = jnp.log(jnp.array([[0.0, 0.25, 0.75]] * 4))
+  lower, upper = distributions.pit(
+    log_probs, jnp.array([0.0, 1.0, 2.0]), jnp.array([0.0, 1.0, 2.0, 1.5])
+  )
+  np.testing.assert_array_equal(lower, [0, 0, 0.25, 0.25])
+  np.testing.assert_array_equal(upper, [0, 0.25, 1, 0.25])
+
+
+def test_pit_takes_rounding_for_the_atom():
+  # 2000 / 9, 4000 / 9, ... in single precision, by two ways of rounding.
+  atoms = distributions.support(-1000.0, 1000.0, 10)
+  values = np.float32(np.arange(10) * np.float32(2000 / 9) - 1000)
+  assert (values != np.asarray(atoms)).any()
+  log_probs = np.broadcast_to(random_log_probs(10), (10, 10))
+  lower, upper = distributions.pit(log_probs, atoms, jnp.array(values))
+  np.testing.assert_allclose(upper - lower, np.exp(log_probs[0]), atol=1e-6)
+
+
+def test_projected_pit_by_hand():
+  log_probs = jnp.log(jnp.array([[0.5, 0.25, 0.25]] * 3))
+  atoms = jnp.array([0.0, 1.0, 2.0])
+  (lower, upper), weights = distributions.projected_pit(
+    log_probs, atoms, jnp.array([0.25, 2.0, -5.0])
+  )
+  np.testing.assert_array_equal(lower, [[0, 0.5], [0.5, 0.75], [0, 0.5]])
+  np.testing.assert_array_equal(upper, [[0.5, 0.75], [0.75, 1], [0.5, 0.75]])
+  np.testing.assert_array_equal(weights, [[0.75, 0.25], [0, 1], [1, 0]])
+
+
+def test_projected_pit_of_atoms_is_pit():
+  atoms = distributions.support(0.0, 1.0, 6)
+  log_probs = random_log_probs((6, 6))
+  both, weights = distributions.projected_pit(log_probs, atoms, atoms)
+  chosen = np.argmax(weights, axis=-1)[:, None]
+  for name, alone in (
+    distributions.pit(log_probs, atoms, atoms)._asdict().items()
+  ):
+    of_both = np.asarray(getattr(both, name))
+    found = np.take_along_axis(of_both, chosen, axis=-1)[:, 0]
+    np.testing.assert_array_equal(found, alone)
+
+
 def test_a_law_must_fit_its_support():
   with pytest.raises(AssertionError):
     distributions.mean(jnp.zeros((2, 3)), jnp.zeros(4))

@@ -27,3 +27,18 @@ def moments(probs, atoms):
   first = sum(p * z for p, z in zip(probs, atoms, strict=True))
   second = sum(p * z * z for p, z in zip(probs, atoms, strict=True))
   return first, second - first**2
+
+
+def crps(probs, atoms, value):
+  """By Gneiting and Raftery's Eq. (21): E|Z - y| - E|Z - Z'| / 2."""
+  pairs = list(zip(probs, atoms, strict=True))
+  error = sum(p * abs(z - value) for p, z in pairs)
+  spread = sum(p * q * abs(z - y) for p, z in pairs for q, y in pairs)
+  return error - spread / 2
+
+
+def pit(probs, atoms, value):
+  """Both bounds, by counting the atoms below the value and up to it."""
+  pairs = list(zip(probs, atoms, strict=True))
+  at_most = sum(p for p, z in pairs if z <= value)
+  return sum(p for p, z in pairs if z < value), at_most
