@@ -1,4 +1,8 @@
-"""Seeds that depend on what a sample is, not on where or when it is drawn."""
+"""Seeds that depend on what a sample is, not on where or when it is drawn.
+
+Never add to a seed: round 2 of seed 0 would be round 1 of seed 1. Fold instead:
+`stable_seed(seed, "what it is for", round_index)`.
+"""
 
 import hashlib
 

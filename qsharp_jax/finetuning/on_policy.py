@@ -199,7 +199,7 @@ class Collector:
       generate.Request(
         problem.prompt,
         [
-          seeds_lib.stable_seed(plan.fit.seed, place, i)
+          seeds_lib.stable_seed(plan.fit.seed, "on_policy", place, i)
           for i in range(plan.num_samples)
         ],
       )

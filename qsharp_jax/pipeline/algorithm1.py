@@ -9,7 +9,7 @@ import numpy as np
 
 from qsharp_jax import data, rollout, training
 from qsharp_jax.checkpoint import huggingface
-from qsharp_jax.core import files, progress
+from qsharp_jax.core import files, progress, seeds
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.evaluation import report, value_metrics
@@ -36,7 +36,8 @@ def collect(run: run_lib.Run, round_index: int) -> None:
     if not due:
       return
     plan = rollout.Plan(
-      num_samples=run.rounds.num_samples, seed=run.rounds.seed + round_index
+      num_samples=run.rounds.num_samples,
+      seed=seeds.stable_seed(run.rounds.seed, "collect", round_index),
     )
     values = None
     if round_index > 1:
@@ -143,7 +144,8 @@ def _fit(
 ) -> PyTree:
   """Values trained on labelled rows."""
   critic = run.players.critic
-  how = dataclasses.replace(run.fit, seed=run.fit.seed + round_index)
+  seed = seeds.stable_seed(run.fit.seed, "values", round_index)
+  how = dataclasses.replace(run.fit, seed=seed)
   return fit_lib.fit(
     training.objectives.value(
       critic.model, loss=critic.loss, atoms=critic.atoms

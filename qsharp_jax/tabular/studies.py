@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from qsharp_jax.core import seeds
 from qsharp_jax.tabular import learn, learners, solve
 from qsharp_jax.tabular import mdp as mdp_lib
 from qsharp_jax.tabular.learners import Learner
@@ -64,7 +65,8 @@ def random_trees(num: int, seed: int) -> dict:
 
   found = []
   for i in range(num):
-    mdp = mdp_lib.random_tree(seed + i, depth=3, branching=3)
+    own = seeds.stable_seed(seed, i)
+    mdp = mdp_lib.random_tree(own, depth=3, branching=3)
     found.append(jax.device_get(gaps(mdp, solve.exact_distributions(mdp))))
   qsharp, cd = np.array(found, np.float64).T
   return {

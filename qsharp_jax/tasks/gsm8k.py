@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 from qsharp_jax import data
+from qsharp_jax.core import seeds
 from qsharp_jax.data.records import Question
 from qsharp_jax.tasks import base, reading
 from qsharp_jax.tasks.word_problems import WordProblems
@@ -40,7 +41,7 @@ class TinyGsm8k(base.TaskSpec):
     test = self._tests()
     train = self.problems.generate(
       self.num_train,
-      seed=self.seed + 1,
+      seed=seeds.stable_seed(self.seed, "train"),
       exclude={question.question for question in test},
     )
     return {"train": train, "test": test}
@@ -52,7 +53,7 @@ class TinyGsm8k(base.TaskSpec):
     tests = {question.question for question in self._tests()}
     worked = self.problems.generate(
       self.num_corpus,
-      seed=self.seed + 2,
+      seed=seeds.stable_seed(self.seed, "corpus"),
       exclude=tests,
       mistake_rate=self.mistake_rate,
     )
@@ -65,4 +66,6 @@ class TinyGsm8k(base.TaskSpec):
   def _tests(self) -> list[Question]:
     if self.read is not None:
       return self.read.tests()
-    return self.problems.generate(self.num_test, seed=self.seed)
+    return self.problems.generate(
+      self.num_test, seed=seeds.stable_seed(self.seed, "test")
+    )

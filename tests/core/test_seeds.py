@@ -1,4 +1,8 @@
-"""Seeds that never change."""
+"""Seeds that never change, and that no two uses share."""
+
+import ast
+import itertools
+import pathlib
 
 import pytest
 
@@ -29,3 +33,36 @@ def test_seeds_are_32_bits_and_spread():
   found = {seeds.stable_seed(0, "q", i) for i in range(2000)}
   assert len(found) == 2000
   assert min(found) < 2**22 and 2**32 - 2**22 < max(found) < 2**32
+
+
+def test_no_two_runs_rounds_and_uses_share_a_seed():
+  uses = ("collect", "values", "order", "train", "test", "corpus")
+  grid = list(itertools.product(range(20), uses, range(10)))
+  assert len({seeds.stable_seed(*parts) for parts in grid}) == len(grid)
+
+
+def sums_of_seeds(source):
+  """Lines where something is added to what is called a seed."""
+  for node in ast.walk(ast.parse(source)):
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
+      names = map(ast.unparse, (node.left, node.right))
+      if any(name.split(".")[-1].strip("_").endswith("seed") for name in names):
+        yield node.lineno
+
+
+def test_nothing_is_added_to_a_seed():
+  # Round 2 of seed 0 would be round 1 of seed 1.
+  assert list(sums_of_seeds("x = run.rounds.seed + round_index")) == [1]
+  root = pathlib.Path(seeds.__file__).parents[2]
+  files = [
+    file
+    for room in ("qsharp_jax", "experiments", "launch")
+    for file in (root / room).rglob("*.py")
+  ]
+  assert len(files) > 100
+  found = {
+    str(file): lines
+    for file in files
+    if (lines := list(sums_of_seeds(file.read_text())))
+  }
+  assert not found

@@ -164,7 +164,7 @@ def learning(directory, **changes) -> pipeline.Run:
     rounds=change(
       "rounds",
       pipeline.Rounds(
-        num_rounds=2, num_samples=4, eta=0.3, rule="algorithm1", seed=10
+        num_rounds=2, num_samples=4, eta=0.3, rule="algorithm1", seed=13
       ),
     ),
     sampling=change(

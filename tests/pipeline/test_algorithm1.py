@@ -10,6 +10,7 @@ from oracles import rollouts as make
 
 from qsharp_jax import pipeline, rewards, rollout
 from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.core import seeds
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.pipeline import algorithm1
 from qsharp_jax.rollout import store, switch
@@ -63,7 +64,7 @@ def test_round_2_rolls_in_with_the_values_of_round_1(learnt):
   run = micro_runs.learning(learnt)
   plan = rollout.Plan(
     num_samples=4,
-    seed=run.rounds.seed + 2,
+    seed=seeds.stable_seed(run.rounds.seed, "collect", 2),
     eta=0.3,
     rule="algorithm1",
     horizon=round(float(read(learnt, 1).lengths.mean())),

@@ -43,6 +43,10 @@ def test_everything_follows_from_the_seed(tmp_path):
   other = dataclasses.replace(TINY, seed=7)
   assert TINY.questions() == TINY.questions()
   assert TINY.questions()["test"] != other.questions()["test"]
+  # What one seed trains on is not what its neighbour is tested on.
+  asked = lambda seed: dataclasses.replace(TINY, seed=seed).questions()
+  for near in (1, 2):
+    assert texts(asked(0)["train"])[:50] != texts(asked(near)["test"])[:50]
   assert TINY.corpus(tmp_path)[0] == TINY.corpus(tmp_path)[0]
 
 
