@@ -73,7 +73,7 @@ def swapped():
     ({"sampling": {"max_new_tokens": 3}}, "sampling.max_new_tokens 4 there, 3"),
     ({"task": {"reward": "other"}}, "reward 'favourite' there, 'other' here"),
     ({"rounds": {"num_samples": 2}}, "rounds.num_samples 4 there, 2 here"),
-    ({"rounds": {"seed": 3}}, "seed 10 there, 3 here"),
+    ({"rounds": {"seed": 3}}, "seed 13 there, 3 here"),
     ({"rounds": {"eta": 0.5}}, "rounds.eta 0.3 there, 0.5 here"),
     ({"rounds": {"rule": "response"}}, "rounds.rule 'algorithm1' there"),
     ({"policy": {"num_candidates": 2}}, "sampling.num_candidates 4 there, 2"),
