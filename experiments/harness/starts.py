@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import shutil
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -55,7 +56,11 @@ def _pretrain(
   stage = pipeline.workdir.Stage(
     "pretrain", given=_pretrained_from(config, task), outputs=(directory,)
   )
-  with workdir.stages([stage]) as due, contextlib.ExitStack() as stack:
+  with (
+    workdir.stages([stage]) as due,
+    forgotten_if_diverged(directory),
+    contextlib.ExitStack() as stack,
+  ):
     if due:
       found, tokenizer = task.corpus(stack.enter_context(_own(directory)))
       pipeline.pretraining.pretrain(
@@ -69,6 +74,17 @@ def _pretrain(
         style=config.data.prompt,
       )
   training.fit.forget(directory)
+
+
+@contextlib.contextmanager
+def forgotten_if_diverged(directory: pathlib.Path) -> Iterator[None]:
+  """Leaves nothing of a reference that diverged: a lower rate is then free."""
+  try:
+    yield
+  except training.Diverged:
+    if processes.is_main():
+      shutil.rmtree(directory, ignore_errors=True)
+    raise
 
 
 def _pretrained_from(

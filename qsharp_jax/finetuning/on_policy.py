@@ -17,8 +17,8 @@ from qsharp_jax.core.errors import InputError
 from qsharp_jax.finetuning import base
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
+from qsharp_jax.training import divergence, objectives
 from qsharp_jax.training import fit as fit_lib
-from qsharp_jax.training import objectives
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,6 +161,8 @@ class Collector:
     fit = self._plan.fit
     if offset == 0:
       self._loader = None
+      if step:  # before time is spent on what such a policy would say
+        divergence.check_weights(step, params)
       rows = self._collect(iteration, params)
       if len(rows.tokens):
         self._loader = data.Loader(

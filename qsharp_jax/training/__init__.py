@@ -1,6 +1,14 @@
 """Objectives, the one training step, the loop around it, the value model."""
 
-from qsharp_jax.training import fit, loop, objectives, step, value_model
+from qsharp_jax.training import (
+  divergence,
+  fit,
+  loop,
+  objectives,
+  step,
+  value_model,
+)
+from qsharp_jax.training.divergence import Diverged
 from qsharp_jax.training.fit import Fit
 from qsharp_jax.training.loop import Loop
 from qsharp_jax.training.step import TrainState, adamw, create, make_step
@@ -8,11 +16,13 @@ from qsharp_jax.training.value_model import Critic
 
 __all__ = [
   "Critic",
+  "Diverged",
   "Fit",
   "Loop",
   "TrainState",
   "adamw",
   "create",
+  "divergence",
   "fit",
   "loop",
   "make_step",

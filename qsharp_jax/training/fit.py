@@ -1,10 +1,11 @@
 """Training to a fixed number of steps that survives being killed."""
 
+import contextlib
 import dataclasses
 import functools
 import pathlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import jax
@@ -18,8 +19,8 @@ from qsharp_jax.core import errors, progress
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.sharding import layout as layout_lib
 from qsharp_jax.sharding import placement, processes
+from qsharp_jax.training import divergence, objectives
 from qsharp_jax.training import loop as loop_lib
-from qsharp_jax.training import objectives
 from qsharp_jax.training import step as step_lib
 
 _CHECKPOINTS = "checkpoints"
@@ -116,6 +117,10 @@ def fit(
     how: hyper-parameters.
     layout: places the batches.
     directory: for checkpoints, and TensorBoard events.
+
+  Raises:
+    Diverged: a loss, a gradient or weights were not finite; says after which
+      step and what to lower. No such weights are in any checkpoint.
   """
   num_steps = batches.num_steps
   optimizer = step_lib.adamw(
@@ -129,11 +134,13 @@ def fit(
     num_frozen_layers=how.num_frozen_layers,
   )
   state, done = _create(params, optimizer), 0
-  with train_state.Checkpointer(
-    directory / _CHECKPOINTS,
-    keep=2,
-    every=-(-how.checkpoint_every // batches.block) * batches.block,
-  ) as checkpointer:
+  every = -(-how.checkpoint_every // batches.block) * batches.block
+  with (
+    _saying_what_to_lower(how, directory),
+    train_state.Checkpointer(
+      directory / _CHECKPOINTS, keep=2, every=every
+    ) as checkpointer,
+  ):
     found = checkpointer.restore_latest(jax.tree.map(_abstract, state))
     if found is not None:
       state, _, done = found
@@ -144,7 +151,7 @@ def fit(
       ),
       functools.partial(_placed, batches, layout),
       num_steps=num_steps,
-      save=functools.partial(_save, checkpointer, batches.block),
+      save=functools.partial(_save, checkpointer, every, batches.block),
     )
     del params, found, state  # whoever keeps a name keeps the memory
     events = str(directory / "events")
@@ -160,7 +167,22 @@ def fit(
           writer.add_scalar(name, number, step)
         if record:  # not of a step that was skipped
           bar.set_postfix(loss=f"{record['loss']:.4f}", refresh=False)
+    divergence.check_weights(num_steps, loop.state.params)
   return loop.state.params
+
+
+@contextlib.contextmanager
+def _saying_what_to_lower(how: Fit, directory: pathlib.Path) -> Iterator[None]:
+  """Tells a person what to do about training that diverged."""
+  try:
+    yield
+  except divergence.Diverged as error:
+    raise divergence.Diverged(
+      f"training in {directory} diverged: {error}, expected a finite number; "
+      f"lower its learning_rate ({how.learning_rate:g}) or clip_norm "
+      f"({how.clip_norm:g}), or raise warmup_steps ({how.warmup_steps}), and "
+      "run the same command again"
+    ) from error
 
 
 def forget(directory: pathlib.Path) -> None:
@@ -182,12 +204,15 @@ def _create(
 
 def _save(
   checkpointer: train_state.Checkpointer,
+  every: int,
   block: int,
   step: int,
   state: step_lib.TrainState,
 ) -> None:
   """Saves when it is time to, or when the machine is wanted back."""
   is_last = processes.termination.look() and step % block == 0
+  if is_last or step % every == 0:
+    divergence.check_weights(step, state.params)
   checkpointer.save(step, state, {"step": step}, force=is_last)
   if is_last:
     raise errors.Preempted(f"saved after step {step}")

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from qsharp_jax.core.arrays import PyTree
-from qsharp_jax.training import objectives, step
+from qsharp_jax.training import divergence, objectives, step
 
 Record = dict[str, Any]
 
@@ -51,14 +51,18 @@ class Loop:
     """Yields `step`, `loss`, `grad_norm` and `weight` after every step.
 
     Of a step without a batch, `step` alone.
+
+    Raises:
+      Diverged: one of these numbers is not finite.
     """
     waiting = None
     for index in range(int(self.state.step), self._num_steps):
       metrics = self._advance(index)
-      self._save(index + 1, self.state)
       # Read one step late: the device never waits for the host.
-      if waiting is not None:
-        yield _record(*waiting)
+      record = None if waiting is None else _record(*waiting)
+      self._save(index + 1, self.state)
+      if record is not None:
+        yield record
       waiting = index + 1, metrics
     if waiting is not None:
       yield _record(*waiting)
@@ -75,4 +79,5 @@ class Loop:
 
 def _record(step_index: int, metrics: Record) -> Record:
   numbers = {k: float(v) for k, v in jax.device_get(metrics).items()}
+  divergence.check_metrics(step_index, numbers)
   return {"step": step_index} | numbers

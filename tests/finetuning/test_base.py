@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import jax
 import numpy as np
 import pytest
 from oracles import decoders, micro_runs
@@ -37,6 +38,22 @@ def test_every_baseline_moves_the_reference_and_is_saved(name, shared):
     # The first samples are the reference's own.
     kl = [row["kl"] for row in content["iterations"]]
     assert abs(kl[0]) < 1e-4 < kl[1]
+
+
+@pytest.mark.parametrize("name", ["dpo", "ppo"])
+def test_a_policy_that_diverges_is_not_saved_and_a_lower_rate_goes_on(
+  name, tmp_path
+):
+  run, settings = micro_runs.run(tmp_path), oracle.small(name)
+  fit = dataclasses.replace(settings.fit, learning_rate=1e30)
+  with pytest.raises(InputError, match=r"diverged.*step 1.*lower.*\(1e\+30\)"):
+    oracle.train(run, name, dataclasses.replace(settings, fit=fit))
+  assert f"baseline_{name}" not in run.workdir.seconds()
+  assert not (run.workdir.path / "baselines" / name / "model").exists()
+  model = oracle.train(run, name, settings)
+  assert f"baseline_{name}" in run.workdir.seconds()
+  weights = oracle.weights(model)
+  assert all(np.isfinite(x).all() for x in jax.tree.leaves(weights))
 
 
 def test_a_policy_ends_where_its_reference_ends(tmp_path):

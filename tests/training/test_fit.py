@@ -1,5 +1,7 @@
 """Training that is stopped and run again ends where it would have ended."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from qsharp_jax import data, sharding
+from qsharp_jax.core.errors import InputError
 from qsharp_jax.ops import losses as losses_lib
 from qsharp_jax.sharding import mesh as mesh_lib
 from qsharp_jax.training import fit as fit_lib
@@ -68,7 +71,7 @@ def start(layout):
   }
 
 
-def fit(layout, directory, patch, *, stop_at=None, seen=None):
+def fit(layout, directory, patch, *, stop_at=None, seen=None, how=HOW):
   """One attempt; it may be stopped before a step."""
 
   def batch(loader, step):
@@ -84,8 +87,8 @@ def fit(layout, directory, patch, *, stop_at=None, seen=None):
       fit_lib.fit(
         bag_of_tokens,
         start(layout),
-        fit_lib.Epochs(rows(), HOW),
-        HOW,
+        fit_lib.Epochs(rows(), how),
+        how,
         layout,
         directory,
       )
@@ -129,3 +132,26 @@ def test_events_hold_a_number_for_every_step(layout, tmp_path, monkeypatch):
   fit(layout, tmp_path, monkeypatch)
   (events,) = (tmp_path / "events").iterdir()
   assert events.read_bytes().count(b"grad_norm") == 12
+
+
+# Losses stay finite here: found before a checkpoint, or else at the end.
+@pytest.mark.parametrize("every, found_at", [(2, 2), (100, 12)])
+def test_a_fit_that_diverges_says_where_and_what_to_lower(
+  every, found_at, layout, tmp_path, monkeypatch
+):
+  how = dataclasses.replace(
+    HOW,
+    learning_rate=1e30,
+    schedule="constant",
+    warmup_steps=0,
+    weight_decay=0.0,
+    checkpoint_every=every,
+  )
+  with pytest.raises(InputError) as refused:
+    fit(layout, tmp_path, monkeypatch, how=how)
+  message = str(refused.value)
+  assert f"norm of the weights after step {found_at} is inf" in message
+  assert "learning_rate (1e+30)" in message and str(tmp_path) in message
+  assert "\n" not in message
+  saved = [x.name for x in (tmp_path / "checkpoints").iterdir()]
+  assert not any(name.isdigit() for name in saved)

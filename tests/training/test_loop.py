@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from qsharp_jax import training
 
@@ -52,6 +53,29 @@ def test_a_record_is_read_when_the_next_step_is_on_its_way():
   records = iter(make(seen=seen))
   assert next(records)["step"] == 1
   assert seen == [0, 1]
+
+
+@pytest.mark.parametrize("bad", [2, 4])
+def test_ends_at_the_first_step_that_is_not_finite(bad):
+  seen, saved, read = [], [], []
+  loop = make(seen=seen, saved=saved)
+  batch_at = loop._batch_at
+
+  def broken(step, params):
+    batch = batch_at(step, params)
+    return {"target": batch["target"] / (step + 1 != bad)}
+
+  loop._batch_at = broken
+  with (
+    np.errstate(all="ignore"),
+    pytest.raises(training.Diverged, match=f"step {bad} has .*loss inf"),
+  ):
+    for record in loop:
+      read.append(record["step"])
+  assert read == list(range(1, bad))
+  # It is read when the next step is on its way, and before that is saved.
+  assert seen == list(range(min(bad + 1, 4)))
+  assert [done for done, _ in saved] == list(range(1, bad + 1))
 
 
 def test_goes_on_from_the_step_of_its_state():
