@@ -13,6 +13,7 @@ from qsharp_jax.generate import decode as decode_lib
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.generate import requests as requests_lib
 from qsharp_jax.models import cache as cache_lib
+from qsharp_jax.ops import filtering
 from qsharp_jax.sharding import processes
 
 
@@ -28,14 +29,16 @@ def generate(
   """The most likely completions that a beam finds, the best one first.
 
   Nothing is drawn, so the KL of a completion to the reference is its negative
-  log-likelihood under it. No length is preferred: scores are sums.
+  log-likelihood under it, at the sampling temperature as in every other row of
+  a report. No length is preferred: scores are sums.
 
   Args:
     policy: the model as `actor`, or the reference in its place; no values.
     params: see `Policy`.
     requests: with at most `num_beams` seeds, which only say how many
       completions are wanted.
-    sampling: limits and batch size; temperature and top-p are not used.
+    sampling: limits and batch size, and the reference's temperature; top-p is
+      not used.
     num_beams: W, prefixes kept.
     place: puts arrays with a leading batch dimension on the devices.
 
@@ -106,7 +109,9 @@ def _step(
   """Extends every beam by every token, and keeps the best of each prompt."""
   state, scores = carried
   logits, state = decode_lib.read(policy, params, state)
-  reference = jax.nn.log_softmax(logits["reference"])
+  reference = jax.nn.log_softmax(
+    filtering.apply_temperature(logits["reference"], state.controls.temperature)
+  )
   own = jax.nn.log_softmax(logits.get("actor", logits["reference"]))
   vocab_size = own.shape[-1]
   # A finished beam stays as it is: one continuation, which costs nothing.

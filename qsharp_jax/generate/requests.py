@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from qsharp_jax.core import errors
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.generate import decode as decode_lib
@@ -128,16 +129,18 @@ def check(
   """Refuses requests that cannot be met.
 
   Raises:
-    InputError: an empty prompt, one that leaves no room in the context, an eta
-      that is not positive, or more prompts a refill than in the batch.
+    InputError: an empty prompt, one that leaves no room in the context or has
+      a token that a model does not know, an eta that is not positive, or more
+      prompts a refill than in the batch.
   """
   if not 0 < sampling.prompts_per_refill <= sampling.batch_size:
     raise InputError(
       f"prompts_per_refill is {sampling.prompts_per_refill}; expected 1 to the "
       f"batch size, {sampling.batch_size}"
     )
-  decoders = itertools.chain(*policy.decoders.values())
+  decoders = list(itertools.chain(*policy.decoders.values()))
   context = min(config.max_length for config in decoders)
+  num_rows = min(config.vocab_size for config in decoders)
   for i, request in enumerate(requests):
     name = f"question {request.id}" if request.id else f"request {i}"
     check_length(
@@ -146,11 +149,32 @@ def check(
       max_new_tokens=sampling.max_new_tokens,
       limits={"the models' context": context},
     )
+    _check_ids(name, request.prompt, num_rows)
     if not request.eta > 0:
       raise InputError(
         f"eta of {name} is {request.eta}; expected > 0 (the KL weight, in "
         "reward units; inf for no guidance)"
       )
+
+
+def _check_ids(name: str, prompt: Sequence[int], num_rows: int) -> None:
+  """Makes sure that every model has a row for every token.
+
+  A table is read beyond its end without complaint, at its last row.
+  """
+  ids = np.asarray(prompt)
+  if ids.ndim != 1 or ids.dtype.kind not in "iu":
+    raise InputError(
+      f"the prompt of {name} is {errors.short(prompt)}; expected a list of "
+      "token ids"
+    )
+  wrong = ids[(ids < 0) | (ids >= num_rows)]
+  if wrong.size:
+    raise InputError(
+      f"the prompt of {name} has the token id {wrong[0]}; expected 0 to "
+      f"{num_rows - 1}, the rows of the models' embeddings: use the tokenizer "
+      "that belongs to the models"
+    )
 
 
 def check_length(

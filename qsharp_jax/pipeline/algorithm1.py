@@ -13,6 +13,7 @@ from qsharp_jax.core import files, progress, seeds
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.evaluation import report, value_metrics
+from qsharp_jax.ops import readout
 from qsharp_jax.pipeline import bindings, labelled
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
@@ -121,11 +122,11 @@ def load_outcome(run: run_lib.Run) -> PyTree:
 
 def _split(run: run_lib.Run, num_rounds: int) -> labelled.Split:
   """The rollouts of the first rounds, split for training."""
-  split = labelled.split(
-    rollout.Rollouts.concatenate(
-      [rollouts(run, i + 1) for i in range(num_rounds)]
-    )
+  found = rollout.Rollouts.concatenate(
+    [rollouts(run, i + 1) for i in range(num_rounds)]
   )
+  _check_labels(run.players.critic, found.label[found.is_graded])
+  split = labelled.split(found)
   if len(np.unique(split.train.label)) < 2:
     raise InputError(
       "no question has samples with different rewards, so there is nothing "
@@ -133,6 +134,23 @@ def _split(run: run_lib.Run, num_rounds: int) -> labelled.Split:
       "reward"
     )
   return split
+
+
+def _check_labels(critic: training.Critic, labels: np.ndarray) -> None:
+  """Refuses rewards of which the value's distribution knows nothing."""
+  least, most = readout.bounds(loss=critic.loss, atoms=critic.atoms)
+  wrong = labels[(labels < least) | (labels > most)]
+  expected = f"{least:g} to {most:g}, the support of the categorical values"
+  if critic.loss == "bernoulli":
+    wrong = labels[(labels != least) & (labels != most)]
+    expected = "0 or 1, failure or success, with the loss 'bernoulli'"
+  if len(wrong):
+    raise InputError(
+      f"{len(wrong)} of {len(labels)} rewards are others than expected, the "
+      f"first {wrong[0]:g}; expected {expected}: take value.loss="
+      "'categorical' with value.num_atoms > 1, and value.v_min and value.v_max "
+      "around the rewards"
+    )
 
 
 def _fit(

@@ -59,9 +59,13 @@ def test_finds_the_beams_of_the_oracle(num_beams):
     scores = [c.log_probs.sum() for c in completions]
     np.testing.assert_allclose(scores, [s for s, _ in expected], rtol=1e-4)
     for c in completions:
-      distribution = language_models.log_probs(2, request.prompt, c.tokens)
+      # At the temperature that all other rows of a report sample at.
+      distribution = language_models.log_probs(
+        2, request.prompt, c.tokens, players.SAMPLING.temperature
+      )
       surprise = -distribution[np.arange(len(c.tokens)), c.tokens]
       np.testing.assert_allclose(c.kl, surprise, rtol=1e-3, atol=1e-4)
+      np.testing.assert_allclose(-c.ref_log_probs, c.kl, rtol=1e-6)
 
 
 def test_more_beams_are_at_least_as_likely():

@@ -1,5 +1,6 @@
 """From requests to rows and back."""
 
+import dataclasses
 import types
 
 import chex
@@ -126,3 +127,35 @@ def test_the_decode_loop_refuses_by_the_same_check(id, says):
   ):
     with pytest.raises(InputError, match=reason):
       requests_lib.check(players.policy("v"), [fine, wrong], players.SAMPLING)
+
+
+VOCAB = players.VOCAB
+
+
+@pytest.mark.parametrize(
+  ("prompt", "says"),
+  [
+    ([5, VOCAB], f"request 1 has the token id {VOCAB}; expected 0 to"),
+    ([5, 500], "request 1 has the token id 500"),
+    ([-1, 5], "request 1 has the token id -1"),
+    ([1.5, 5], r"request 1 is \[1.5, 5\]; expected a list of token ids"),
+    (["a"], "expected a list of token ids"),
+    ([[1], [2]], "expected a list of token ids"),
+  ],
+)
+def test_tokens_that_no_model_knows_are_refused(prompt, says):
+  fine = generate.Request([VOCAB - 1, 0], [1])
+  wrong = generate.Request(prompt, [1])
+  with pytest.raises(InputError, match=says) as refused:
+    requests_lib.check(players.policy("v"), [fine, wrong], players.SAMPLING)
+  assert "\n" not in str(refused.value)
+
+
+def test_the_smallest_vocabulary_of_all_models_counts():
+  policy = players.policy("v")
+  few = dataclasses.replace(policy.value.config, vocab_size=VOCAB - 2)
+  value = policy.value.clone(config=few)
+  policy = dataclasses.replace(policy, value=value)
+  request = generate.Request([VOCAB - 2], [1])
+  with pytest.raises(InputError, match=f"expected 0 to {VOCAB - 3}"):
+    requests_lib.check(policy, [request], players.SAMPLING)

@@ -41,6 +41,12 @@ def prefers_favourite(texts, answers):
   return found
 
 
+def has_favourite(texts, answers):
+  """Whether the favourite token is there: rewards of 0 and 1."""
+  grades = prefers_favourite(texts, answers)
+  return [rewards.Grade(g.correct, None, float(g.correct)) for g in grades]
+
+
 def one_device() -> sharding.Layout:
   """A mesh of the first device: programs compile faster than for all."""
   return sharding.Layout(
@@ -148,7 +154,7 @@ def learning(directory, **changes) -> pipeline.Run:
       pipeline.Task(
         *map(of_split, ("train", "validation", "test")),
         decode=decode,
-        grade=prefers_favourite,
+        grade=has_favourite,
         reward="favourite",
       ),
     ),

@@ -148,6 +148,35 @@ def test_refuses_rollouts_without_any_signal(tmp_path):
   assert "train_1" not in run.workdir.seconds()
 
 
+@pytest.mark.parametrize(
+  ("reward", "critic", "says"),
+  [
+    (0.5, {}, "the first 0.5; expected 0 or 1, failure or success"),
+    (-1.0, {}, "the first -1; expected 0 or 1"),
+    (
+      7.0,
+      {"loss": "categorical", "atoms": (0.0, 0.5, 1.0)},
+      "the first 7; expected 0 to 1, the support",
+    ),
+  ],
+)
+def test_refuses_rewards_that_the_values_cannot_say(
+  reward, critic, says, tmp_path
+):
+  def grade(texts, answers):
+    found = micro_runs.has_favourite(texts, answers)
+    right = rewards.Grade(True, None, reward)
+    return [right if grade.correct else grade for grade in found]
+
+  run = micro_runs.learning(
+    tmp_path, task={"grade": grade}, critic=critic, rounds={"num_rounds": 1}
+  )
+  with pytest.raises(InputError, match=r"^\d+ of \d+ rewards are ") as refused:
+    pipeline.learn(run)
+  assert says in str(refused.value) and "'categorical'" in str(refused.value)
+  assert list(run.workdir.seconds()) == ["collect_1"]
+
+
 def test_measures_what_was_held_out(learnt):
   run = micro_runs.learning(learnt)
   critic, params = run.players.critic, saved(run, run.paths.value(2))
