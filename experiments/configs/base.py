@@ -15,9 +15,20 @@ def choose(
     raise InputError(
       f"there is no variant {variant!r}; choose one of {', '.join(variants)}"
     )
-  config = variants[variant]()
+  config = _apart(variants[variant]())
   config.variant = variant
   return config
+
+
+def _apart(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+  """A copy in which no part occurs twice, so that a flag changes one field.
+
+  What dictionaries shared would stay one part of a ConfigDict.
+  """
+  is_part = lambda value: isinstance(value, ml_collections.ConfigDict)
+  return ml_collections.ConfigDict(
+    {k: _apart(v) if is_part(v) else v for k, v in config.items()}
+  )
 
 
 def paper() -> ml_collections.ConfigDict:
@@ -97,7 +108,7 @@ def paper() -> ml_collections.ConfigDict:
         "num_samples": 8,
       },
       # What differs from the defaults of finetuning/methods.py, by name: sft,
-      # reinforce, ppo, dpo, rpo, cpl, rto, a_star_po.
+      # rloo, grpo, dr_grpo, ppo, dpo, rpo, cpl, rto, a_star_po.
       "baselines": {},
       "search": {
         # Value models of other rewards, and the weights of all rewards, that of

@@ -130,8 +130,8 @@ def _tiny_all() -> ml_collections.ConfigDict:
   config.evaluation.update(
     methods=(
       *("qsharp", "cd", "vas", "fudge", "args", "dpo_q", "dpo_beam"),
-      *("transfer", "best_of_n", "blocks", "sft", "reinforce", "ppo"),
-      *("dpo", "rpo", "cpl", "rto", "a_star_po"),
+      *("transfer", "best_of_n", "blocks", "sft", "rloo", "grpo"),
+      *("ppo", "dpo", "rpo", "cpl", "rto", "a_star_po"),
     ),
     etas=(0.05, 0.1, 0.2, 0.5, 1.0),
   )
@@ -158,10 +158,14 @@ def _tiny_baselines() -> dict:
   pairs = lambda rate: alone(rate, 32, 1) | {"max_length": 128}
   on_policy = {"eta": 0.05, "prompts_per_iteration": 32, "num_samples": 4}
   dpo = {"fit": pairs(6e-5), "eta": 0.1}
+  group = on_policy | {"fit": alone(5e-4, 128, 1), "num_iterations": 60}
   ppo = on_policy | {"fit": alone(5e-4, 64, 2), "num_iterations": 30}
   return {
     "sft": {"fit": alone(3e-4, 64, 2)},
-    "reinforce": on_policy | {"fit": alone(5e-4, 128, 1), "num_iterations": 60},
+    "rloo": group,
+    "reinforce": group,  # the former name of rloo
+    "grpo": group,
+    "dr_grpo": group,
     "ppo": ppo,
     "dpo": dpo,
     "rpo": {"fit": pairs(1e-4), "eta": 0.1},

@@ -85,7 +85,7 @@ def _stars(degree: int, path_length: int) -> ml_collections.ConfigDict:
     max_length=length,
   )
   config.evaluation.update(
-    methods=("qsharp", "cd", "reinforce", "ppo", "dpo", "rpo"),
+    methods=("qsharp", "cd", "rloo", "ppo", "dpo", "rpo"),
     etas=(0.1,),
     num_samples=1,
   )
@@ -191,6 +191,7 @@ def _baselines(
     "num_samples": 4,
   }
   sampled = fit | {"learning_rate": on_policy, "schedule": "constant"}
+  once = plan | {"fit": sampled | {"num_epochs": 1}}
   # A row holds both paths of a pair.
   paired = fit | {
     "learning_rate": pairs,
@@ -199,7 +200,10 @@ def _baselines(
   }
   return ml_collections.ConfigDict(
     {
-      "reinforce": plan | {"fit": sampled | {"num_epochs": 1}},
+      "rloo": once,
+      "reinforce": once,  # the former name of rloo
+      "grpo": once,
+      "dr_grpo": once,
       "ppo": plan | {"fit": sampled | {"num_epochs": 2}},
       "dpo": {"fit": paired, "eta": config.rounds.eta},
       "rpo": {"fit": paired, "eta": config.rounds.eta},

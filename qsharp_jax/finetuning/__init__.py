@@ -3,21 +3,23 @@
 from qsharp_jax.finetuning import (
   a_star_po,
   base,
+  grpo,
   methods,
   on_policy,
   ppo,
   preference,
-  reinforce,
+  rloo,
   sft,
 )
 
 __all__ = [
   "a_star_po",
   "base",
+  "grpo",
   "methods",
   "on_policy",
   "ppo",
   "preference",
-  "reinforce",
+  "rloo",
   "sft",
 ]

@@ -12,15 +12,19 @@ from qsharp_jax.core.errors import InputError
 from qsharp_jax.finetuning import (
   a_star_po,
   base,
+  grpo,
   ppo,
   preference,
-  reinforce,
+  rloo,
   sft,
 )
 
 DEFAULTS: dict[str, base.Settings] = {
   "sft": sft.Supervised(),
-  "reinforce": reinforce.Reinforce(),
+  "rloo": rloo.RLOO(),
+  "reinforce": rloo.RLOO(),  # what it was called first
+  "grpo": grpo.GRPO(),
+  "dr_grpo": grpo.GRPO(is_dr=True),
   "ppo": ppo.PPO(),
   "dpo": preference.Preference(),
   "rpo": preference.Preference(loss="rpo"),

@@ -53,6 +53,42 @@ def batch_baseline(rewards: Array, mask: Array) -> Array:
   return jnp.where(mask, rewards.astype(jnp.float32) - baseline, 0.0)
 
 
+def group_relative(
+  rewards: Array, mask: Array, *, is_scaled: bool = True
+) -> Array:
+  """Reward minus the mean of the prompt's samples, in their deviations.
+
+  Neither a factor of all rewards nor a constant added to them changes the
+  scaled advantages. Samples whose rewards are all equal have advantage 0.
+
+  Args:
+    rewards: of each sample. Shape [B, S].
+    mask: which samples have a reward. Shape [B, S], bool.
+    is_scaled: whether the difference is divided by the standard deviation (that
+      of a sample, n - 1); False is what Dr. GRPO does.
+
+  Returns:
+    Advantages, float32; 0 outside the mask. Shape [B, S].
+
+  Source: arXiv 2402.03300, section 4.1.2 (GRPO); arXiv 2503.20783 (Dr. GRPO).
+  """
+  chex.assert_rank([rewards, mask], 2)
+  chex.assert_type([rewards, mask], [float, bool])
+  chex.assert_equal_shape([rewards, mask])
+  # From the least reward: what equal rewards leave of a rounded mean must not
+  # be blown up by a deviation of 0.
+  least = jnp.min(jnp.where(mask, rewards, jnp.inf), axis=1, keepdims=True)
+  above = jnp.where(mask, rewards - least, 0.0).astype(jnp.float32)
+  mean = numerics.masked_mean(above, mask, axis=1)[:, None]
+  centred = jnp.where(mask, above - mean, 0.0)
+  if not is_scaled:
+    return centred
+  freedom = jnp.sum(mask, axis=1, keepdims=True).astype(jnp.float32) - 1
+  squares = jnp.sum(jnp.square(centred), axis=1, keepdims=True)
+  deviation = jnp.sqrt(squares / jnp.maximum(freedom, 1))
+  return centred / jnp.where(deviation > 0, deviation, 1.0)
+
+
 def whiten(advantages: Array, mask: Array) -> Array:
   """Advantages with mean 0 and deviation 1 over the mask; 0 outside it."""
   chex.assert_type([advantages, mask], [float, bool])
@@ -146,6 +182,29 @@ def ppo(
   ratio = jnp.exp(log_probs.astype(jnp.float32) - old_log_probs)
   clipped = jnp.clip(ratio, 1 - clip, 1 + clip)
   return -jnp.minimum(ratio * advantages, clipped * advantages)
+
+
+def k3(log_probs: Array, ref_log_probs: Array) -> Array:
+  """Estimate of the KL to the reference from a token that the policy drew.
+
+  Its mean over the policy's tokens is the KL. As a loss it is not quite the KL:
+  the tokens are data, and its gradient is, on average, that of the KL of the
+  reference to the policy.
+
+  Args:
+    log_probs: under the policy. Shape [...].
+    ref_log_probs: under the reference. Shape [...].
+
+  Returns:
+    ratio - 1 - ln ratio of reference to policy, nats, float32. Shape [...].
+
+  Source: arXiv 2402.03300, Eq. (4); Schulman, Approximating KL divergence
+  (2020).
+  """
+  chex.assert_type([log_probs, ref_log_probs], float)
+  chex.assert_equal_shape([log_probs, ref_log_probs])
+  log_ratio = ref_log_probs - log_probs.astype(jnp.float32)
+  return jnp.expm1(log_ratio) - log_ratio
 
 
 def clipped_value(

@@ -33,12 +33,13 @@ def test_without_changes_the_defaults(name):
 @pytest.mark.parametrize(
   ("name", "changes", "match"),
   [
-    ("grpo", {}, "no fine-tuning method 'grpo'; expected one of sft"),
+    ("gspo", {}, "no fine-tuning method 'gspo'; expected one of sft"),
     ("ppo", {"clips": 0.1}, "baselines.ppo has no field 'clips'.*value_clip"),
     ("ppo", {"fit": {"lr": 1}}, "baselines.ppo.fit has no field 'lr'"),
     ("ppo", {"num_iterations": 0}, "expected all > 0"),
     ("dpo", {"eta": 0.0}, "eta is 0.0"),
-    ("reinforce", {"num_samples": 1}, "at least 2 for the baseline leave_one"),
+    ("rloo", {"num_samples": 1}, "at least 2 for the baseline leave_one"),
+    ("grpo", {"num_samples": 1}, "num_samples is 1; expected at least 2"),
   ],
 )
 def test_refuses(name, changes, match):
@@ -47,5 +48,5 @@ def test_refuses(name, changes, match):
 
 
 def test_one_sample_is_enough_for_the_batch_baseline():
-  settings = methods.make("reinforce", {"num_samples": 1, "baseline": "batch"})
+  settings = methods.make("rloo", {"num_samples": 1, "baseline": "batch"})
   assert settings.num_samples == 1

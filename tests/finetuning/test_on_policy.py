@@ -70,8 +70,8 @@ def test_failed_rewards_teach_nothing_and_are_counted(tmp_path):
   run = micro_runs.run(tmp_path, fail)
   # Weight decay would move the weights if a step were taken.
   fit = dataclasses.replace(oracle.FIT, weight_decay=0.1)
-  settings = oracle.small("reinforce", num_iterations=1, fit=fit)
-  model = oracle.train(run, "reinforce", settings)
+  settings = oracle.small("rloo", num_iterations=1, fit=fit)
+  model = oracle.train(run, "rloo", settings)
   start = oracle.weights(run.players.start)
   assert oracle.distance(oracle.weights(model), start) == 0.0
   (row,) = json.loads((model.parent / "metrics.json").read_text())["iterations"]
@@ -92,7 +92,7 @@ def test_steps_hold_the_graded_samples_alone(num_failed, tmp_path):
   run = micro_runs.run(tmp_path, grade)
   job = base.Job(run, tmp_path)
   with run.layout.context():
-    recipe = oracle.small("reinforce", fit=fit).recipe(job)
+    recipe = oracle.small("rloo", fit=fit).recipe(job)
     batches = recipe.batches
     assert (batches.block, batches.num_steps) == (6, 12)
     found = [batches(step, recipe.params) for step in range(batches.block)]

@@ -71,10 +71,12 @@ GOOD = {
   "losses.weighted_sum": ([SCORES, jnp.abs(SCORES)], {}),
   "policy_gradient.leave_one_out": ([SCORES, MASK], {}),
   "policy_gradient.batch_baseline": ([SCORES, MASK], {}),
+  "policy_gradient.group_relative": ([SCORES, MASK], {}),
   "policy_gradient.whiten": ([SCORES, MASK], {}),
   "policy_gradient.reinforce": ([LOG_PROBS, SCORES], {}),
   "policy_gradient.gae": ([SCORES, LOG_PROBS, MASK], {}),
   "policy_gradient.ppo": ([LOG_PROBS, LOG_PROBS[::-1], SCORES], {}),
+  "policy_gradient.k3": ([LOG_PROBS, LOG_PROBS[::-1]], {}),
   "policy_gradient.clipped_value": ([SCORES, LOG_PROBS, SCORES[::-1]], {}),
   "policy_gradient.penalised": (
     [SCORES, LOG_PROBS, LOG_PROBS[::-1]],

@@ -42,6 +42,57 @@ def test_leave_one_out_is_the_batch_baseline_rescaled():
   )
 
 
+@pytest.mark.parametrize("is_scaled", [True, False])
+def test_group_relative_matches_the_oracle(is_scaled, staged):
+  rewards = normal(6, 4)
+  mask = np.random.default_rng(1).random((6, 4)) < 0.6
+  mask[0], mask[1] = True, [True, False, False, False]
+  relative = lambda r, m: policy_gradient.group_relative(
+    r, m, is_scaled=is_scaled
+  )
+  values = staged(relative)(np.where(mask, rewards, np.nan), mask)
+  expected = [
+    oracle.group_relative(r, m, is_scaled)
+    for r, m in zip(rewards.tolist(), mask.tolist(), strict=True)
+  ]
+  np.testing.assert_allclose(values, expected, atol=1e-5)
+
+
+def test_group_relative_by_hand():
+  values = policy_gradient.group_relative(
+    jnp.array([[0.0, 2.0, 4.0], [-2.5, 0.37, -2.5], [1.0, 7.0, jnp.nan]]),
+    jnp.array([[1, 1, 1], [1, 1, 1], [1, 1, 0]], bool),
+  )
+  third, half = 3**-0.5, 0.5**0.5
+  by_hand = [[-1, 0, 1], [-third, 2 * third, -third], [-half, half, 0]]
+  np.testing.assert_allclose(values, by_hand, rtol=1e-5)
+
+
+def test_group_relative_knows_neither_zero_nor_unit():
+  rewards, mask = normal(5, 4), normal(5, 4, seed=1) > -1
+  plain = policy_gradient.group_relative(rewards, mask)
+  for scale, shift in ((1e-4, 0.0), (300.0, -2.5), (1.0, 40.0)):
+    other = policy_gradient.group_relative(rewards * scale + shift, mask)
+    np.testing.assert_allclose(other, plain, atol=1e-3)
+
+
+@pytest.mark.parametrize("reward", [0.0, 1.0, 0.37, -2500.7])
+def test_group_relative_of_equal_rewards_is_nothing(reward):
+  rewards = jnp.full((2, 7), reward)
+  mask = jnp.array([[1] * 7, [0] * 7], bool)
+  values = policy_gradient.group_relative(rewards, mask)
+  np.testing.assert_array_equal(values, np.zeros((2, 7)))
+
+
+def test_group_relative_unscaled_is_leave_one_out_rescaled():
+  rewards, mask = normal(3, 5), np.ones((3, 5), bool)
+  np.testing.assert_allclose(
+    policy_gradient.group_relative(rewards, mask, is_scaled=False) * 5 / 4,
+    policy_gradient.leave_one_out(rewards, mask),
+    atol=1e-6,
+  )
+
+
 def test_batch_baseline_ignores_what_is_masked(staged):
   rewards = np.array([1.0, np.nan, 0.0, 2.0], np.float32)
   mask = np.array([True, False, True, True])
@@ -276,3 +327,45 @@ def test_a_star_po_on_a_pair_has_no_quarrel_with_dpo():
 def test_shapes_must_agree():
   with pytest.raises(AssertionError):
     policy_gradient.ppo(jnp.zeros(3), jnp.zeros(3), jnp.zeros((3, 1)))
+
+
+def test_k3_matches_the_oracle(staged):
+  log_probs, ref = -abs(normal(3, 4)), -abs(normal(3, 4, seed=1))
+  values = staged(policy_gradient.k3)(log_probs, ref)
+  expected = [
+    [oracle.k3(p, r) for p, r in zip(*rows, strict=True)]
+    for rows in zip(log_probs.tolist(), ref.tolist(), strict=True)
+  ]
+  np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_k3_by_hand():
+  log_probs, ref = (
+    jnp.log(jnp.array([0.5, 0.4])),
+    jnp.log(jnp.array([0.5, 0.8])),
+  )
+  values = policy_gradient.k3(log_probs, ref)
+  np.testing.assert_allclose(values, [0, 1 - np.log(2)], atol=1e-6)
+
+
+def test_k3_is_the_kl_on_average_and_leads_to_the_reference():
+  log_probs, ref = jax.nn.log_softmax(normal(2, 6))
+  probs = np.exp(log_probs)
+  mean = probs @ policy_gradient.k3(log_probs, ref)
+  np.testing.assert_allclose(mean, probs @ (log_probs - ref), rtol=1e-4)
+
+  def loss(logits):
+    own = jax.nn.log_softmax(logits)
+    return jnp.sum(
+      jax.lax.stop_gradient(jnp.exp(own)) * policy_gradient.k3(own, ref)
+    )
+
+  def kl_of_the_reference(logits):
+    own, other = logits - np.log(np.exp(logits).sum()), np.float64(ref)
+    return float(np.exp(other) @ (other - own))
+
+  np.testing.assert_allclose(
+    jax.jit(jax.grad(loss))(log_probs),
+    differences.gradient(kl_of_the_reference, np.float64(log_probs)),
+    atol=1e-4,
+  )

@@ -1,6 +1,7 @@
 """Advantages and policy losses by their definitions, one number at a time."""
 
 import math
+import statistics
 
 
 def leave_one_out(rewards, mask):
@@ -15,6 +16,39 @@ def leave_one_out(rewards, mask):
     is_used = mask[i] and others
     found.append(reward - sum(others) / len(others) if is_used else 0.0)
   return found
+
+
+def group_relative(rewards, mask, is_scaled):
+  """Of one prompt's samples: lists of floats and bools."""
+  kept = [r for r, m in zip(rewards, mask, strict=True) if m]
+  deviation = statistics.stdev(kept) if len(kept) > 1 else 0.0
+  scale = deviation if is_scaled and deviation else 1.0
+  return [
+    (r - statistics.fmean(kept)) / scale if m else 0.0
+    for r, m in zip(rewards, mask, strict=True)
+  ]
+
+
+def k3(log_prob, ref):
+  ratio = math.exp(ref) / math.exp(log_prob)
+  return ratio - 1 - math.log(ratio)
+
+
+def grpo(samples, eta, clip, is_dr):
+  """Sum over samples of their loss.
+
+  Args:
+    samples: for each, its advantage and for each token the log-probabilities
+      under the policy, the one that sampled and the reference.
+  """
+  total = 0.0
+  for advantage, tokens in samples:
+    of_tokens = [
+      ppo(new, old, advantage, clip) + eta * k3(new, ref)
+      for new, old, ref in tokens
+    ]
+    total += sum(of_tokens) if is_dr else statistics.fmean(of_tokens)
+  return total
 
 
 def gae(rewards, values, discount, decay):

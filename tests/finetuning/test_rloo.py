@@ -12,7 +12,7 @@ from oracles import policy_gradient as policy_oracle
 
 from qsharp_jax import data
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.finetuning import reinforce
+from qsharp_jax.finetuning import methods, rloo
 
 ETA = 0.3
 
@@ -22,9 +22,9 @@ def params():
   return decoders.params(oracle.MODEL)
 
 
-def test_reinforce_leaves_one_out_after_the_penalty():
+def test_rloo_leaves_one_out_after_the_penalty():
   experience = oracle.experience()
-  credit = reinforce.credit(eta=ETA, baseline="leave_one_out")
+  credit = rloo.credit(eta=ETA, baseline="leave_one_out")
   advantages = list(credit.of_samples(experience))
   expected = [
     policy_oracle.leave_one_out(r, m)
@@ -39,17 +39,17 @@ def test_reinforce_leaves_one_out_after_the_penalty():
     np.testing.assert_allclose(of_tokens, advantage, atol=1e-6)
 
 
-def test_reinforce_may_take_the_mean_of_the_batch():
+def test_rloo_may_take_the_mean_of_the_batch():
   experience = oracle.experience()
-  credit = reinforce.credit(eta=ETA, baseline="batch")
+  credit = rloo.credit(eta=ETA, baseline="batch")
   kept = np.ravel(oracle.penalised(experience, ETA))[:3]
   found = [of_tokens[0] for of_tokens in credit.of_samples(experience)]
   np.testing.assert_allclose(found, [*(kept - kept.mean()), 0], atol=1e-6)
 
 
-def test_reinforce_averages_over_sequences(params):
+def test_rloo_averages_over_sequences(params):
   found = oracle.sequences()
-  objective = reinforce.objective(oracle.MODEL)
+  objective = rloo.objective(oracle.MODEL)
   got = jax.jit(objective)(params, oracle.packed(found))
   total = -sum(
     float((s.labels * log_probs)[s.mask].sum())
@@ -59,25 +59,23 @@ def test_reinforce_averages_over_sequences(params):
 
 
 def test_padding_weighs_nothing_and_has_no_nan(params):
-  oracle.no_loss_from_padding(reinforce.objective(oracle.MODEL), params)
+  oracle.no_loss_from_padding(rloo.objective(oracle.MODEL), params)
 
 
 def test_labels_outside_the_mask_are_not_read(params):
   rows = data.packing.pack(oracle.sequences(), length=10)
-  oracle.no_labels_outside_the_mask(
-    reinforce.objective(oracle.MODEL), params, rows
-  )
+  oracle.no_labels_outside_the_mask(rloo.objective(oracle.MODEL), params, rows)
 
 
-def test_reinforce_learns_to_say_what_is_rewarded(tmp_path):
+def test_rloo_learns_to_say_what_is_rewarded(tmp_path):
   settings = oracle.small(
-    "reinforce",
+    "rloo",
     eta=0.01,
     num_iterations=16,
     prompts_per_iteration=16,
     fit=dataclasses.replace(oracle.FIT, learning_rate=0.03, batch_size=32),
   )
-  model = oracle.train(micro_runs.run(tmp_path), "reinforce", settings)
+  model = oracle.train(micro_runs.run(tmp_path), "rloo", settings)
   found = json.loads((model.parent / "metrics.json").read_text())["iterations"]
   first, last = (
     np.mean([row["reward"] for row in rows]) for rows in (found[:3], found[-3:])
@@ -87,4 +85,9 @@ def test_reinforce_learns_to_say_what_is_rewarded(tmp_path):
 
 def test_refuses_a_baseline_of_another_name():
   with pytest.raises(InputError, match="baseline is 'critic'.*leave_one_out"):
-    reinforce.Reinforce(baseline="critic")
+    rloo.RLOO(baseline="critic")
+
+
+def test_its_former_name_has_the_same_settings():
+  changes = {"num_samples": 3, "fit": {"batch_size": 4}}
+  assert methods.make("reinforce", changes) == methods.make("rloo", changes)

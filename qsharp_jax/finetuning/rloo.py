@@ -1,4 +1,4 @@
-"""REINFORCE: one advantage for all tokens of a sample."""
+"""RLOO: REINFORCE, one advantage for all tokens of a sample."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -23,8 +23,8 @@ _ADVANTAGES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Reinforce(on_policy.Plan):
-  """REINFORCE with a baseline."""
+class RLOO(on_policy.Plan):
+  """REINFORCE; its baseline is the mean of the prompt's other samples."""
 
   baseline: Baseline = "leave_one_out"
 
