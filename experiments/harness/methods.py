@@ -127,7 +127,7 @@ def _dpo_q(bench: Bench) -> pipeline.Method:
     bench.run,
     bench.train("dpo"),
     generate.Guidance("log_ratio", strength=beta),
-    # At eta = beta the guided policy is the tuned one.
+    # At eta = beta and temperature 1 the guided policy is the tuned one.
     tuple(bench.config.evaluation.etas),
   )
 

@@ -167,7 +167,9 @@ def step(
   # Beyond the switch, and for the reference's own rows, eta is infinite.
   is_guided = state.lengths < state.controls.guided_steps
   eta = jnp.where(is_guided, state.controls.eta, jnp.inf)
-  other = jnp.where(jnp.isfinite(eta) & policy.is_truncated, -jnp.inf, 0.0)
+  # Without values there are no candidates to keep to.
+  is_truncated = policy.is_truncated and policy.value is not None
+  other = jnp.where(jnp.isfinite(eta) & is_truncated, -jnp.inf, 0.0)
   proposed = logits.get("actor", logits["reference"])
   candidates, weights, state = _weigh(policy, params, state, proposed, eta)
   distribution = policy_lib.next_distribution(

@@ -23,7 +23,8 @@ class Request:
   seeds: Sequence[int]  # one per sample, 32 bits each
   eta: float = float("inf")
   guided_steps: Sequence[int] | None = None  # one per sample; None: all steps
-  max_new_tokens: int | None = None  # None, or fewer than those of `Sampling`
+  # None: those of `Sampling`, which it cannot exceed. 0: nothing is sampled.
+  max_new_tokens: int | None = None
   id: str = ""  # of the question
 
 
@@ -146,7 +147,7 @@ def check(
     check_length(
       name,
       len(request.prompt),
-      max_new_tokens=sampling.max_new_tokens,
+      max_new_tokens=_limit(request, sampling),
       limits={"the models' context": context},
     )
     _check_ids(name, request.prompt, num_rows)
@@ -155,6 +156,13 @@ def check(
         f"eta of {name} is {request.eta}; expected > 0 (the KL weight, in "
         "reward units; inf for no guidance)"
       )
+
+
+def _limit(request: Request, sampling: Sampling) -> int:
+  """Tokens that a completion may have."""
+  if request.max_new_tokens is None:
+    return sampling.max_new_tokens
+  return min(request.max_new_tokens, sampling.max_new_tokens)
 
 
 def _check_ids(name: str, prompt: Sequence[int], num_rows: int) -> None:
@@ -257,8 +265,7 @@ def make_controls(
   switches = [
     own(NEVER) if r.guided_steps is None else r.guided_steps for r in batch
   ]
-  most = sampling.max_new_tokens
-  limits = [own(min(most, r.max_new_tokens or most)) for r in batch]
+  limits = [own(_limit(r, sampling)) for r in batch]
   return policy_lib.Controls(
     seeds=padded([r.seeds for r in batch], 0, np.uint32),
     eta=padded([own(r.eta) for r in batch], np.inf, np.float32),

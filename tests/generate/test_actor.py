@@ -122,3 +122,11 @@ def test_truncation_leaves_candidates_alone_where_guidance_acts():
     outside += (~inside[3:]).sum()
   assert outside  # behind the switch the whole reference samples
   assert players.tokens(found) != players.tokens(loose)
+
+
+def test_truncation_without_values_leaves_nothing_out():
+  plain, params = players.policy(None), players.params(None)
+  policy = dataclasses.replace(plain, is_truncated=True)
+  found, whole = (run(p, params, players.requests()) for p in (policy, plain))
+  assert players.tokens(found) == players.tokens(whole)
+  assert max(np.abs(completion.kl).max() for completion in found) < 1e-5

@@ -1,5 +1,7 @@
 """Block-wise search over samples of the reference."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from oracles import players
@@ -81,3 +83,22 @@ def test_search_raises_the_score():
 def test_kept_must_divide():
   with pytest.raises(InputError, match="num_kept is 3; expected a divisor"):
     search(3)
+
+
+def test_the_last_block_may_end_where_the_context_ends():
+  # 31 + 9 tokens fit the context of 40, three blocks of 4 would not.
+  (prompt,) = players.prompts((players.CONFIG.max_length - MOST,))
+  requests = [generate.Request(prompt, [1, 2])]
+  sampling = players.sampling(temperature=1.0, top_p=1.0, max_new_tokens=BLOCK)
+  policy = dataclasses.replace(players.policy(None), eos_ids=())
+  (group,) = blocks.generate(
+    lambda wanted: generate.generate(
+      policy, players.params(None), wanted, sampling
+    ),
+    lambda sequences: np.zeros(len(sequences)),
+    requests,
+    num_kept=1,
+    block_length=BLOCK,
+    max_new_tokens=MOST,
+  )
+  assert [len(c.tokens) for c in group] == [MOST, MOST]

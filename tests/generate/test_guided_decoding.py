@@ -121,3 +121,11 @@ def test_before_the_switch_the_guided_run_after_it_another_stream():
 
 def test_switch_at_the_start_is_the_reference():
   assert switched("v", 0.2, 0) == switched(None, math.inf, 0)
+
+
+def test_a_request_for_no_tokens_gets_none():
+  none, some = players.requests((5, 8))
+  none = dataclasses.replace(none, max_new_tokens=0)
+  found = players.tokens(players.run(None, [none, some]))
+  assert found[:2] == [[], []]
+  assert found[2:] == players.tokens(players.run(None, [some]))

@@ -159,3 +159,13 @@ def test_the_smallest_vocabulary_of_all_models_counts():
   request = generate.Request([VOCAB - 2], [1])
   with pytest.raises(InputError, match=f"expected 0 to {VOCAB - 3}"):
     requests_lib.check(policy, [request], players.SAMPLING)
+
+
+@pytest.mark.parametrize(
+  ("own", "limit"), [(None, 7), (0, 0), (3, 3), (7, 7), (9, 7)]
+)
+def test_a_request_may_have_fewer_tokens_and_even_none(own, limit):
+  controls = requests_lib.make_controls(
+    [request(2, [1, 2], max_new_tokens=own)], 2, 0, SAMPLING
+  )
+  assert controls.max_new_tokens.tolist() == [limit, limit]
