@@ -9,13 +9,14 @@ from qsharp_jax.rewards import (
   workers,
 )
 from qsharp_jax.rewards.graders import Grade
-from qsharp_jax.rewards.registry import resolve
+from qsharp_jax.rewards.registry import declare, resolve
 from qsharp_jax.rewards.workers import GradingPool
 
 __all__ = [
   "Grade",
   "GradingPool",
   "classes",
+  "declare",
   "equivalence",
   "extraction",
   "graders",

@@ -18,14 +18,15 @@ class Grade:
   """What a grader thinks of one prediction.
 
   Attributes:
-    correct: whether the prediction is right.
+    correct: whether the prediction is right; None where the reward does not
+      say.
     extracted: the answer cut out of the prediction, None when there is none.
     reward: the number to learn from; in {0, 1} for the named graders, finite
       always.
     error: why there is no honest grade (one line), None when there is one.
   """
 
-  correct: bool
+  correct: bool | None
   extracted: str | None
   reward: float
   error: str | None = None
@@ -87,8 +88,7 @@ def as_grade(value: object) -> Grade:
   """The grade that a user's reward function means by what it returned.
 
   Args:
-    value: a Grade, or a real number: then the prediction counts as correct
-      from a reward of 1.0 upwards. Return a Grade to say otherwise.
+    value: a Grade, or a real number, which says nothing of right and wrong.
 
   Returns:
     The grade; one with an `error` for anything else and for NaN or infinity.
@@ -97,14 +97,15 @@ def as_grade(value: object) -> Grade:
     if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
       kind = type(value).__name__
       return failed(f"reward returned {kind}, expected a float or a Grade")
-    value = Grade(float(value) >= 1.0, None, float(value))
+    value = Grade(None, None, float(value))
   if not isinstance(value.reward, numbers.Real) or not math.isfinite(
     value.reward
   ):
     return failed(f"reward returned {value.reward!r}, expected a finite number")
   extracted = None if value.extracted is None else _writable(value.extracted)
   error = None if value.error is None else failed(str(value.error)).error
-  return Grade(bool(value.correct), extracted, float(value.reward), error)
+  correct = None if value.correct is None else bool(value.correct)
+  return Grade(correct, extracted, float(value.reward), error)
 
 
 def _writable(value: object) -> str:

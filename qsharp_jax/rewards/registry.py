@@ -1,14 +1,20 @@
-"""From the name of a reward to its function."""
+"""From the name of a reward to its function, and what it says of itself."""
 
+import dataclasses
+import hashlib
 import importlib
-from collections.abc import Callable
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.rewards import graders
 from qsharp_jax.rewards.graders import Grade
 
-RewardFn = Callable[[str, str], float | Grade]
-"""(prediction, answer) -> reward. Called in worker processes."""
+RewardFn = Callable[..., float | Grade | Sequence[float | Grade]]
+"""(prediction, answer) or (prediction, answer, *, prompt) -> reward; a batched
+one takes lists and returns as many rewards. Called in worker processes."""
 
 NAMED: dict[str, RewardFn] = {
   "boxed": graders.boxed,
@@ -18,13 +24,78 @@ NAMED: dict[str, RewardFn] = {
   "strict": graders.strict,
 }
 
+_DECLARED = "qsharp_reward"
+
+
+@dataclasses.dataclass(frozen=True)
+class Traits:
+  """What is known of a reward before it is called.
+
+  Attributes:
+    is_batched: whether it takes lists and returns as many rewards.
+    takes_prompt: whether it wants the question, as the keyword `prompt`.
+    bounds: least and greatest reward, None where it does not say.
+    source: digest of the file that a user's function stands in, "" where there
+      is none.
+  """
+
+  is_batched: bool = False
+  takes_prompt: bool = False
+  bounds: tuple[float, float] | None = None
+  source: str = ""
+
+
+def declare(
+  *, is_batched: bool = False, bounds: tuple[float, float] | None = None
+) -> Callable[[RewardFn], RewardFn]:
+  """Decorates a reward function with what only its author can know.
+
+  Args:
+    is_batched: whether it takes lists of predictions, answers (and, as the
+      keyword `prompt`, questions) and returns as many rewards.
+    bounds: least and greatest reward that it returns.
+
+  Raises:
+    InputError: bounds that are not two finite numbers in rising order.
+  """
+  if bounds is not None:
+    low, high = bounds
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+      raise InputError(
+        f"the bounds of a reward are {bounds!r}; expected two finite numbers, "
+        "the smaller first"
+      )
+    bounds = (float(low), float(high))
+
+  def mark(function: RewardFn) -> RewardFn:
+    setattr(function, _DECLARED, {"is_batched": is_batched, "bounds": bounds})
+    return function
+
+  return mark
+
+
+def traits_of(name: str, function: RewardFn) -> Traits:
+  """The traits of a reward, declared or read off its signature.
+
+  Args:
+    name: that it was resolved from.
+    function: the reward.
+  """
+  if name in NAMED:
+    return Traits(bounds=(0.0, 1.0))
+  return Traits(
+    takes_prompt=_takes_prompt(function),
+    source=_source(function),
+    **getattr(function, _DECLARED, {}),
+  )
+
 
 def resolve(name: str) -> RewardFn:
   """The reward function of a name.
 
   Args:
     name: one of `NAMED`, or `package.module:function` for a function of the
-      user's own, (prediction, answer) -> float or Grade.
+      user's own.
 
   Returns:
     The function.
@@ -70,7 +141,7 @@ def check(name: str) -> None:
     )
 
 
-def _module(module_name: str, name: str):
+def _module(module_name: str, name: str) -> Any:
   try:
     return importlib.import_module(module_name)
   except (Exception, SystemExit) as error:  # a user's module may do anything
@@ -79,3 +150,22 @@ def _module(module_name: str, name: str):
       f"reward {name!r}: module {module_name!r} does not import ({reason}); "
       "put its folder on PYTHONPATH and check that it imports by itself"
     ) from error
+
+
+def _takes_prompt(function: RewardFn) -> bool:
+  try:
+    return "prompt" in inspect.signature(function).parameters
+  except (TypeError, ValueError):  # a builtin without a signature
+    return False
+
+
+def _source(function: RewardFn) -> str:
+  """Digest of the function's file: what it calls there decides, too."""
+  try:
+    path = inspect.getsourcefile(inspect.unwrap(function))
+    if path is None:
+      return ""
+    with open(path, "rb") as file:
+      return hashlib.blake2b(file.read(), digest_size=16).hexdigest()
+  except (TypeError, ValueError, OSError):  # a callable object, a builtin
+    return ""

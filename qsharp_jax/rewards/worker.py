@@ -1,16 +1,19 @@
 r"""The process that grades: JSON lines in, JSON lines out. See `workers`.
 
-The first line out is `{"refused": null}`, or says why there is no reward. Then
-it reads chunks, one per line (`[[index, prediction, answer], ...]`), and
-answers each task with a line of its own (`[index, correct, extracted, reward,
-error]`), at once, so that the parent knows which task a silent worker is in.
+The first line out is `{"refused": null, "traits": {...}}`, or says why there is
+no reward. Then it reads chunks, one per line (`[[index, prediction, answer,
+prompt], ...]`), and answers each task with a line of its own (`[index, correct,
+extracted, reward, error]`), at once, so that the parent knows which task a
+silent worker is in; a batched reward is asked once for a chunk.
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 import resource
 import sys
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 from qsharp_jax.core.errors import InputError
@@ -35,12 +38,19 @@ def main(reward_name: str, memory_limit: int) -> None:
   process_id = os.getpid()
   reward_fn, refusal = _resolved(reward_name)
   _leave_if_forked(process_id)
-  _send(results, {"refused": refusal})
   if reward_fn is None:
+    _send(results, {"refused": refusal})
     return
+  traits = registry.traits_of(reward_name, reward_fn)
+  _send(results, {"refused": None, "traits": dataclasses.asdict(traits)})
+  grade_all = _graded_together if traits.is_batched else _graded_singly
   for chunk in tasks:
-    for index, prediction, answer in json.loads(chunk):
-      grade = _graded(reward_fn, prediction, answer)
+    indices, *columns = zip(*json.loads(chunk), strict=True)
+    if not traits.takes_prompt:
+      columns = columns[:2]
+    for index, grade in zip(
+      indices, grade_all(reward_fn, columns), strict=True
+    ):
       _leave_if_forked(process_id)
       fields = [grade.correct, grade.extracted, grade.reward, grade.error]
       _send(results, [index, *fields])
@@ -60,13 +70,45 @@ def _resolved(name: str) -> tuple[registry.RewardFn | None, str | None]:
   return reward_fn, None
 
 
-def _graded(
-  reward_fn: registry.RewardFn, prediction: str, answer: str
-) -> Grade:
+def _graded_singly(
+  reward_fn: registry.RewardFn, columns: Sequence[Sequence[str]]
+) -> Iterator[Grade]:
+  """Grades of predictions, answers and perhaps prompts, one call for each."""
+  for row in zip(*columns, strict=True):
+    try:
+      yield graders.as_grade(_call(reward_fn, row))
+    except BaseException as error:  # a user's function may do anything
+      yield _raised(error)
+
+
+def _graded_together(
+  reward_fn: registry.RewardFn, columns: Sequence[Sequence[str]]
+) -> list[Grade]:
+  """The same in one call; where it fails, one call for each, to blame one."""
+  expected = len(columns[0])
   try:
-    return graders.as_grade(reward_fn(prediction, answer))
+    values = list(_call(reward_fn, [list(column) for column in columns]))
+    if len(values) != expected:
+      raise ValueError(f"{len(values)} rewards for {expected} predictions")
+    return [graders.as_grade(value) for value in values]
   except BaseException as error:  # a user's function may do anything
-    return graders.failed(f"reward raised {type(error).__name__}: {error}")
+    if expected == 1:
+      return [_raised(error)]
+  rows = zip(*columns, strict=True)
+  return [
+    _graded_together(reward_fn, [[cell] for cell in row])[0] for row in rows
+  ]
+
+
+def _call(reward_fn: registry.RewardFn, columns: Sequence):
+  prediction, answer, *prompt = columns
+  if prompt:
+    return reward_fn(prediction, answer, prompt=prompt[0])
+  return reward_fn(prediction, answer)
+
+
+def _raised(error: BaseException) -> Grade:
+  return graders.failed(f"reward raised {type(error).__name__}: {error}")
 
 
 def _leave_if_forked(process_id: int) -> None:

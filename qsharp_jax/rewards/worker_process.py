@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+from qsharp_jax.rewards import registry
 from qsharp_jax.rewards.graders import Grade
 
 # The order of sets must not decide a verdict.
@@ -28,6 +29,7 @@ class WorkerProcess:
     process: the process.
     is_ready: whether it has resolved the reward.
     refusal: why it could not, None before it said so.
+    traits: of the reward, once it is ready.
     todo: indices of the tasks it was sent and has not answered, in order.
     deadline: the monotonic time by which it must answer; inf when idle.
   """
@@ -46,6 +48,7 @@ class WorkerProcess:
     )
     self.is_ready = False
     self.refusal: str | None = None
+    self.traits = registry.Traits()
     self.todo: collections.deque[int] = collections.deque()
     self.deadline = time.monotonic() + start_limit_s
     self._partial: list[bytes] = []  # of a line that has not ended
@@ -54,13 +57,17 @@ class WorkerProcess:
     """The descriptor its answers arrive at, for a selector."""
     return self.process.stdout.fileno()
 
-  def send(self, todo, pairs, time_limit_s: float) -> None:
-    """Sends a chunk; blocks until the worker, which is reading, has it."""
-    chunk = [[i, *pair] for i, pair in zip(todo, pairs, strict=True)]
+  def send(self, todo, tasks, time_limit_s: float) -> None:
+    """Sends a chunk; blocks until the worker, which is reading, has it.
+
+    A batched reward has the time of all its tasks for the first answer.
+    """
+    chunk = [[i, *task] for i, task in zip(todo, tasks, strict=True)]
     self.process.stdin.write(json.dumps(chunk).encode() + b"\n")
     self.process.stdin.flush()
     self.todo.extend(todo)
-    self.deadline = time.monotonic() + time_limit_s
+    num_limits = len(chunk) if self.traits.is_batched else 1
+    self.deadline = time.monotonic() + time_limit_s * num_limits
 
   def receive(self, grades, time_limit_s: float) -> bool:
     """Reads the answers at hand into `grades`; False when the worker died.
@@ -100,7 +107,12 @@ class WorkerProcess:
   def _take(self, message, grades) -> None:
     if not self.is_ready:
       self.refusal = message["refused"]
-      self.is_ready = self.refusal is None
+      if self.refusal is None:
+        fields = message["traits"]
+        bounds = fields["bounds"]
+        fields["bounds"] = None if bounds is None else tuple(bounds)
+        self.traits = registry.Traits(**fields)
+        self.is_ready = True
       return
     index, *fields = message
     if index != self.todo[0]:

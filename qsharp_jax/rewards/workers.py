@@ -44,6 +44,7 @@ class GradingPool:
 
   Attributes:
     counts: split to how its grading went.
+    traits: what the reward says of itself.
   """
 
   def __init__(
@@ -92,8 +93,10 @@ class GradingPool:
     self._selector = selectors.DefaultSelector()
     self.counts: dict[str, Count] = {}
     registry.check(reward_name)
-    if reward_name not in registry.NAMED:
-      self._try_to_start()
+    if reward_name in registry.NAMED:
+      self.traits = registry.traits_of(reward_name, registry.NAMED[reward_name])
+    else:
+      self.traits = self._try_to_start()
 
   def __enter__(self) -> "GradingPool":
     return self
@@ -107,7 +110,12 @@ class GradingPool:
       self._end(self._workers[-1])
 
   def grade(
-    self, predictions: list[str], answers: list[str], split: str = ""
+    self,
+    predictions: list[str],
+    answers: list[str],
+    split: str = "",
+    *,
+    prompts: list[str] | None = None,
   ) -> list[Grade]:
     """Grades each prediction against the answer of the same index.
 
@@ -120,6 +128,7 @@ class GradingPool:
       predictions: completions.
       answers: gold answers, as many.
       split: what they are samples of; failures are counted for each.
+      prompts: the questions, as many, for a reward that wants them.
 
     Returns:
       The grades, in order.
@@ -128,12 +137,19 @@ class GradingPool:
       InputError: lists of different lengths, a worker process that cannot
         start, more failures than the pool's share allows.
     """
-    if len(predictions) != len(answers):
+    if prompts is None:
+      if self.traits.takes_prompt:
+        raise InputError(
+          f"reward {self._reward_name!r} reads the prompt: got predictions "
+          "without prompts; give the question of each"
+        )
+      prompts = [""] * len(predictions)
+    if not len(predictions) == len(answers) == len(prompts):
       raise InputError(
-        f"got {len(predictions)} predictions and {len(answers)} answers: "
-        "expected as many"
+        f"got {len(predictions)} predictions, {len(answers)} answers and "
+        f"{len(prompts)} prompts: expected as many"
       )
-    tasks = list(zip(predictions, answers, strict=True))
+    tasks = list(zip(predictions, answers, prompts, strict=True))
     grades: list[Grade | None] = [None] * len(tasks)
     waiting = collections.deque(range(len(tasks)))
     retried: set[int] = set()
@@ -164,12 +180,13 @@ class GradingPool:
         f"{errors[-1] if errors else 'in an earlier call'}"
       )
 
-  def _try_to_start(self) -> None:
+  def _try_to_start(self) -> registry.Traits:
     """Imports the reward in a worker, which may exit, hang or eat memory."""
     self._start()
     try:
       while not self._workers[0].is_ready:
         self._collect([], collections.deque(), set())
+      return self._workers[0].traits
     finally:
       self.close()
 
@@ -226,7 +243,10 @@ class GradingPool:
   def _give_up(
     self, worker: WorkerProcess, reason: str, grades, waiting
   ) -> None:
-    """Marks the task a worker is in, puts the rest back, ends the worker."""
+    """Marks the task a worker is in, puts the rest back, ends the worker.
+
+    Of a batched reward's tasks, any may be the one, and all are marked.
+    """
     self._end(worker)
     if worker.refusal is not None:
       raise InputError(worker.refusal)
@@ -236,9 +256,11 @@ class GradingPool:
         f"({reason}, exit code {worker.process.returncode}); check that its "
         "module imports by itself, without ending or waiting"
       )
-    if worker.todo:
+    while worker.todo:
       grades[worker.todo.popleft()] = graders.failed(reason)
-      waiting.extendleft(reversed(worker.todo))
+      if not worker.traits.is_batched:
+        break
+    waiting.extendleft(reversed(worker.todo))
 
   def _end(self, worker: WorkerProcess) -> None:
     self._selector.unregister(worker.fileno())

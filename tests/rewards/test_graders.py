@@ -91,11 +91,11 @@ def test_an_unreadable_gold_answer_is_an_error_not_a_wrong_prediction(
 @pytest.mark.parametrize(
   "value, correct, reward",
   [
-    (1, True, 1.0),
-    (True, True, 1.0),
-    (0.5, False, 0.5),
-    (-2.0, False, -2.0),
-    (np.float32(1.0), True, 1.0),
+    (1, None, 1.0),
+    (True, None, 1.0),
+    (0.5, None, 0.5),
+    (-2.0, None, -2.0),
+    (np.float32(1.0), None, 1.0),
   ],
 )
 def test_a_number_becomes_a_grade(value, correct, reward):

@@ -47,3 +47,39 @@ def test_refusals_are_one_line_and_say_why(user_module, name, says):
     registry.resolve(name)
   assert says in str(caught.value)
   assert "\n" not in str(caught.value)
+
+
+def test_a_named_grader_has_bounds():
+  found = registry.traits_of("strict", graders.strict)
+  assert found == registry.Traits(bounds=(0.0, 1.0))
+
+
+def test_a_function_says_of_itself_what_it_takes(user_module):
+  function = registry.resolve("registry_user:length")
+  plain = registry.traits_of("registry_user:length", function)
+  assert not plain.is_batched and not plain.takes_prompt
+  assert plain.bounds is None and len(plain.source) == 32
+
+  @registry.declare(is_batched=True, bounds=(-1, 2))
+  def batched(predictions, answers, *, prompt):
+    return [0.0 for _ in predictions]
+
+  found = registry.traits_of("m:batched", batched)
+  assert found.is_batched and found.takes_prompt
+  assert found.bounds == (-1.0, 2.0)
+
+
+def test_another_source_has_another_digest(tmp_path, monkeypatch):
+  monkeypatch.syspath_prepend(tmp_path)
+  path = tmp_path / "registry_mended.py"
+  path.write_text("def length(prediction, gold): return len(prediction)\n")
+  name = "registry_mended:length"
+  before = registry.traits_of(name, registry.resolve(name)).source
+  path.write_text(path.read_text() + "# mended\n")
+  assert registry.traits_of(name, registry.resolve(name)).source != before
+
+
+@pytest.mark.parametrize("bounds", [(1, 0), (0, 0), (0, float("inf"))])
+def test_bounds_are_two_rising_numbers(bounds):
+  with pytest.raises(InputError, match="smaller first"):
+    registry.declare(bounds=bounds)

@@ -32,7 +32,9 @@ def test_from_its_start_to_its_answers(worker):
   grades = [None] * 3
   assert receive(worker, grades, lambda: worker.is_ready)
   assert worker.deadline == math.inf and grades == [None] * 3
-  worker.send([2, 0], [("#### 7", "#### 7"), ("#### 1", "#### 2")], 30.0)
+  worker.send(
+    [2, 0], [("#### 7", "#### 7", ""), ("#### 1", "#### 2", "")], 30.0
+  )
   assert list(worker.todo) == [2, 0]
   assert time.monotonic() < worker.deadline <= time.monotonic() + 30
   assert receive(worker, grades, lambda: not worker.todo)

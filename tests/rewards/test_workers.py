@@ -14,6 +14,7 @@ from qsharp_jax.rewards.graders import Grade
 
 USER_CODE = r"""
 import os, subprocess, sys, time
+from qsharp_jax.rewards import declare
 from qsharp_jax.rewards.graders import Grade
 
 def reward(prediction, answer):
@@ -62,6 +63,16 @@ def reward(prediction, answer):
   if prediction == "pid":
     return Grade(True, str(os.getpid()), 1.0)
   return float(prediction)
+
+def asks(prediction, answer, *, prompt):
+  return float(len(prompt))
+
+@declare(is_batched=True, bounds=(-3.0, 9.0))
+def together(predictions, answers, *, prompt):
+  if "sleep" in predictions:
+    time.sleep(3600)
+  return [len(predictions) + float(p) / 100 + len(q) / 10_000
+          for p, q in zip(predictions, prompt)]
 """
 
 
@@ -73,7 +84,7 @@ def user_reward(tmp_path, monkeypatch):
 
 
 def right(reward):
-  return Grade(reward >= 1.0, None, reward)
+  return Grade(None, None, reward)
 
 
 def test_grades_come_back_in_order(user_reward):
@@ -163,7 +174,7 @@ def test_workers_import_neither_jax_nor_numpy_and_prints_do_no_harm(
 ):
   with workers.GradingPool(user_reward, 1, 30.0) as pool:
     grades = pool.grade(["modules", "noise", "2.0"], [""] * 3)
-  assert [grade.correct for grade in grades] == [False, False, True]
+  assert [grade.correct for grade in grades] == [False, None, None]
   assert [grade.reward for grade in grades] == [0.0, 0.0, 2.0]
   assert [grade.error for grade in grades] == [None] * 3
   captured = capfd.readouterr()
@@ -229,7 +240,7 @@ def test_refusals():
     workers.GradingPool("strict", max_failed_share=1.5)
   with pytest.raises(InputError, match="unknown reward"):
     workers.GradingPool("exact", 1, 1.0)
-  with pytest.raises(InputError, match="2 predictions and 1 answers"):
+  with pytest.raises(InputError, match="2 predictions, 1 answers"):
     workers.GradingPool("strict", 1, 1.0).grade(["", ""], [""])
 
 
@@ -381,3 +392,29 @@ def test_failures_are_counted_for_each_split_and_stop_the_run(user_reward):
       pool.grade(["raise"], [""], "train")
     assert "KeyError" in str(caught.value)
     assert vars(pool.counts["test"]) == {"graded": 5, "failed": 5}
+
+
+def test_a_reward_may_read_the_prompt(user_reward):
+  name = "workers_user:asks"
+  with workers.GradingPool(name, 1, 30.0) as pool:
+    grades = pool.grade(["1", "2"], ["", ""], prompts=["abc", "é"])
+    assert grades == [right(3.0), right(1.0)]
+    with pytest.raises(InputError, match="reads the prompt"):
+      pool.grade(["1"], [""])
+
+
+def test_a_batched_reward_is_called_with_lists(user_reward):
+  with workers.GradingPool("workers_user:together", 1, 30.0) as pool:
+    assert pool.traits.is_batched and pool.traits.takes_prompt
+    assert pool.traits.bounds == (-3.0, 9.0)
+    grades = pool.grade(["7"] * 8, [""] * 8, prompts=["q"] * 8)
+  # A quarter of the tasks a chunk: two in each call.
+  assert grades == [right(2 + 0.07 + 0.0001)] * 8
+
+
+def test_a_batch_over_its_time_costs_its_own_samples(user_reward):
+  predictions = ["sleep", "1", "2", "3"] * 2
+  with workers.GradingPool("workers_user:together", 1, 0.4) as pool:
+    grades = pool.grade(predictions, [""] * 8, prompts=[""] * 8)
+  failed = [grade.error is not None for grade in grades]
+  assert failed == [True, True, False, False] * 2
