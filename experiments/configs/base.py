@@ -106,6 +106,11 @@ def paper() -> ml_collections.ConfigDict:
         "methods": ("qsharp", "cd"),
         "etas": (0.05, 0.1, 0.2, 0.5),
         "num_samples": 8,
+        # Of the reference: what no policy exceeds is estimated from them.
+        "num_reference_samples": 64,
+        # Of each method's etas, the one with the best objective at this eta is
+        # chosen on validation; 0 chooses the best reward.
+        "objective_eta": 0.0,
       },
       # What differs from the defaults of finetuning/methods.py, by name: sft,
       # rloo, grpo, dr_grpo, ppo, dpo, rpo, cpl, rto, a_star_po.

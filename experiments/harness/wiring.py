@@ -46,6 +46,7 @@ def task(
     data.prompts.render(question.question, tokenizer, style=config.data.prompt),
     question.answer,
     split,
+    question.question,
   )
   problems = {
     name: [problem(question, name) for question in found]
@@ -55,7 +56,8 @@ def task(
     **problems,
     decode=tokenizer.decode,
     grade=pool.grade,
-    reward=config.reward,
+    reward=f"{config.reward} {pool.traits.source}".strip(),
+    bounds=pool.traits.bounds,
     same_as=rewards.classes.equivalence_of(config.reward, pool),
   )
 
@@ -236,6 +238,8 @@ def evaluation(
     config.evaluation.num_samples,
     seeds.stable_seed("evaluation", config.seed),
     columns=columns,
+    num_reference_samples=config.evaluation.num_reference_samples,
+    objective_eta=config.evaluation.objective_eta,
   )
 
 

@@ -10,8 +10,9 @@ from qsharp_jax.evaluation import (
   pit,
   plots,
   report,
+  summary,
 )
-from qsharp_jax.evaluation.report import Row, Samples
+from qsharp_jax.evaluation.summary import Row, Samples
 
 __all__ = [
   "Row",
@@ -25,4 +26,5 @@ __all__ = [
   "pit",
   "plots",
   "report",
+  "summary",
 ]

@@ -1,8 +1,9 @@
 """Accuracy of repeated samples, one value per question.
 
-Every function returns an array of shape [Q], a value in [0, 1] per question:
-its mean is the metric, `intervals.bootstrap_mean` its interval. Shape letters
-of this file: Q questions, n samples of each.
+Every function returns an array of shape [Q], a value in [0, 1] per question
+(of `best_of_n`, in units of its outcomes): its mean is the metric,
+`intervals.bootstrap_mean` its interval. Shape letters of this file: Q
+questions, n samples of each.
 """
 
 import collections
@@ -109,30 +110,44 @@ def majority_at_k(
   return np.asarray(scores, np.float64)
 
 
-def best_of_n(correct: npt.ArrayLike, values: npt.ArrayLike) -> np.ndarray:
-  """Is the sample with the highest value right? Ties count as their mean.
+def best_of_n(
+  outcomes: npt.ArrayLike, values: npt.ArrayLike, n: int
+) -> np.ndarray:
+  """Outcome of the sample with the highest value; ties count as their mean.
+
+  Samples are taken in consecutive disjoint groups of n and the groups averaged;
+  a last group of fewer than n is left out.
 
   Args:
-    correct: verdicts. Shape [Q, n].
+    outcomes: verdicts, or rewards. Shape [Q, at least n].
     values: score of each sample, for instance the value of prefix + EOS; any
-      scale. Shape [Q, n].
+      scale. Shape as `outcomes`.
+    n: samples of a group, >= 1.
 
   Returns:
     float64, shape [Q].
 
   Raises:
-    InputError: shapes differ, or a value is NaN.
+    InputError: shapes differ, a value is NaN, or n is outside 1..samples.
   """
-  verdicts = _table(correct, "correct").astype(bool)
+  found = _table(outcomes, "outcomes").astype(np.float64)
   scores = _table(values, "values").astype(np.float64)
-  if scores.shape != verdicts.shape or np.isnan(scores).any():
+  if scores.shape != found.shape or np.isnan(scores).any():
     raise InputError(
       f"best of n: got values of shape {scores.shape}, "
       f"{np.isnan(scores).sum()} of them NaN, expected numbers of shape "
-      f"{verdicts.shape}; score every sample"
+      f"{found.shape}; score every sample"
     )
-  best = scores == scores.max(axis=1, keepdims=True)
-  return (best & verdicts).sum(axis=1) / best.sum(axis=1)
+  if not 1 <= n <= found.shape[1]:
+    raise InputError(
+      f"best of n: got n {n} with {found.shape[1]} samples of a question, "
+      "expected 1 <= n <= samples; draw more or lower n"
+    )
+  num_groups = found.shape[1] // n
+  groups = lambda table: table[:, : num_groups * n].reshape(-1, num_groups, n)
+  scores, found = groups(scores), groups(found)
+  best = scores == scores.max(axis=2, keepdims=True)
+  return ((best * found).sum(axis=2) / best.sum(axis=2)).mean(axis=1)
 
 
 def _winner(

@@ -10,7 +10,7 @@ def at_equal_kl(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
   """What every method reaches at the KL of the selected Q# row.
 
   Along a method's own rows of the last round, and the reference at KL 0,
-  numbers are interpolated linearly in the root of KL, with which accuracy
+  numbers are interpolated linearly in the root of KL, with which reward
   grows at first. Linearly in KL, a method with a row at that very KL would be
   favoured over others on the same front. A method whose rows do not reach that
   KL, or have none, is listed with its selected row, as it is.
@@ -19,7 +19,7 @@ def at_equal_kl(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     rows: of a report, in the form of `report.Row.to_dict`.
 
   Returns:
-    One entry per method: `method`, `kl`, `pass@1`, `forwards` (model forwards
+    One entry per method: `method`, `kl`, `reward`, `forwards` (model forwards
     of one response), `is_interpolated`. Empty without a selected Q# row.
   """
   chosen = [r for r in rows if r["method"] == "qsharp" and r["selected"]]
@@ -51,7 +51,7 @@ def _at(
   roots = np.sqrt([0.0, *(r["kl"] for r in curve)])
   at_kl = lambda numbers: float(np.interp(np.sqrt(kl), roots, numbers))
   return _entry(curve[0], kl, True) | {
-    "pass@1": at_kl([r["pass@1"] for r in points]),
+    "reward": at_kl([r["reward"] for r in points]),
     "forwards": at_kl(costs),
   }
 
@@ -62,7 +62,7 @@ def _entry(
   return {
     "method": row["method"],
     "kl": kl,
-    "pass@1": row["pass@1"],
+    "reward": row["reward"],
     "forwards": row["forwards"],
     "is_interpolated": is_interpolated,
   }

@@ -1,4 +1,4 @@
-"""Accuracy against KL, drawn without a display."""
+"""Reward against KL, drawn without a display."""
 
 import dataclasses
 import io
@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 
 from qsharp_jax.core import files
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.evaluation import report
-from qsharp_jax.evaluation.report import Row
+from qsharp_jax.evaluation.optimum import Band
+from qsharp_jax.evaluation.summary import Row
 
 # Okabe and Ito's palette: told apart by colour-blind readers and in grey.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -39,7 +39,7 @@ _SPOTS = [
   for angle in (135, 45, 315, 225, 0, 180, 90, 270, 112, 68, 292, 248)
 ]
 _REFERENCE_COLOUR = "#333333"
-_FLOOR_COLOUR = "#777777"
+_FRONT_COLOUR = "#777777"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,26 +52,30 @@ class _Line:
 
 
 def pareto(
-  rows: Iterable[Row | Mapping[str, Any]], path: str | os.PathLike
+  rows: Iterable[Row | Mapping[str, Any]],
+  path: str | os.PathLike,
+  *,
+  front: Band | None = None,
 ) -> None:
-  """Draws pass@1 against KL: one line per method and round through its etas.
+  """Draws reward against KL: one line per method and round through its etas.
 
   The KL axis is a square-root scale: it shows 0, and near the reference the
-  floor, d(p || p_ref) ~ (p - p_ref)^2 / (2 p_ref (1 - p_ref)), is straight on
-  it. Rows without a finite pass@1 and KL are left out.
+  greatest gain of reward grows like the root of KL. Rows without a finite
+  reward and KL are left out.
 
   Args:
     rows: of a report, as Row or in its JSON form.
     path: the PNG to write, whole or not at all.
+    front: the greatest reward at each KL, with its interval.
 
   Raises:
     InputError: no row has both numbers.
   """
   points = [_point(row) for row in rows]
-  points = [p for p in points if np.isfinite([p["kl"], p["pass@1"]]).all()]
+  points = [p for p in points if np.isfinite([p["kl"], p["reward"]]).all()]
   if not points:
     raise InputError(
-      "pareto: got no row with a finite pass@1 and kl, expected at least one; "
+      "pareto: got no row with a finite reward and kl, expected at least one; "
       "evaluate first"
     )
   figure = Figure(figsize=(7.2, 4.8), dpi=160, layout="constrained")
@@ -82,6 +86,8 @@ def pareto(
   for line in _lines(points):
     labels += _draw(axes, line)
   _reference(axes, points)
+  if front is not None:
+    _front(axes, front)
   _legend(axes)
   figure.draw_without_rendering()
   figure.set_layout_engine("none")
@@ -93,11 +99,11 @@ def pareto(
 
 def _point(row: Row | Mapping[str, Any]) -> dict[str, Any]:
   row = row.to_dict() if isinstance(row, Row) else dict(row)
-  for key in ("kl", "pass@1"):
+  for key in ("kl", "reward"):
     row[key] = np.nan if row.get(key) is None else float(row[key])
-  low_high = row.get("pass@1_ci95") or (None, None)
-  ends = [row["pass@1"] if end is None else end for end in low_high]
-  row["pass@1_ci95"] = [float(end) for end in ends]
+  low_high = row.get("reward_ci95") or (None, None)
+  ends = [row["reward"] if end is None else end for end in low_high]
+  row["reward_ci95"] = [float(end) for end in ends]
   return row
 
 
@@ -130,8 +136,9 @@ def _lines(points: Sequence[Mapping[str, Any]]) -> list[_Line]:
 
 def _frame(axes: Axes, points: Sequence[Mapping[str, Any]]) -> None:
   right = max(max(p["kl"] for p in points), 0.01) * 1.3
-  ends = [end for p in points for end in p["pass@1_ci95"]]
-  margin = max(0.12 * (max(ends) - min(ends)), 0.01)
+  ends = [end for p in points for end in p["reward_ci95"]]
+  # Never so narrow that rounding noise looks like a difference.
+  margin = max(0.12 * (max(ends) - min(ends)), 0.01 * max(map(abs, ends)), 1e-6)
   axes.set_xscale(
     "function",
     functions=(
@@ -141,12 +148,12 @@ def _frame(axes: Axes, points: Sequence[Mapping[str, Any]]) -> None:
   )
   # A little below 0, so that the reference is not cut by the frame.
   axes.set_xlim(-right * 0.04**2, right)
-  axes.set_ylim(max(min(ends) - margin, -0.02), min(max(ends) + margin, 1.02))
+  axes.set_ylim(min(ends) - margin, max(ends) + margin)
   ticks = _ticks(right)
   axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
   axes.set_xticks([], minor=True)
   axes.set_xlabel("KL(policy || reference) per response, nats (√ scale)")
-  axes.set_ylabel("pass@1, 95% interval over questions")
+  axes.set_ylabel("mean reward, 95% interval over questions")
   axes.grid(color="#e6e6e6", linewidth=0.8)
   axes.set_axisbelow(True)
   axes.spines[["top", "right"]].set_visible(False)
@@ -165,8 +172,8 @@ def _ticks(right: float) -> list[float]:
 
 def _draw(axes: Axes, line: _Line) -> list[tuple[float, float, str, str]]:
   """Draws one line; returns its labels as (x, y, text, colour)."""
-  middle = np.array([p["pass@1"] for p in line.points])
-  low, high = np.array([p["pass@1_ci95"] for p in line.points]).T
+  middle = np.array([p["reward"] for p in line.points])
+  low, high = np.array([p["reward_ci95"] for p in line.points]).T
   axes.errorbar(
     np.array([p["kl"] for p in line.points]),
     middle,
@@ -186,7 +193,7 @@ def _draw(axes: Axes, line: _Line) -> list[tuple[float, float, str, str]]:
   )
   _rings(axes, [p for p in line.points if p.get("selected")], line.colour)
   return [
-    (p["kl"], p["pass@1"], f"{p['eta']:g}", line.colour)
+    (p["kl"], p["reward"], f"{p['eta']:g}", line.colour)
     for p in line.points
     if p["eta"] is not None
   ]
@@ -195,7 +202,7 @@ def _draw(axes: Axes, line: _Line) -> list[tuple[float, float, str, str]]:
 def _rings(axes: Axes, selected: Sequence[Mapping[str, Any]], colour) -> None:
   axes.plot(
     [p["kl"] for p in selected],
-    [p["pass@1"] for p in selected],
+    [p["reward"] for p in selected],
     linestyle="none",
     marker="o",
     markersize=13,
@@ -207,33 +214,39 @@ def _rings(axes: Axes, selected: Sequence[Mapping[str, Any]], colour) -> None:
 
 
 def _reference(axes: Axes, points: Sequence[Mapping[str, Any]]) -> None:
-  """The reference's point and the least KL for each accuracy."""
+  """The reference's point."""
   reference = [p for p in points if p["method"] == "reference"]
-  if not reference:
-    return
-  _draw(
-    axes,
-    _Line(_NAMES["reference"], _REFERENCE_COLOUR, "D", True, reference[:1]),
+  if reference:
+    name = _NAMES["reference"]
+    _draw(axes, _Line(name, _REFERENCE_COLOUR, "D", True, reference[:1]))
+
+
+def _front(axes: Axes, front: Band) -> None:
+  """What no policy exceeds, with its interval as a band."""
+  axes.fill_between(
+    front.kl,
+    front.low,
+    front.high,
+    color=_FRONT_COLOUR,
+    alpha=0.2,
+    linewidth=0,
+    label="its 95% interval",
+    zorder=1,
   )
-  accuracies = np.linspace(0, 1, 1001)
-  floor = np.array(
-    [report.kl_floor(p, reference[0]["pass@1"]) for p in accuracies]
-  )
-  reached = np.isfinite(floor)
-  accuracies, floor = accuracies[reached], floor[reached]
   axes.plot(
-    floor,
-    accuracies,
+    front.kl,
+    front.reward,
     linestyle=(0, (5, 3)),
     linewidth=1.3,
-    color=_FLOOR_COLOUR,
-    label="Least KL for each accuracy",
+    color=_FRONT_COLOUR,
+    label="Optimal front",
     zorder=2,
   )
-  left = axes.get_xlim()[0]
-  axes.fill_betweenx(
-    accuracies, left, floor, color=_FLOOR_COLOUR, alpha=0.09, linewidth=0
-  )
+  # The front may leave the picture to the right, but not above.
+  low, high = axes.get_ylim()
+  seen = front.kl <= axes.get_xlim()[1]
+  top = float(np.max(front.high[seen], initial=high))
+  axes.set_ylim(low, max(high, top + 0.03 * (top - low)))
 
 
 def _legend(axes: Axes) -> None:
@@ -312,7 +325,7 @@ def _obstacles(
 
   for p in points:
     middle, low, high = axes.transData.transform(
-      [(p["kl"], end) for end in (p["pass@1"], *p["pass@1_ci95"])]
+      [(p["kl"], end) for end in (p["reward"], *p["reward_ci95"])]
     )
     add(middle, middle, 7.5 if p.get("selected") else 4.0, 12.0)
     add(low, high, 1.5, 3.0)

@@ -233,9 +233,10 @@ class Collector:
   ) -> tuple[list[float], list[bool]]:
     """Rewards of all samples, and whether they could be found."""
     task, num_samples = self._run.task, self._plan.num_samples
-    grades = task.grade(
+    grades = rollout.collect.grade_texts(
+      task.grade,
       [task.decode(c.tokens.tolist()) for g in completions for c in g],
-      [p.answer for p in problems for _ in range(num_samples)],
+      [p for p in problems for _ in range(num_samples)],
     )
     return [g.reward for g in grades], [g.error is None for g in grades]
 

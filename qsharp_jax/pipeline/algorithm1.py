@@ -14,7 +14,7 @@ from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.evaluation import report, value_metrics
 from qsharp_jax.ops import readout
-from qsharp_jax.pipeline import bindings, labelled
+from qsharp_jax.pipeline import bindings, grading, labelled
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
 from qsharp_jax.training import fit as fit_lib
@@ -34,23 +34,33 @@ def collect(run: run_lib.Run, round_index: int) -> None:
   problems = [*run.task.train, *run.task.validation]
   store = run.paths.rollouts(round_index)
   with run.workdir.stages([bindings.collect(run, round_index)]) as due:
-    if not due:
-      return
-    plan = rollout.Plan(
-      num_samples=run.rounds.num_samples,
-      seed=seeds.stable_seed(run.rounds.seed, "collect", round_index),
+    if due:
+      _roll_out(run, round_index, problems, store)
+  grading.follow(run, [store])
+
+
+def _roll_out(
+  run: run_lib.Run,
+  round_index: int,
+  problems: Sequence[rollout.Problem],
+  store: pathlib.Path,
+) -> None:
+  """Samples a round's rollouts into a store."""
+  plan = rollout.Plan(
+    num_samples=run.rounds.num_samples,
+    seed=seeds.stable_seed(run.rounds.seed, "collect", round_index),
+  )
+  values = None
+  if round_index > 1:
+    # Round 1 has no values yet: roll-in and roll-out are one plain rollout.
+    values = load_values(run, round_index - 1)
+    plan = dataclasses.replace(
+      plan,
+      eta=run.rounds.eta,
+      rule=run.rounds.rule,
+      horizon=_mean_length(run, round_index - 1),
     )
-    values = None
-    if round_index > 1:
-      # Round 1 has no values yet: roll-in and roll-out are one plain rollout.
-      values = load_values(run, round_index - 1)
-      plan = dataclasses.replace(
-        plan,
-        eta=run.rounds.eta,
-        rule=run.rounds.rule,
-        horizon=_mean_length(run, round_index - 1),
-      )
-    sample_each(run, run.sampler(values), problems, {store: plan})
+  sample_each(run, run.sampler(values), problems, {store: plan})
 
 
 def sample_each(

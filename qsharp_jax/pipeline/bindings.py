@@ -85,6 +85,7 @@ def tune(
   made_from = settings_of(dataclasses.asdict(settings)) | {
     "the rollouts of round 1": run.workdir.digest("collect_1"),
     "weights of the reference": _reference(run),
+    "reward": run.task.reward,
   }
   for other in first:
     made_from[other] = run.workdir.digest(_tuning(other))
@@ -172,7 +173,8 @@ def samples(
   """A stage that samples; it is due again when a shard was deleted.
 
   Args:
-    run: its reference, sampling and reward are given.
+    run: its reference and sampling are given. The reward is not: texts that
+      another one graded are graded again, see `grading`.
     name: of the stage.
     problems: given, too.
     store: where the samples go.
@@ -186,7 +188,6 @@ def samples(
     "weights of the reference": _reference(run),
     "dtype": str(policy.reference.config.dtype),
     "end tokens": list(policy.eos_ids),
-    "reward": run.task.reward,
     "sampling.temperature": run.sampling.temperature,
     "sampling.top_p": run.sampling.top_p,
     "sampling.max_new_tokens": run.sampling.max_new_tokens,
@@ -240,6 +241,7 @@ def _training(run: run_lib.Run, num_rounds: int) -> dict[str, Any]:
     "value.head": critic.model.head.kind,
     "value.num_atoms": critic.model.head.num_atoms,
     "value.q_head": run.players.q_head,
+    "reward": run.task.reward,
   }
   for index in range(1, num_rounds + 1):
     found[f"the rollouts of round {index}"] = run.workdir.digest(

@@ -9,8 +9,15 @@ from typing import Any
 import numpy as np
 
 from qsharp_jax import rewards, rollout
-from qsharp_jax.evaluation import matching, plots, report
-from qsharp_jax.pipeline import algorithm1, bindings, searches
+from qsharp_jax.evaluation import (
+  matching,
+  optimum,
+  paired,
+  plots,
+  report,
+  summary,
+)
+from qsharp_jax.pipeline import algorithm1, bindings, grading, searches
 from qsharp_jax.pipeline import methods as methods_lib
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
@@ -27,6 +34,8 @@ class Evaluation:
   num_samples: int = 8
   seed: int = 0
   columns: ColumnsFn | None = None  # the task's own
+  num_reference_samples: int = 64  # of the reference: for optimum and front
+  objective_eta: float = 0.0  # a method's eta is chosen by the objective at it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,51 +58,76 @@ def evaluate(
 ) -> dict:
   """Samples every method, picks etas on validation, writes the report.
 
-  The eta of each method that has several is the one with the best pass@1 on
-  the validation questions, the larger eta (the smaller KL) among equals; the
-  test questions are then only reported.
+  The eta of each method that has several is the one with the best objective at
+  `objective_eta` (at 0: the best reward) on the validation questions, the
+  larger eta (the smaller KL) among equals; the test questions are then only
+  reported.
 
   Returns:
     The content of report.json.
   """
   for method in what.methods.values():
     method.prepare()  # before values are held that training has no room for
-  rows = list(_rows(run, what))
+  tested = list(_tested(run, what))
+  rows = [row for row, _ in tested]
+  front = _front(tested[0][1])
   seconds = run.workdir.seconds()
   content = {
     "experiment": experiment,
     "variant": variant,
     "rows": rows,
+    "objective_eta": what.objective_eta,
+    "front": front._asdict(),
     "matched": matching.at_equal_kl([row.to_dict() for row in rows]),
+    "paired": paired.against_qsharp(
+      [
+        paired.Objectives.of(row, samples)
+        for row, samples in tested
+        if row.eta is not None
+      ]
+    ),
     "values": _value_metrics(run),
     "seconds": seconds | {"total": sum(seconds.values())},
     "versions": report.versions(),
   }
   if processes.is_main():
     report.write(content, run.workdir.path)
-    plots.pareto(rows, run.workdir.path / "pareto.png")
+    plots.pareto(rows, run.workdir.path / "pareto.png", front=front)
   return content
 
 
-def _rows(run: run_lib.Run, what: Evaluation) -> Iterator[report.Row]:
+def _tested(
+  run: run_lib.Run, what: Evaluation
+) -> Iterator[tuple[summary.Row, summary.Samples]]:
   """The reference, what earlier rounds' values do, and every method."""
   last = [_with_stored_etas(run, job) for job in _last_round(run, what)]
   selected = {job.method: _best_eta(run, what, job) for job in last}
-  reference_pass_at_1 = None
+  reference_rewards = None
   for job in [Job("reference"), *_earlier_rounds(run, what), *last]:
     for eta, found in _sample(run, what, job, "test").items():
-      row = report.summarise(
-        _samples(found, run.task.same_as),
+      samples = _samples(run, found)
+      row = summary.summarise(
+        samples,
         method=job.method,
         eta=eta,
         round_index=job.round_index,
-        reference_pass_at_1=reference_pass_at_1,
+        reference_rewards=reference_rewards,
         selected=job in last and eta == selected[job.method],
         extra=_extra(what, found),
+        best_of=what.num_samples,
       )
       if job.method == "reference":
-        reference_pass_at_1 = row.pass_at_1
-      yield row
+        reference_rewards = samples.by_question(samples.reward)
+      yield row, samples
+
+
+def _front(reference: summary.Samples) -> optimum.Band:
+  """The greatest mean reward at every KL, by the reference's own samples."""
+  rewards = reference.by_question(reference.reward)
+  # From hardly tilted to the best sample alone, in units of the rewards.
+  scale = float(rewards.std()) or 1.0
+  etas = scale * np.geomspace(50.0, 0.02, 80)
+  return optimum.band(optimum.front(rewards, etas.tolist()))
 
 
 def _last_round(run: run_lib.Run, what: Evaluation) -> list[Job]:
@@ -135,10 +169,12 @@ def _best_eta(run: run_lib.Run, what: Evaluation, job: Job) -> float | None:
   if len(job.etas) == 1:
     return job.etas[0]
   found = _sample(run, what, job, "validation")
-  pass_at_1 = {
-    eta: float(rollouts.correct.mean()) for eta, rollouts in found.items()
+  objective = {
+    eta: float(_rewards(run, rollouts).mean())
+    - what.objective_eta * float(rollouts.kl.mean())
+    for eta, rollouts in found.items()
   }
-  return max(job.etas, key=lambda eta: (pass_at_1[eta], eta))
+  return max(job.etas, key=lambda eta: (objective[eta], eta))
 
 
 def _sample(
@@ -146,12 +182,16 @@ def _sample(
 ) -> dict[float | None, rollout.Rollouts]:
   """Samples of one job on the questions of a split, by eta; kept on disk."""
   problems = getattr(run.task, split)
-  method = what.methods.get(job.method) or methods_lib.reference(run)
-  num_samples = method.num_samples or what.num_samples
+  together = what.num_samples
+  num_samples = -(-what.num_reference_samples // together) * together
+  method = methods_lib.reference(run)
+  if job.method in what.methods:
+    method = what.methods[job.method]
+    num_samples = together = method.num_samples or what.num_samples
   stages = {
     f"evaluate_{split}_{job.name(eta)}": (
       run.paths.samples(split, job.name(eta)),
-      rollout.Plan(num_samples, what.seed, eta),
+      rollout.Plan(num_samples, what.seed, eta, num_together=together),
     )
     for eta in job.etas
   }
@@ -165,6 +205,7 @@ def _sample(
       plans = dict(stages[name] for name in due)
       sampler = method.sampler(job.round_index)
       algorithm1.sample_each(run, sampler, problems, plans)
+  grading.follow(run, [store for store, _ in stages.values()])
   if split == "test":
     _judge(run, {name: store for name, (store, _) in stages.items()})
   return {
@@ -215,14 +256,17 @@ def _value_metrics(run: run_lib.Run) -> dict[str, dict]:
   return found
 
 
-def _samples(
-  found: rollout.Rollouts, same_as: rewards.classes.SameAs | None
-) -> report.Samples:
-  """Rollouts as the columns that the report is made of."""
-  return report.Samples(
+def _samples(run: run_lib.Run, found: rollout.Rollouts) -> summary.Samples:
+  """Rollouts as the columns that a row is made of."""
+  correct = extracted = None
+  if found.has_verdicts:
+    correct = found.correct == 1  # a sample that was not graded is wrong
+    extracted = _votes(found, run.task.same_as)
+  return summary.Samples(
     question_ids=found.question_id,
-    correct=found.correct,
-    extracted=_votes(found, same_as),
+    reward=_rewards(run, found),
+    correct=correct,
+    extracted=extracted,
     kl=found.kl,
     kl_filtered=found.kl_filtered,
     length=found.lengths,
@@ -230,6 +274,15 @@ def _samples(
     seconds=float(found.seconds.sum()),
     value=found.value,
   )
+
+
+def _rewards(run: run_lib.Run, found: rollout.Rollouts) -> np.ndarray:
+  """Rewards; of what was not graded the least that it can be or that is."""
+  graded = found.label[found.is_graded]
+  least = float(np.min(graded, initial=np.inf)) if graded.size else 0.0
+  if run.task.bounds is not None:
+    least = run.task.bounds[0]
+  return np.where(found.is_graded, found.label, least)
 
 
 def _votes(

@@ -22,7 +22,9 @@ class Task:
   test: Sequence[rollout.Problem]
   decode: Callable[[list[int]], str]
   grade: rollout.collect.Grade
-  reward: str = ""  # its name
+  reward: str = ""  # its name, and the digest of its source
+  # Least and greatest reward, where the reward says so.
+  bounds: tuple[float, float] | None = None
   # Which answers are one in a majority vote; None: equal spellings.
   same_as: rewards.classes.SameAs | None = None
 
@@ -132,4 +134,5 @@ class Run:
       batch_size=self.sampling.batch_size,
       decode=self.task.decode,
       grade=self.task.grade,
+      reward=self.task.reward,
     )

@@ -134,12 +134,15 @@ def graded_rewards(
   Knowing the gold answers at decoding time, it is a bound, not a method. A
   reward that failed counts as 0.
   """
-  gold = {p.id: p.answer for p in [*task.validation, *task.test]}
+  problems = {p.id: p for p in [*task.validation, *task.test]}
 
   def rewards(ends) -> np.ndarray:
     texts = [task.decode(tokens) for _, tokens in ends]
-    answers = [gold[request.id] for request, _ in ends]
-    columns = [[g.reward for g in grade(texts, answers)] for grade in grades]
+    asked = [problems[request.id] for request, _ in ends]
+    columns = [
+      [g.reward for g in rollout.collect.grade_texts(grade, texts, asked)]
+      for grade in grades
+    ]
     return np.array(columns, np.float32).T
 
   return rewards

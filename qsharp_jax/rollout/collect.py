@@ -5,16 +5,30 @@ import itertools
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from qsharp_jax import generate, rewards
 from qsharp_jax.core import seeds as seeds_lib
-from qsharp_jax.core.errors import Preempted
+from qsharp_jax.core.errors import InputError, Preempted
 from qsharp_jax.rollout import store, switch
 from qsharp_jax.sharding import processes
 
-Grade = Callable[[list[str], list[str]], list[rewards.Grade]]
+
+class Grade(Protocol):
+  """How texts are graded, such as `rewards.GradingPool.grade`."""
+
+  def __call__(
+    self,
+    predictions: list[str],
+    answers: list[str],
+    split: str = "",
+    *,
+    prompts: list[str] | None = None,
+  ) -> list[rewards.Grade]:
+    """Grades of completions by gold answers and, maybe, questions."""
+
 
 _STRETCH = 8  # batches that refill one another's rows
 _UNSEEN = 90.0  # seconds until a new file of another host is seen at the latest
@@ -28,6 +42,7 @@ class Problem:
   prompt: Sequence[int]  # token ids
   answer: str  # gold
   split: str = ""  # train, validation or test
+  question: str = ""  # its text, for rewards that read it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +54,8 @@ class Plan:
   eta: float | None = None  # None: the reference alone
   rule: switch.Rule | None = None  # None: one policy from start to end
   horizon: int = 1  # latest switch of the rule `algorithm1`, in tokens
+  # Samples of a problem that are decoded together, a part of all; None: all.
+  num_together: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +66,7 @@ class Sampler:
   batch_size: int  # problems of one shard of the store
   decode: Callable[[list[int]], str]  # token ids to text
   grade: Grade
+  reward: str = ""  # what grades, as the store notes it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +156,9 @@ def collect_all(
       if missing[str(directory)][index] and processes.is_mine(index):
         rows = graded(sampler, plans[directory], batch)
         size = sizes[directory]
-        store.write_shard(directory, index, rows, num_problems=size)
+        store.write_shard(
+          directory, index, rows, num_problems=size, graded_by=sampler.reward
+        )
       done += len(batches[directory][index])
       yield done
 
@@ -188,11 +208,19 @@ def _answer(
   sampler: Sampler, parts: Sequence[tuple[Plan, Sequence[Problem]]]
 ) -> Iterator[Batch]:
   """Samples of each batch by its own plan, as one stream."""
-  requests = [_request(p, plan) for plan, batch in parts for p in batch]
+  requests = [
+    request
+    for plan, batch in parts
+    for problem in batch
+    for request in _requests(problem, plan)
+  ]
   answers = _complete(sampler, requests, parts[0][0])
   for plan, batch in parts:
     started = time.monotonic()
-    found = list(itertools.islice(answers, len(batch)))
+    size = _num_parts(plan)
+    found = [
+      _joined(list(itertools.islice(answers, size))) for _ in range(len(batch))
+    ]
     seconds = (time.monotonic() - started) / (len(batch) * plan.num_samples)
     yield Batch(batch, found, seconds)
 
@@ -206,7 +234,9 @@ def graded(sampler: Sampler, plan: Plan, batch: Batch) -> list[store.Rollout]:
   ]
   tokens = [answer.completions[i].tokens for _, answer, i in rows]
   texts = [sampler.decode(ids.tolist()) for ids in tokens]
-  grades = sampler.grade(texts, [problem.answer for problem, _, _ in rows])
+  grades = grade_texts(
+    sampler.grade, texts, [problem for problem, _, _ in rows]
+  )
   return [
     store.Rollout(
       question_id=problem.id,
@@ -235,8 +265,65 @@ def graded(sampler: Sampler, plan: Plan, batch: Batch) -> list[store.Rollout]:
   ]
 
 
+def grade_texts(
+  grade: Grade, texts: list[str], problems: Sequence[Problem]
+) -> list[rewards.Grade]:
+  """Grades of texts, one for each of the problems; each split by itself."""
+  found: dict[int, rewards.Grade] = {}
+  for split in dict.fromkeys(problem.split for problem in problems):
+    own = [i for i, problem in enumerate(problems) if problem.split == split]
+    grades = grade(
+      [texts[i] for i in own],
+      [problems[i].answer for i in own],
+      split,
+      prompts=[problems[i].question for i in own],
+    )
+    found.update(zip(own, grades, strict=True))
+  return [found[i] for i in range(len(problems))]
+
+
+def _num_parts(plan: Plan) -> int:
+  """Requests of a problem."""
+  size = plan.num_together or plan.num_samples
+  if plan.num_samples % size:
+    raise InputError(
+      f"{plan.num_samples} samples, {size} together: expected a multiple"
+    )
+  return plan.num_samples // size
+
+
+def _requests(problem: Problem, plan: Plan) -> list[generate.Request]:
+  """The requests for a problem, for as many samples each."""
+  whole, num_parts = _request(problem, plan), _num_parts(plan)
+  if num_parts == 1:
+    return [whole]
+  size = len(whole.seeds) // num_parts
+  cut = lambda column, i: column and column[i * size : (i + 1) * size]
+  return [
+    dataclasses.replace(
+      whole,
+      seeds=cut(whole.seeds, i),
+      guided_steps=cut(whole.guided_steps, i),
+    )
+    for i in range(num_parts)
+  ]
+
+
+def _joined(parts: Sequence[Answer]) -> Answer:
+  """All samples of one problem, from the answers to its requests."""
+  first, *others = parts
+  if not others:
+    return first
+  seeds = [seed for part in parts for seed in part.request.seeds]
+  return Answer(
+    dataclasses.replace(first.request, seeds=seeds),
+    [c for part in parts for c in part.completions],
+    np.concatenate([part.first_labels for part in parts]),
+  )
+
+
 def _request(problem: Problem, plan: Plan) -> generate.Request:
-  """The request for a problem; its seeds name the question and the sample."""
+  """What a problem asks for; its seeds name the question and the sample."""
   seeds = [
     seeds_lib.stable_seed(plan.seed, problem.id, i)
     for i in range(plan.num_samples)

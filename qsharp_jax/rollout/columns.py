@@ -22,7 +22,7 @@ class Rollout:
   ended: bool
   text: str
   extracted: str | None
-  correct: bool
+  correct: bool | None  # None: the reward gives no verdict
   label: float  # reward-to-go, in reward units
   error: str | None  # what went wrong in the reward, if anything
   kl: float  # nats, summed over the response, before top-p
@@ -54,7 +54,7 @@ class Rollouts:
   ended: np.ndarray  # [S], bool
   text: np.ndarray  # [S], str; "" where texts were not read
   extracted: np.ndarray  # [S], str or None
-  correct: np.ndarray  # [S], bool
+  correct: np.ndarray  # [S], float64 in {0, 1}; NaN: no verdict
   label: np.ndarray  # [S], float64
   error: np.ndarray  # [S], str or None
   kl: np.ndarray  # [S], float64
@@ -119,6 +119,12 @@ class Rollouts:
     """Where the reward did not fail, bool. Shape [S]."""
     return np.array([error is None for error in self.error], bool)
 
+  @property
+  def has_verdicts(self) -> bool:
+    """Whether the reward says of each sample that it is right or wrong."""
+    correct = self.correct[self.is_graded]
+    return bool(correct.size) and not np.isnan(correct).any()
+
   def questions(self) -> tuple[np.ndarray, np.ndarray]:
     """Groups the rows by question.
 
@@ -144,6 +150,8 @@ class Rollouts:
     for name in OPTIONAL_NUMBERS:
       if np.isnan(row[name]):
         row[name] = None
+    if row["correct"] is not None:
+      row["correct"] = bool(row["correct"])
     return Rollout(**row)
 
   def __iter__(self) -> Iterator[Rollout]:
@@ -162,7 +170,7 @@ DTYPES = {
   "ended": np.bool_,
   "text": object,
   "extracted": object,
-  "correct": np.bool_,
+  "correct": np.float64,
   "label": np.float64,
   "error": object,
   "kl": np.float64,
@@ -173,7 +181,7 @@ DTYPES = {
   "split": object,
   "value": np.float64,
 }
-OPTIONAL_NUMBERS = ("eta", "value")
+OPTIONAL_NUMBERS = ("eta", "correct", "value")
 
 
 def _plain(cell):

@@ -4,10 +4,11 @@ import contextlib
 import dataclasses
 import io
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from qsharp_jax import rewards
 from qsharp_jax.core import files
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data.ragged import Ragged
@@ -16,6 +17,7 @@ from qsharp_jax.rollout.columns import Rollout, Rollouts
 from qsharp_jax.sharding import processes
 
 _SHARD_SIZE = b"problems_per_shard"
+_GRADED_BY = b"graded_by"
 
 
 def shard_path(directory: str | pathlib.Path, index: int) -> pathlib.Path:
@@ -40,6 +42,7 @@ def write_shard(
   rollouts: Rollouts | Iterable[Rollout],
   *,
   num_problems: int | None = None,
+  graded_by: str = "",
 ) -> None:
   """Writes one shard; it appears whole or not at all.
 
@@ -49,10 +52,13 @@ def write_shard(
     rollouts: its content.
     num_problems: of every shard but the last, for a run that completes the
       store with another batch size.
+    graded_by: the reward, see `regrade`.
   """
   if not isinstance(rollouts, Rollouts):
     rollouts = Rollouts.of(rollouts)
-  notes = {} if num_problems is None else {_SHARD_SIZE: str(num_problems)}
+  notes = {_GRADED_BY: graded_by}
+  if num_problems is not None:
+    notes[_SHARD_SIZE] = str(num_problems)
   _write(shard_path(directory, index), rollouts, notes)
 
 
@@ -113,6 +119,51 @@ def with_values(
   return found
 
 
+def regrade(
+  directory: str | pathlib.Path,
+  grade: Callable[[Rollouts], Sequence[rewards.Grade]],
+  by: str,
+  *,
+  is_forced: bool = False,
+) -> int:
+  """Grades stored texts again where another reward has graded them.
+
+  All processes call it together; the main one grades, and replaces each shard
+  whole. Other processes may read the shards after the next barrier.
+
+  Args:
+    directory: holds the shards.
+    grade: rollouts to their grades.
+    by: name of the reward and whatever else decides its grades.
+    is_forced: grades all again, whatever graded them.
+
+  Returns:
+    How many shards were graded again, 0 in processes other than the main one.
+  """
+  from pyarrow import parquet
+
+  if not processes.is_main():
+    return 0
+  num_shards = 0
+  for path in _paths(directory):
+    with _readable(path):
+      notes = parquet.read_schema(path).metadata or {}
+    if not is_forced and notes.get(_GRADED_BY, b"").decode() == by:
+      continue
+    found = _read(path, with_text=True)
+    grades = grade(found)
+    graded = dataclasses.replace(
+      found,
+      extracted=np.array([g.extracted for g in grades], object),
+      correct=np.array([g.correct for g in grades], np.float64),
+      label=np.array([g.reward for g in grades], np.float64),
+      error=np.array([g.error for g in grades], object),
+    )
+    _write(path, graded, {**notes, _GRADED_BY: by})
+    num_shards += 1
+  return num_shards
+
+
 def is_judged(directory: str | pathlib.Path) -> bool:
   """Whether every rollout of a directory has its value; reads that alone.
 
@@ -164,6 +215,8 @@ def _to_arrow(name: str, column: np.ndarray | Ragged, kind):
     return pyarrow.ListArray.from_arrays(offsets, values).cast(kind)
   # A NaN stands for what is not there, except in rewards and divergences.
   is_null = np.isnan(column) if name in columns.OPTIONAL_NUMBERS else None
+  if pyarrow.types.is_boolean(kind):
+    column = column.astype(bool)
   return pyarrow.array(column, kind, mask=is_null)
 
 
@@ -225,10 +278,11 @@ def _schema():
   """Column types of a shard."""
   import pyarrow as pa
 
+  own = {"correct": pa.bool_()}  # null where there is no verdict
   kinds = {Ragged: pa.list_(pa.int32()), object: pa.string()}
   return pa.schema(
     [
-      (name, kinds.get(dtype) or pa.from_numpy_dtype(dtype))
+      (name, own.get(name) or kinds.get(dtype) or pa.from_numpy_dtype(dtype))
       for name, dtype in columns.DTYPES.items()
     ]
   )

@@ -162,22 +162,32 @@ def test_best_of_n_by_hand():
   correct = [[True, False, False], [False, True, True], [True, False, True]]
   values = [[-1.0, -2.0, -3.0], [0.9, 0.1, 0.2], [0.5, 0.5, 0.1]]
   np.testing.assert_array_equal(
-    accuracy.best_of_n(correct, values), [1.0, 0.0, 0.5]
+    accuracy.best_of_n(correct, values, 3), [1.0, 0.0, 0.5]
   )
 
 
 def test_best_of_n_reduces_to_pass_at_1_and_to_any():
   correct = np.random.default_rng(2).random((9, 5)) < 0.4
   np.testing.assert_allclose(
-    accuracy.best_of_n(correct, np.zeros((9, 5))), accuracy.pass_at_1(correct)
+    accuracy.best_of_n(correct, np.zeros((9, 5)), 5),
+    accuracy.pass_at_1(correct),
   )
   np.testing.assert_array_equal(
-    accuracy.best_of_n(correct, correct.astype(float)), correct.any(axis=1)
+    accuracy.best_of_n(correct, correct.astype(float), 5), correct.any(axis=1)
   )
 
 
 def test_best_of_n_refuses_nan_and_other_shapes():
   with pytest.raises(InputError, match="1 of them NaN"):
-    accuracy.best_of_n([[True, False]], [[math.nan, 1.0]])
+    accuracy.best_of_n([[True, False]], [[math.nan, 1.0]], 2)
   with pytest.raises(InputError, match="shape"):
-    accuracy.best_of_n([[True, False]], [[1.0]])
+    accuracy.best_of_n([[True, False]], [[1.0]], 2)
+
+
+def test_best_of_fewer_than_all_takes_disjoint_groups():
+  rewards = [[0.5, -2.0, 3.0, 1.0, 9.0]]
+  values = [[0.0, 1.0, 1.0, 1.0, 5.0]]
+  # -2 of the first two, the mean of two equals of the next, the last left out.
+  np.testing.assert_allclose(accuracy.best_of_n(rewards, values, 2), [0.0])
+  with pytest.raises(InputError, match="lower n"):
+    accuracy.best_of_n(rewards, values, 6)

@@ -7,7 +7,7 @@ from matplotlib import image
 from matplotlib.text import Text
 
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.evaluation import plots, report
+from qsharp_jax.evaluation import optimum, plots, summary
 
 
 def row(method, eta, kl, accuracy, *, round_index=1, selected=False):
@@ -17,8 +17,8 @@ def row(method, eta, kl, accuracy, *, round_index=1, selected=False):
     "eta": eta,
     "round": round_index,
     "kl": kl,
-    "pass@1": accuracy,
-    "pass@1_ci95": interval,
+    "reward": accuracy,
+    "reward_ci95": interval,
     "selected": selected,
   }
 
@@ -45,14 +45,14 @@ def test_the_picture_has_the_colours_of_what_it_shows(tmp_path):
   assert [p.name for p in tmp_path.iterdir()] == ["pareto.png"]
 
 
-def drawn(monkeypatch, tmp_path, rows):
+def drawn(monkeypatch, tmp_path, rows, **more):
   """The axes of a plot, caught when the labels are placed."""
   caught = []
   place = plots._place
   monkeypatch.setattr(
     plots, "_place", lambda *args: (place(*args), caught.append(args[0]))
   )
-  plots.pareto(rows, tmp_path / "p.png")
+  plots.pareto(rows, tmp_path / "p.png", **more)
   return caught[0]
 
 
@@ -71,17 +71,24 @@ def test_one_line_per_method_through_its_grid(monkeypatch, tmp_path):
   ] * 2
 
 
-def test_the_floor_is_the_binary_relative_entropy(monkeypatch, tmp_path):
-  axes = drawn(monkeypatch, tmp_path, grid())
-  (floor,) = [
-    line for line in axes.lines if line.get_label().startswith("Least")
+def band():
+  kl = np.linspace(0, 3, 50)
+  reward = 0.69 + 0.25 * np.sqrt(kl / 3)
+  return optimum.Band(kl, reward, reward - 0.01, reward + 0.02)
+
+
+def test_the_front_is_drawn_with_its_interval(monkeypatch, tmp_path):
+  axes = drawn(monkeypatch, tmp_path, grid(), front=band())
+  (front,) = [
+    line for line in axes.lines if line.get_label() == "Optimal front"
   ]
-  x, y = floor.get_data()
-  for accuracy in (0.2, 0.69, 0.9):
-    nearest = np.argmin(abs(y - accuracy))
-    expected = report.kl_floor(y[nearest], 0.69)
-    assert x[nearest] == pytest.approx(expected)
-  assert x[np.argmin(abs(y - 0.69))] == pytest.approx(0, abs=1e-9)
+  np.testing.assert_array_equal(front.get_data(), (band().kl, band().reward))
+  (filled,) = [c for c in axes.collections if c.get_label().startswith("its")]
+  corners = filled.get_paths()[0].get_extents()
+  assert corners.ymin == pytest.approx(0.68)
+  assert corners.ymax == pytest.approx(0.96)
+  seen = band().kl <= axes.get_xlim()[1]
+  assert axes.get_ylim()[1] > band().high[seen].max()
 
 
 def test_labels_do_not_cover_each_other_or_leave_the_frame(
@@ -124,17 +131,16 @@ def test_odd_reports_are_drawn_too(tmp_path, rows):
 
 def test_rows_of_the_report_are_taken_as_they_are(tmp_path):
   count = 16
-  samples = report.Samples(
+  samples = summary.Samples(
     question_ids=["a", "b"] * 8,
-    correct=np.arange(count) % 3 == 0,
-    extracted=["1"] * count,
+    reward=np.arange(count) % 3 == 0,
     kl=np.zeros(count),
     kl_filtered=np.zeros(count),
     length=np.ones(count),
     truncated=np.zeros(count, bool),
     seconds=1.0,
   )
-  rows = [report.summarise(samples, method="reference")]
+  rows = [summary.summarise(samples, method="reference")]
   plots.pareto(rows, tmp_path / "p.png")
   assert (tmp_path / "p.png").exists()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.evaluation import report
+from qsharp_jax.evaluation import report, summary
 
 FIXED_KEYS = {
   "method",
@@ -14,13 +14,19 @@ FIXED_KEYS = {
   "round",
   "num_questions",
   "num_samples",
+  "reward",
+  "reward_ci95",
+  "objective",
+  "optimum",
+  "optimum_ci95",
+  "share",
+  "num_reference_samples",
   "pass@1",
   "pass@1_ci95",
   "maj1@8",
   "pass@8",
   "kl",
   "kl_filtered",
-  "kl_floor",
   "mean_length",
   "truncated_share",
   "tokens_per_second",
@@ -28,26 +34,15 @@ FIXED_KEYS = {
 }
 
 
-def samples(num_samples=8, value=None):
-  """Question a: 3 of 8 right, b: none; drawn in turns."""
-  ids, correct, extracted = [], [], []
-  for draw in range(num_samples):
-    ids += ["a", "b"]
-    correct += [draw in (0, 1, 7), False]
-    # Question a: 7 has 3 votes, the others one each.
-    extracted += ["7" if draw in (0, 1, 7) else f"w{draw}", None]
-  count = len(ids)
-  return report.Samples(
-    question_ids=ids,
-    correct=np.array(correct),
-    extracted=extracted,
-    kl=np.arange(count, dtype=np.float32),
-    kl_filtered=np.arange(count) + 1.0,
-    length=np.full(count, 10),
-    truncated=np.arange(count) % 4 == 0,
-    seconds=2.0,
-    value=value,
-  )
+def row(method="reference", **fields):
+  """A row whose numbers do not matter."""
+  whole = dict.fromkeys(f.name for f in dataclasses.fields(summary.Row))
+  numbers = ("reward", "kl", "kl_filtered", "mean_length", "tokens_per_second")
+  whole |= dict.fromkeys(numbers, 0.5) | {"round_index": 0, "selected": False}
+  whole |= {"truncated_share": 0.0, "reward_ci95": (0.0, 0.375), "extra": {}}
+  verdicts = {"pass_at_1": 0.1875, "pass_at_1_ci95": (0.0, 0.375)}
+  sizes = {"num_questions": 2, "num_samples": 8}
+  return summary.Row(**(whole | sizes | verdicts | {"method": method} | fields))
 
 
 def document(rows, **more):
@@ -60,118 +55,14 @@ def document(rows, **more):
   } | more
 
 
-def test_summarise_by_hand():
-  row = report.summarise(
-    samples(),
-    method="qsharp",
-    eta=0.1,
-    round_index=2,
-    reference_pass_at_1=0.1,
-    selected=True,
-  )
-  assert (row.method, row.eta, row.round_index) == ("qsharp", 0.1, 2)
-  assert (row.num_questions, row.num_samples) == (2, 8)
-  assert row.pass_at_1 == pytest.approx(3 / 16)
-  assert row.pass_at_1_ci95 == (0.0, 3 / 8)
-  assert row.majority_at_8 == 0.5
-  assert row.pass_at_8 == 0.5
-  assert (row.kl, row.kl_filtered) == (7.5, 8.5)
-  p = 3 / 16
-  assert row.kl_floor == pytest.approx(
-    p * math.log(p / 0.1) + (1 - p) * math.log((1 - p) / 0.9)
-  )
-  assert (row.mean_length, row.truncated_share) == (10.0, 0.25)
-  assert row.tokens_per_second == 80.0
-  assert row.selected and not row.extra
-
-
-def test_order_of_the_questions_does_not_matter():
-  mixed = samples()
-  order = sorted(range(16), key=lambda i: mixed.question_ids[i])
-  grouped = report.Samples(
-    question_ids=[mixed.question_ids[i] for i in order],
-    correct=mixed.correct[order],
-    extracted=[mixed.extracted[i] for i in order],
-    kl=mixed.kl[order],
-    kl_filtered=mixed.kl_filtered[order],
-    length=mixed.length[order],
-    truncated=mixed.truncated[order],
-    seconds=2.0,
-  )
-  assert report.summarise(mixed, method="cd", eta=1.0) == report.summarise(
-    grouped, method="cd", eta=1.0
-  )
-
-
-def test_fewer_than_eight_samples_leave_the_columns_of_eight_empty():
-  row = report.summarise(samples(7), method="cd", eta=1.0)
-  assert row.majority_at_8 is None and row.pass_at_8 is None
-  assert row.kl_floor is None
-
-
-def test_the_reference_has_no_floor_above_zero():
-  row = report.summarise(samples(), method="reference")
-  assert (row.eta, row.kl_floor) == (None, 0.0)
-
-
-def test_values_add_columns():
-  value = np.linspace(1, 0, 16)
-  row = report.summarise(samples(value=value), method="cd", eta=1.0)
-  # The first draw of question a is right and scores highest.
-  assert row.extra == {"best_of_8": 0.5, "weighted_maj1@8": 0.5}
-  row = report.summarise(samples(value=value - 1), method="cd", eta=1.0)
-  assert row.extra == {"best_of_8": 0.5}
-  row = report.summarise(samples(value=value * math.nan), method="cd", eta=1.0)
-  assert math.isnan(row.extra["best_of_8"])
-
-
-def test_unequal_samples_per_question_are_refused():
-  uneven = dataclasses.replace(samples(), question_ids=["a"] * 9 + ["b"] * 7)
-  with pytest.raises(InputError, match="between 7 and 9 samples"):
-    report.summarise(uneven, method="cd")
-
-
-def test_arrays_of_different_lengths_are_refused():
-  with pytest.raises(InputError, match="'kl': 3"):
-    dataclasses.replace(samples(), kl=np.zeros(3))
-
-
-def test_kl_floor_limits():
-  assert report.kl_floor(0.3, 0.3) == 0.0
-  assert report.kl_floor(1.0, 0.25) == pytest.approx(math.log(4))
-  assert report.kl_floor(0.0, 0.25) == pytest.approx(-math.log(0.75))
-  assert report.kl_floor(0.5, 0.0) == math.inf
-  assert report.kl_floor(0.0, 0.0) == 0.0
-  assert report.kl_floor(1.0, 1.0) == 0.0
-  assert math.isnan(report.kl_floor(math.nan, 0.5))
-
-
-def test_no_policy_beats_the_floor():
-  generator = np.random.default_rng(0)
-  for _ in range(200):
-    reference, policy = generator.dirichlet([0.5] * 6, size=2) + 1e-12
-    right = np.arange(6) < 2
-    kl = np.sum(policy * np.log(policy / reference))
-    floor = report.kl_floor(policy[right].sum(), reference[right].sum())
-    assert kl >= floor - 1e-9
-
-
-def test_the_conditioned_reference_reaches_the_floor():
-  reference = np.array([0.05, 0.15, 0.3, 0.5])
-  policy = np.array([0.25, 0.75, 0.0, 0.0])
-  kl = np.sum(policy[:2] * np.log(policy[:2] / reference[:2]))
-  assert report.kl_floor(1.0, 0.2) == pytest.approx(kl)
-
-
 def test_round_trip(tmp_path):
   rows = [
-    report.summarise(samples(), method="reference"),
-    report.summarise(
-      samples(),
-      method="qsharp",
+    row(),
+    row(
+      "qsharp",
       eta=0.1,
       round_index=1,
-      reference_pass_at_1=0.0,
+      share=math.inf,
       selected=True,
       extra={"model_forwards": np.int64(12)},
     ),
@@ -185,8 +76,7 @@ def test_round_trip(tmp_path):
   assert read["rows"][1]["round"] == 1
   assert read["rows"][1]["selected"] is True
   assert read["rows"][1]["model_forwards"] == 12
-  # Infinite floor: the reference never is right.
-  assert read["rows"][1]["kl_floor"] is None
+  assert read["rows"][1]["share"] is None  # it is not finite
   assert read["note"] == "kept"
   assert read["versions"] == {"python": "3", "jax": None}
   # Written again from what was read: nothing changes, nothing lies around.
@@ -212,12 +102,13 @@ def test_numbers_that_are_not_finite_become_null(tmp_path):
 
 def test_markdown(tmp_path):
   rows = [
-    report.summarise(samples(), method="reference"),
-    report.summarise(
-      samples(),
-      method="qsharp",
+    row(),
+    row(
+      "qsharp",
       eta=0.1,
-      reference_pass_at_1=0.1,
+      optimum=0.75,
+      optimum_ci95=(0.5, 0.875),
+      share=0.25,
       selected=True,
       extra={"forwards": 3, "note": "a|b"},
     ),
@@ -226,17 +117,19 @@ def test_markdown(tmp_path):
   lines = (tmp_path / "report.md").read_text().splitlines()
   assert lines[0] == "# e (v)"
   table = [line for line in lines if line.startswith("|")]
-  assert len(table) == 4
-  assert "| kl / floor |" in table[0] and "| forwards |" in table[0]
+  assert len(table) == 8  # what is compared, and the rest
+  assert "| reward | pass@1 | kl | objective | optimum | share |" in table[0]
   assert "| **0.1** |" in table[3] and "**" not in table[2]
-  assert "| 2 x 8 | 0.1875 [0, 0.375] |" in table[3]
-  assert f"| 7.5 / {rows[1].kl_floor:.4g} |" in table[3]
-  assert "a\\|b" in table[3]
+  assert "| 0.1875 [0, 0.375] |" in table[3]
+  assert "| 0.75 [0.5, 0.875] | 0.25 |" in table[3]
+  assert "| 2 x 8 |" in table[7] and "| forwards |" in table[4]
+  assert "a\\|b" in table[7]
   bars = [line.replace("\\|", "").count("|") for line in table]
-  assert len(set(bars)) == 1
+  assert len(set(bars[:4])) == len(set(bars[4:])) == 1
+  assert any("best reward on validation" in line for line in lines)
   assert "Seconds: train 1.5, total 2." in lines
   assert "Versions: python 3, jax –." in lines
-  for name in ("pass@1", "maj1@8", "pass@8", "kl / floor", "kl filtered"):
+  for name in ("pass@1", "maj1@8", "pass@8", "share", "kl filtered"):
     assert any(line.startswith(f"- **{name}**: ") for line in lines)
 
 
@@ -245,12 +138,6 @@ def test_a_missing_part_is_named(tmp_path):
   del whole["seconds"]
   with pytest.raises(InputError, match="got no seconds"):
     report.write(whole, tmp_path)
-
-
-def test_an_extra_column_cannot_hide_a_fixed_one():
-  row = report.summarise(samples(), method="cd", extra={"kl": 0.0})
-  with pytest.raises(InputError, match="kl"):
-    row.to_dict()
 
 
 def test_a_failed_write_leaves_the_old_report(tmp_path):
@@ -281,3 +168,19 @@ def test_versions_name_every_package():
 def test_an_absent_package_has_no_version(monkeypatch):
   monkeypatch.setattr(report, "_PACKAGES", ("no-such-distribution",))
   assert report.versions()["no-such-distribution"] is None
+
+
+def test_without_verdicts_nothing_speaks_of_right_answers(tmp_path):
+  rows = [row(pass_at_1=None), row("cd", eta=0.1, pass_at_1=None)]
+  content = document(rows, objective_eta=0.2)
+  report.write(content, tmp_path)
+  for name in ("report.json", "report.md"):
+    assert "pass@" not in (tmp_path / name).read_text()
+  assert "best objective at eta 0.2" in (tmp_path / "report.md").read_text()
+
+
+def test_the_methods_beside_qsharp(tmp_path):
+  entry = {"method": "cd", "eta": 0.1, "difference": 0.5, "ci95": (0.25, 0.75)}
+  report.write(document([row()], paired=[entry]), tmp_path)
+  text = (tmp_path / "report.md").read_text()
+  assert "| cd | 0.1 | 0.5 [0.25, 0.75] |" in text

@@ -31,7 +31,7 @@ def test_an_interrupted_run_ends_in_the_same_policy(
       raise Stopped
     return batch_of(loader, step)
 
-  def grade(texts, answers):
+  def grade(texts, answers, split, *, prompts):
     sampled.append(len(texts))
     found = micro_runs.prefers_favourite(texts, answers)
     return found[:4] + [rewards.graders.failed("raised")] * 4
@@ -63,8 +63,8 @@ def test_an_interrupted_run_ends_in_the_same_policy(
 
 
 def test_failed_rewards_teach_nothing_and_are_counted(tmp_path):
-  def fail(texts, answers):
-    del answers
+  def fail(texts, answers, split, *, prompts):
+    del answers, split, prompts
     return [rewards.graders.failed("raised") for _ in texts]
 
   run = micro_runs.run(tmp_path, fail)
@@ -80,7 +80,7 @@ def test_failed_rewards_teach_nothing_and_are_counted(tmp_path):
 
 @pytest.mark.parametrize("num_failed", [0, 1, 4, 5, 8])
 def test_steps_hold_the_graded_samples_alone(num_failed, tmp_path):
-  def grade(texts, answers):
+  def grade(texts, answers, split, *, prompts):
     found = micro_runs.prefers_favourite(texts, answers)
     failed = [rewards.graders.failed("raised")] * num_failed
     return failed + found[num_failed:]

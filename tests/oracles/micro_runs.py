@@ -30,9 +30,9 @@ def decode(tokens) -> str:
   return " ".join(map(str, tokens))
 
 
-def prefers_favourite(texts, answers):
+def prefers_favourite(texts, answers, split="", *, prompts=None):
   """The share of the favourite token, the end token not counted."""
-  del answers
+  del answers, split, prompts
   found = []
   for text in texts:
     words = text.split()

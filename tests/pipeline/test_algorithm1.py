@@ -141,7 +141,7 @@ def test_a_deleted_shard_is_sampled_again_and_nothing_else(learnt, fits):
 
 
 def test_refuses_rollouts_without_any_signal(tmp_path):
-  same = lambda texts, answers: [rewards.Grade(True, None, 1.0) for _ in texts]
+  same = lambda texts, *_, **__: [rewards.Grade(True, None, 1.0) for _ in texts]
   run = micro_runs.learning(tmp_path, task={"grade": same})
   with pytest.raises(InputError, match="different rewards.*nothing to learn"):
     pipeline.learn(run)

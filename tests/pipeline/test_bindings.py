@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from oracles import decoders, micro_runs, players
 
-from qsharp_jax import models, pipeline
+from qsharp_jax import models, pipeline, rewards
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import digests
 from qsharp_jax.core.errors import InputError
@@ -71,7 +71,6 @@ def swapped():
     ({"sampling": {"temperature": 0.5}}, "sampling.temperature 1.0 there, 0.5"),
     ({"sampling": {"top_p": 0.5}}, "sampling.top_p 1.0 there, 0.5 here"),
     ({"sampling": {"max_new_tokens": 3}}, "sampling.max_new_tokens 4 there, 3"),
-    ({"task": {"reward": "other"}}, "reward 'favourite' there, 'other' here"),
     ({"rounds": {"num_samples": 2}}, "rounds.num_samples 4 there, 2 here"),
     ({"rounds": {"seed": 3}}, "seed 13 there, 3 here"),
     ({"rounds": {"eta": 0.5}}, "rounds.eta 0.3 there, 0.5 here"),
@@ -89,6 +88,35 @@ def test_refuses_other_inputs_and_says_which(learnt, changes, says):
   assert "choose another --workdir, or delete round_" in message
   assert changed(before, learnt) <= {"weights"}
   assert content(learnt).keys() >= before.keys()
+
+
+def test_another_reward_grades_the_stored_texts_again(learnt, monkeypatch):
+  before = store.read(learnt / "run" / "round_1" / "rollouts")
+  sampled = []
+  monkeypatch.setattr(
+    algorithm1, "sample_each", lambda *args: sampled.append(args)
+  )
+
+  def length(texts, answers, split="", *, prompts=None):
+    return [rewards.Grade(None, None, len(t) / 8 - 1.5) for t in texts]
+
+  mended = {"reward": "length", "grade": length}
+  change = {"task": mended, "rounds": {"num_rounds": 1}}
+  critic = {"critic": {"loss": "squared_error"}}
+  pipeline.learn(micro_runs.learning(learnt, **change, **critic))
+  after = store.read(learnt / "run" / "round_1" / "rollouts")
+  assert not sampled and after.text.tolist() == before.text.tolist()
+  np.testing.assert_allclose(
+    after.label, [len(t) / 8 - 1.5 for t in after.text]
+  )
+  assert not after.has_verdicts and before.has_verdicts
+  mark = (learnt / "run" / "stages" / "train_1.json").read_text()
+  assert '"reward": "length"' in mark  # and the values were trained anew
+  # The same reward again: nothing is graded.
+  unused = {"reward": "length", "grade": None}
+  pipeline.learn(
+    micro_runs.learning(learnt, task=unused, rounds={"num_rounds": 1}, **critic)
+  )
 
 
 def test_refuses_other_weights_of_the_same_name(learnt):
@@ -168,7 +196,9 @@ def evaluate(run, *, etas=(0.2,), num_samples=2, **fields):
   guidance = run.players.policy.guidance
   method = methods.guided(run, guidance, etas)
   what = pipeline.Evaluation(
-    {"qsharp": dataclasses.replace(method, **fields)}, num_samples
+    {"qsharp": dataclasses.replace(method, **fields)},
+    num_samples,
+    num_reference_samples=1,
   )
   pipeline.evaluate.evaluate(run, what, experiment="e", variant="v")
 

@@ -14,6 +14,7 @@ from pyarrow import parquet
 from qsharp_jax import generate, pipeline
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import seeds
+from qsharp_jax.evaluation import optimum
 from qsharp_jax.generate import decode
 from qsharp_jax.pipeline import evaluate, methods
 from qsharp_jax.rollout import store
@@ -40,6 +41,7 @@ def evaluated(run, kinds=("qsharp",), etas=ETAS, **fields):
   compared = {
     kind: methods.guided(run, generate.Guidance(kind), etas) for kind in kinds
   }
+  fields = {"num_reference_samples": SAMPLES} | fields
   what = pipeline.Evaluation(compared, SAMPLES, SEED, **fields)
   return evaluate.evaluate(run, what, experiment="e", variant="v")
 
@@ -201,7 +203,8 @@ def test_rows_are_the_reference_earlier_rounds_and_the_grid(run):
     ("qsharp", 0.1, 1): "qsharp-eta0.1-round1",
     ("qsharp", 0.5, 2): "qsharp-eta0.5-round2",
   }
-  base = rows["reference", None, 0].pass_at_1
+  label = table(run, "test", "reference")["label"]
+  reference = np.reshape(label, (-1, SAMPLES))
   accuracies = set()
   for key, folder in folders.items():
     texts, expected = expected_row(run, *key)
@@ -213,10 +216,14 @@ def test_rows_are_the_reference_earlier_rounds_and_the_grid(run):
       np.testing.assert_allclose(
         row[name], number, rtol=1e-4, atol=1e-6, err_msg=f"{key} {name}"
       )
-    p, q = row["pass@1"], base
-    accuracies.add(p)
-    floor = p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))
-    np.testing.assert_allclose(row["kl_floor"], floor, rtol=1e-6, atol=1e-9)
+    accuracies.add(row["pass@1"])
+    np.testing.assert_allclose(row["reward"], np.mean(written["label"]))
+    if key[1] is not None:
+      objective = row["reward"] - key[1] * row["kl"]
+      best = np.mean(optimum.optimum(reference, eta=key[1]))
+      share = (objective - reference.mean()) / (best - reference.mean())
+      found = [row["objective"], row["optimum"], row["share"]]
+      np.testing.assert_allclose(found, [objective, best, share])
     lengths = [len(tokens) for tokens in written["tokens"]]
     np.testing.assert_allclose(
       row["tokens_per_second"], sum(lengths) / sum(written["seconds"])
@@ -225,7 +232,7 @@ def test_rows_are_the_reference_earlier_rounds_and_the_grid(run):
   # The chosen eta is the best of what validation sampled.
   right = {
     eta: (
-      np.mean(table(run, "validation", f"qsharp-eta{eta:g}-round2")["correct"]),
+      np.mean(table(run, "validation", f"qsharp-eta{eta:g}-round2")["label"]),
       eta,
     )
     for eta in ETAS
@@ -259,7 +266,8 @@ def test_an_added_eta_is_computed_alone_and_a_shorter_list_drops_none(run):
   for key, row in rows(content).items():
     for name, number in row.items():
       same = number == together[key][name]
-      if name.startswith("kl"):  # sums of another order
+      # Sums of another order, and what is made of them.
+      if name.startswith("kl") or (name in ("objective", "share") and number):
         same = same or np.isclose(number, together[key][name], rtol=1e-4)
       assert same, (key, name)
 
@@ -327,7 +335,7 @@ def test_spellings_of_one_answer_vote_together_and_failures_do_not():
   ]
   alone = make.rollout("a", 0, extracted="18.0")  # of another question
   found = store.Rollouts.of([*rows[:3], alone, *rows[3:]])
-  votes = evaluate._samples(found, same_as).extracted.tolist()
+  votes = evaluate._votes(found, same_as).tolist()
   assert votes == ["18", "17", "18", "18.0", None, None, "18", "17"]
-  as_said = evaluate._samples(found, None).extracted.tolist()
+  as_said = evaluate._votes(found, None).tolist()
   assert as_said == [*said[:3], "18.0", *said[3:]]

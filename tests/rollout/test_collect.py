@@ -21,9 +21,10 @@ GUIDED = rollout.Plan(num_samples=2, seed=5, eta=0.2)
 UNGUIDED = rollout.Plan(num_samples=2, seed=5)
 
 
-def grade(texts, answers):
+def grade(texts, answers, split, *, prompts):
   """Pays long texts, refuses those that begin with an odd number."""
-  assert len(texts) == len(answers)
+  assert len(texts) == len(answers) == len(prompts)
+  assert split in ("train", "validation")
   return [
     rewards.graders.failed("odd\nindeed", "x")
     if int(text.split()[0]) % 2

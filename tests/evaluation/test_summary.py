@@ -1,0 +1,149 @@
+"""One line of the report, by hand."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from qsharp_jax.core.errors import InputError
+from qsharp_jax.evaluation import optimum, summary
+
+REFERENCE = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
+
+
+def samples(num_samples=8, value=None):
+  """Question a: 3 of 8 right, b: none; drawn in turns."""
+  ids, correct, extracted = [], [], []
+  for draw in range(num_samples):
+    ids += ["a", "b"]
+    correct += [draw in (0, 1, 7), False]
+    # Question a: 7 has 3 votes, the others one each.
+    extracted += ["7" if draw in (0, 1, 7) else f"w{draw}", None]
+  count = len(ids)
+  return summary.Samples(
+    question_ids=ids,
+    reward=np.array(correct, float),
+    correct=np.array(correct),
+    extracted=extracted,
+    kl=np.arange(count, dtype=np.float32),
+    kl_filtered=np.arange(count) + 1.0,
+    length=np.full(count, 10),
+    truncated=np.arange(count) % 4 == 0,
+    seconds=2.0,
+    value=value,
+  )
+
+
+def test_summarise_by_hand():
+  row = summary.summarise(
+    samples(),
+    method="qsharp",
+    eta=0.1,
+    round_index=2,
+    reference_rewards=REFERENCE,
+    selected=True,
+  )
+  assert (row.method, row.eta, row.round_index) == ("qsharp", 0.1, 2)
+  assert (row.num_questions, row.num_samples) == (2, 8)
+  assert row.pass_at_1 == pytest.approx(3 / 16)
+  assert row.pass_at_1_ci95 == (0.0, 3 / 8)
+  assert row.majority_at_8 == 0.5
+  assert row.pass_at_8 == 0.5
+  assert (row.kl, row.kl_filtered) == (7.5, 8.5)
+  assert row.reward == row.pass_at_1 and row.reward_ci95 == (0.0, 3 / 8)
+  assert row.objective == pytest.approx(3 / 16 - 0.1 * 7.5)
+  best = optimum.optimum(REFERENCE, eta=0.1).mean()
+  assert row.optimum == pytest.approx(best)
+  assert row.optimum_ci95[0] < best < row.optimum_ci95[1]
+  assert row.share == pytest.approx(
+    (row.objective - 3 / 8) / (row.optimum - 3 / 8)
+  )
+  assert row.num_reference_samples == 4
+  assert (row.mean_length, row.truncated_share) == (10.0, 0.25)
+  assert row.tokens_per_second == 80.0
+  assert row.selected and not row.extra
+
+
+def test_order_of_the_questions_does_not_matter():
+  mixed = samples()
+  order = sorted(range(16), key=lambda i: mixed.question_ids[i])
+  grouped = summary.Samples(
+    question_ids=[mixed.question_ids[i] for i in order],
+    reward=mixed.reward[order],
+    correct=mixed.correct[order],
+    extracted=[mixed.extracted[i] for i in order],
+    kl=mixed.kl[order],
+    kl_filtered=mixed.kl_filtered[order],
+    length=mixed.length[order],
+    truncated=mixed.truncated[order],
+    seconds=2.0,
+  )
+  assert summary.summarise(mixed, method="cd", eta=1.0) == summary.summarise(
+    grouped, method="cd", eta=1.0
+  )
+
+
+def test_fewer_than_eight_samples_leave_the_columns_of_eight_empty():
+  row = summary.summarise(samples(7), method="cd", eta=1.0)
+  assert row.majority_at_8 is None and row.pass_at_8 is None
+  assert row.optimum is None and row.share is None  # nothing to compare with
+
+
+def test_values_add_columns():
+  value = np.linspace(1, 0, 16)
+  row = summary.summarise(samples(value=value), method="cd", eta=1.0)
+  # The first draw of question a is right and scores highest.
+  assert row.extra == {"best_of_8": 0.5, "weighted_maj1@8": 0.5}
+  row = summary.summarise(samples(value=value - 1), method="cd", eta=1.0)
+  assert row.extra == {"best_of_8": 0.5}
+  row = summary.summarise(samples(value=value * math.nan), method="cd", eta=1.0)
+  assert math.isnan(row.extra["best_of_8"])
+
+
+def test_unequal_samples_per_question_are_refused():
+  uneven = dataclasses.replace(samples(), question_ids=["a"] * 9 + ["b"] * 7)
+  with pytest.raises(InputError, match="between 7 and 9 samples"):
+    summary.summarise(uneven, method="cd")
+
+
+def test_arrays_of_different_lengths_are_refused():
+  with pytest.raises(InputError, match="'kl': 3"):
+    dataclasses.replace(samples(), kl=np.zeros(3))
+
+
+def test_an_extra_column_cannot_hide_a_fixed_one():
+  row = summary.summarise(samples(), method="cd", extra={"kl": 0.0})
+  with pytest.raises(InputError, match="kl"):
+    row.to_dict()
+
+
+def without_verdicts(value=None):
+  """The same samples under a reward that is a number alone."""
+  found = samples(value=value)
+  reward = np.where(found.correct, 0.37, -2.5)
+  return dataclasses.replace(found, reward=reward, correct=None, extracted=None)
+
+
+def test_a_reward_without_verdicts_has_no_columns_of_right_and_wrong():
+  row = summary.summarise(without_verdicts(), method="cd", eta=1.0)
+  assert row.reward == pytest.approx((3 * 0.37 - 13 * 2.5) / 16)
+  assert not any("@" in key for key in row.to_dict())
+  found = without_verdicts(value=np.linspace(1, 0, 16))
+  row = summary.summarise(found, method="cd", eta=1.0)
+  assert row.extra == {"reward_best_of_8": pytest.approx((0.37 - 2.5) / 2)}
+
+
+def test_what_has_no_eta_has_no_objective():
+  row = summary.summarise(
+    samples(), method="reference", reference_rewards=REFERENCE
+  )
+  assert row.eta is row.objective is row.optimum is row.share is None
+  assert row.num_reference_samples is None
+
+
+def test_best_of_fewer_than_all_samples():
+  found = samples(value=np.linspace(1, 0, 16))
+  row = summary.summarise(found, method="reference", best_of=4)
+  # Of question a, draws 0 to 3 begin with a right one, 4 to 7 end with one.
+  assert row.extra["best_of_4"] == 0.25
