@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 import ml_collections
+from ml_collections import config_dict
 
 from qsharp_jax.core.errors import InputError
 
@@ -75,10 +76,14 @@ def paper() -> ml_collections.ConfigDict:
         "head": "v",
         # Where a Q-type head starts: lm_head or zeros.
         "q_head": "lm_head",
-        "loss": "bernoulli",  # or categorical, squared_error
-        "num_atoms": 1,
-        "v_min": 0.0,  # support of a categorical distribution, in reward units
-        "v_max": 1.0,
+        # bernoulli, categorical, squared_error; auto is bernoulli where a
+        # named grader says right or wrong, and else categorical.
+        "loss": "auto",
+        "num_atoms": 0,  # of a categorical distribution; 0 is 51
+        # Its support, in reward units; None is what the reward declares, or
+        # else the range of round 1's rewards, a little wider.
+        "v_min": config_dict.placeholder(float),
+        "v_max": config_dict.placeholder(float),
       },
       "rounds": {
         "num_rounds": 2,

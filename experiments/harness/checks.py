@@ -25,7 +25,7 @@ _AT_LEAST = {
   "sampling.num_candidates": 1,
   "sampling.prompt_bucket": 1,
   "sampling.prompts_per_refill": 1,
-  "value.num_atoms": 1,
+  "value.num_atoms": 0,  # 0 leaves it to the loss
   "value.num_new_layers": 0,
 }
 _CHOICES = {
@@ -34,7 +34,7 @@ _CHOICES = {
   "fit.schedule": ("constant", "cosine"),
   "rounds.rule": ("algorithm1", "response"),
   "value.head": ("v", "q"),
-  "value.loss": ("bernoulli", "categorical", "squared_error"),
+  "value.loss": ("auto", "bernoulli", "categorical", "squared_error"),
   "value.q_head": ("lm_head", "zeros"),
 }
 
@@ -68,12 +68,7 @@ def check(config: ml_collections.ConfigDict) -> None:
       f"expected at most sampling.batch_size, {config.sampling.batch_size}"
     )
   _check_width(config)
-  if (config.value.num_atoms > 1) != (config.value.loss == "categorical"):
-    raise InputError(
-      f"value.num_atoms is {config.value.num_atoms} with the loss "
-      f"{config.value.loss}; expected at least 2 for categorical and 1 for "
-      "the others"
-    )
+  _check_values(config)
 
 
 def check_rows(config: ml_collections.ConfigDict, num_parts: int) -> None:
@@ -115,6 +110,25 @@ def _check_etas(config: ml_collections.ConfigDict) -> None:
         f"eta is {eta}; expected a finite number > 0 (the KL weight, in reward "
         "units) in rounds.eta and in every entry of evaluation.etas"
       )
+
+
+def _check_values(config: ml_collections.ConfigDict) -> None:
+  """What the value model's logits mean."""
+  own = config.value
+  if own.num_atoms and own.loss != "auto":
+    if (own.num_atoms > 1) != (own.loss == "categorical"):
+      raise InputError(
+        f"value.num_atoms is {own.num_atoms} with the loss {own.loss}; "
+        "expected at least 2 for categorical and 1 for the others, or 0"
+      )
+  ends = (own.v_min, own.v_max)
+  if (None in ends) != (ends == (None, None)) or (
+    None not in ends and not -math.inf < own.v_min < own.v_max < math.inf
+  ):
+    raise InputError(
+      f"value.v_min is {own.v_min} and value.v_max {own.v_max}; expected two "
+      "finite numbers, the smaller first, or neither: the range of the rewards"
+    )
 
 
 def _check_width(config: ml_collections.ConfigDict) -> None:

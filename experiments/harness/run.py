@@ -52,7 +52,7 @@ def run(
   ):
     config = starts.make(config, workdir, layout, task)
     found = wiring.run(config, splits, workdir, pool, layout)
-    pipeline.learn(found)
+    found = pipeline.learn(found)
     start = lambda name: stack.enter_context(_pool(config, name))
     what = wiring.evaluation(
       config, found, lambda name: start(name).grade, task.columns

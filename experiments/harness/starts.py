@@ -120,8 +120,10 @@ def _deeper(
   directory: pathlib.Path,
 ) -> None:
   """Puts new layers on the value model's start."""
-  names = ("num_new_layers", "head", "q_head", "num_atoms", "loss")
+  names = ("num_new_layers", "head", "q_head")
   made_from = {f"value.{name}": config.value[name] for name in names} | {
+    "value.loss": wiring.loss_of(config),
+    "value.num_atoms": wiring.num_atoms_of(config),
     "seed": config.seed,
     "the weights of value.start": workdir.weights(start),
   }

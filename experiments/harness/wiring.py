@@ -22,6 +22,8 @@ from qsharp_jax.core import seeds
 from qsharp_jax.ops import distributions
 from qsharp_jax.sharding import mesh as mesh_lib
 
+_NUM_ATOMS = 51  # of a distribution, where the config does not say
+
 
 def layout(config: ml_collections.ConfigDict) -> sharding.Layout:
   """A mesh over all devices; a 0 in the shape stands for all that is left."""
@@ -62,27 +64,55 @@ def task(
   )
 
 
+def loss_of(config: ml_collections.ConfigDict) -> str:
+  """The loss of the values: one for distributions, unless verdicts are all."""
+  own = config.value
+  if own.loss != "auto":
+    return own.loss
+  is_verdict = config.reward in rewards.registry.NAMED and own.num_atoms < 2
+  return "bernoulli" if is_verdict else "categorical"
+
+
+def num_atoms_of(config: ml_collections.ConfigDict) -> int:
+  """Logits of a value: 0 in the config leaves it to the loss."""
+  is_categorical = loss_of(config) == "categorical"
+  return config.value.num_atoms or (_NUM_ATOMS if is_categorical else 1)
+
+
 def critic(
-  config: ml_collections.ConfigDict, start: str
+  config: ml_collections.ConfigDict,
+  start: str,
+  bounds: tuple[float, float] | None = None,
 ) -> tuple[training.Critic, str]:
   """The value model's shape, and its family; no weights are read yet."""
   hf_config = huggingface.read_config(start)
   decoder = huggingface.families.from_hf(hf_config, dtype=config.dtype)
-  return critic_of(config, decoder), hf_config["model_type"]
+  return critic_of(config, decoder, bounds), hf_config["model_type"]
 
 
 def critic_of(
-  config: ml_collections.ConfigDict, decoder: models.DecoderConfig
+  config: ml_collections.ConfigDict,
+  decoder: models.DecoderConfig,
+  bounds: tuple[float, float] | None = None,
 ) -> training.Critic:
-  """A value model on this decoder, and what its logits mean."""
-  own = config.value
+  """A value model on this decoder, and what its logits mean.
+
+  Args:
+    config: the experiment's.
+    decoder: of the value model.
+    bounds: least and greatest reward, where the reward says so; the support is
+      otherwise settled by the rewards of round 1, unless the config gives it.
+  """
+  own, loss, num_atoms = config.value, loss_of(config), num_atoms_of(config)
+  if config.reward in rewards.registry.NAMED:
+    bounds = (0.0, 1.0)
+  if own.v_min is not None:
+    bounds = (own.v_min, own.v_max)
   atoms = None
-  if own.loss == "categorical":
-    atoms = tuple(
-      distributions.support(own.v_min, own.v_max, own.num_atoms).tolist()
-    )
-  head = models.HeadConfig(own.head, own.num_atoms)
-  return training.Critic(models.ValueModel(decoder, head), own.loss, atoms)
+  if loss == "categorical" and bounds is not None:
+    atoms = tuple(distributions.support(*bounds, num_atoms).tolist())
+  head = models.HeadConfig(own.head, num_atoms)
+  return training.Critic(models.ValueModel(decoder, head), loss, atoms)
 
 
 def players(
@@ -90,10 +120,11 @@ def players(
   tokenizer: data.Tokenizer,
   where: sharding.Layout,
   check: Callable[[generate.Policy], None] = lambda policy: None,
+  bounds: tuple[float, float] | None = None,
 ) -> pipeline.Players:
   """Shapes both models; loads the reference if `check` refuses nothing."""
   start = config.value.start or config.reference
-  found, family = critic(config, start)
+  found, family = critic(config, start, bounds)
   policy = _policy(config, tokenizer, found, where)
   check(policy)
   if start != config.reference:
@@ -212,7 +243,7 @@ def run(
   rounds.pop("method")
   return pipeline.Run(
     task=found,
-    players=players(config, tokenizer, where, check),
+    players=players(config, tokenizer, where, check, pool.traits.bounds),
     rounds=pipeline.Rounds(**rounds, seed=config.seed),
     sampling=sampling(config),
     fit=training.Fit(**config.fit, seed=config.seed),

@@ -90,7 +90,12 @@ def _config(workdir: pathlib.Path) -> ml_collections.ConfigDict:
       f"{workdir} holds no run; expected the --workdir of an experiment"
     )
   config = ml_collections.ConfigDict(json.loads(file.read_text()))
-  return starts.resolved(config, pipeline.RunPaths(workdir))
+  paths = pipeline.RunPaths(workdir)
+  if paths.support.exists():
+    config.value.update(
+      dict(zip(("v_min", "v_max"), pipeline.support.read(paths), strict=True))
+    )
+  return starts.resolved(config, paths)
 
 
 def _seeds() -> list[int]:

@@ -44,7 +44,8 @@ def make(config: ml_collections.ConfigDict, layout: sharding.Layout) -> Players:
     families.from_hf(shapes.read(name), dtype=config.dtype) for name in names
   )
   value = value.deeper(config.value.num_new_layers)
-  critic = wiring.critic_of(config, value)
+  # Where the support lies changes no program.
+  critic = wiring.critic_of(config, value, bounds=(0.0, 1.0))
   policy = wiring.policy_of(config, reference, critic, _END, layout)
   return Players(policy, critic)
 

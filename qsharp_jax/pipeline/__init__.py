@@ -5,12 +5,14 @@ from qsharp_jax.pipeline import (
   bindings,
   contents,
   evaluate,
+  grading,
   labelled,
   methods,
   paths,
   pretraining,
   run,
   searches,
+  support,
   workdir,
 )
 from qsharp_jax.pipeline.algorithm1 import learn
@@ -33,6 +35,7 @@ __all__ = [
   "bindings",
   "contents",
   "evaluate",
+  "grading",
   "labelled",
   "learn",
   "methods",
@@ -40,5 +43,6 @@ __all__ = [
   "pretraining",
   "run",
   "searches",
+  "support",
   "workdir",
 ]

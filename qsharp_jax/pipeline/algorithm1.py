@@ -14,19 +14,26 @@ from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.evaluation import report, value_metrics
 from qsharp_jax.ops import readout
-from qsharp_jax.pipeline import bindings, grading, labelled
+from qsharp_jax.pipeline import bindings, grading, labelled, support
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
 from qsharp_jax.training import fit as fit_lib
 from qsharp_jax.training import value_model
 
 
-def learn(run: run_lib.Run) -> None:
-  """Trains the value model, round after round."""
+def learn(run: run_lib.Run) -> run_lib.Run:
+  """Trains the value model, round after round.
+
+  Returns:
+    The run, the support of its values settled by the rewards of round 1.
+  """
   for round_index in range(1, run.rounds.num_rounds + 1):
     collect(run, round_index)
+    if round_index == 1:
+      run = support.settle(run)
     train(run, round_index)
     fit_lib.forget(run.paths.round(round_index))
+  return run
 
 
 def collect(run: run_lib.Run, round_index: int) -> None:

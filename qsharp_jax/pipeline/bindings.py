@@ -51,6 +51,26 @@ def collect(run: run_lib.Run, round_index: int) -> workdir_lib.Stage:
   )
 
 
+def support(run: run_lib.Run) -> workdir_lib.Stage:
+  """The range of categorical values: given, or that of round 1's rewards."""
+  atoms = run.players.critic.atoms
+  settings = {
+    "value.v_min": atoms and atoms[0],
+    "value.v_max": atoms and atoms[-1],
+  }
+  if atoms is None:
+    settings |= {
+      "the rollouts of round 1": run.workdir.digest("collect_1"),
+      "reward": run.task.reward,
+    }
+  return workdir_lib.Stage(
+    "support",
+    settings=settings,
+    outputs=(run.paths.support,),
+    is_whole=run.paths.support.exists,
+  )
+
+
 def train(run: run_lib.Run, round_index: int) -> workdir_lib.Stage:
   """The values of a round."""
   settings = _training(run, round_index)

@@ -30,6 +30,11 @@ class RunPaths:
     return self.root / "value_start"
 
   @property
+  def support(self) -> pathlib.Path:
+    """Least and greatest atom of categorical values, as JSON."""
+    return self.root / "support.json"
+
+  @property
   def outcome(self) -> pathlib.Path:
     """Of the reward model of whole answers."""
     return self.root / "outcome"
