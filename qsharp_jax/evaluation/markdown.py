@@ -164,7 +164,9 @@ def _calibration(name: str, found: Mapping[str, Any]) -> list[str]:
   ]
   entries = found["by_position"]
   keys = [
-    key for key in entries[0] if key not in ("low", "high") and entries[0][key]
+    key
+    for key, cell in entries[0].items()
+    if key not in ("low", "high") and not isinstance(cell, list)
   ]
   rows = [
     {"tokens": f"{entry['low']:.0f}–{entry['high'] - 1:.0f}"}
@@ -184,7 +186,6 @@ def _calibration(name: str, found: Mapping[str, Any]) -> list[str]:
 
 def _spaced(key: str) -> str:
   names = {"mean_prediction": "predicted", "mean_label": "observed"}
-  names["mean_probability"] = "predicted"
   return names.get(key, key.replace("_", " "))
 
 

@@ -41,6 +41,29 @@ def mean(
   )
 
 
+def distribution(
+  logits: Array, *, loss: Loss, atoms: Sequence[float] | Array | None = None
+) -> tuple[Array, Array]:
+  """Distribution of the reward-to-go that value logits stand for.
+
+  Args:
+    logits: of a value model. Shape [..., K].
+    loss: what trained it, `bernoulli` or `categorical`.
+    atoms: support of a categorical distribution, in reward units. Shape [K].
+
+  Returns:
+    Log-probabilities, float32 [..., K], and their atoms [K]; K is 2 for
+    `bernoulli`, failure before success.
+  """
+  chex.assert_type(logits, float)
+  chex.assert_axis_dimension_gt(logits, -1, 0)
+  logits = logits.astype(jnp.float32)
+  if loss == "bernoulli":
+    signed = jnp.stack([-logits[..., 0], logits[..., 0]], axis=-1)
+    return jax.nn.log_sigmoid(signed), jnp.arange(2.0)
+  return jax.nn.log_softmax(logits), jnp.asarray(atoms, jnp.float32)
+
+
 def bounds(
   *, loss: Loss, atoms: Sequence[float] | None = None
 ) -> tuple[float, float]:

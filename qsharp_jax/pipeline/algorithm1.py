@@ -242,14 +242,21 @@ def _measure(
     if not len(kept):
       continue
     rows = labelled.pack(kept, length=run.fit.max_length)
-    predicted = value_model.predict(
+    assessed = value_model.assess(
       run.players.critic,
       params,
       rows,
       batch_size=run.fit.batch_size,
       layout=run.layout,
     )
-    found[name] = value_metrics.summarise(*predicted, rows, kept.prompt.lengths)
+    positions = rows.positions[rows.mask]
+    starts = kept.prompt.lengths[rows.sequence_ids[rows.mask]]
+    columns = assessed.at(rows.mask)._asdict()
+    found[name] = value_metrics.summarise(
+      value_metrics.Forecasts(rows.labels[rows.mask], **columns),
+      positions - starts,
+    )
+  found["labels_outside_support"] = support.num_outside(run, split.train)
   if processes.is_main():
     files.replace(
       directory / "value_metrics.json",

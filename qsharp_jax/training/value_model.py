@@ -3,13 +3,14 @@
 import dataclasses
 import functools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from qsharp_jax import data, models
 from qsharp_jax.core.arrays import Array, PyTree
-from qsharp_jax.ops import readout
+from qsharp_jax.ops import distributions, readout
 from qsharp_jax.sharding import layout as layout_lib
 from qsharp_jax.training import objectives
 from qsharp_jax.training import rows as rows_lib
@@ -58,6 +59,70 @@ def _forward(
     params, batch["tokens"], batch["positions"], batch["segments"]
   )
   return critic.mean(logits), critic.token_loss(logits, batch["labels"])
+
+
+class Assessment(NamedTuple):
+  """What values said of every token of rows [R, T], beside its label.
+
+  Attributes:
+    mean: mean reward-to-go. [R, T].
+    loss: training loss. [R, T].
+    crps: continuous ranked probability score; None of means alone. [R, T].
+    pit_lower: of both atoms next to the label, see `ops.distributions`;
+      None of means alone. [R, T, 2].
+    pit_upper: likewise.
+    pit_weights: of the two atoms. [R, T, 2].
+  """
+
+  mean: np.ndarray
+  loss: np.ndarray
+  crps: np.ndarray | None = None
+  pit_lower: np.ndarray | None = None
+  pit_upper: np.ndarray | None = None
+  pit_weights: np.ndarray | None = None
+
+  def at(self, mask: np.ndarray) -> "Assessment":
+    """The tokens of a mask [R, T], as flat columns."""
+    return Assessment(*(x if x is None else x[mask] for x in self))
+
+
+def assess(
+  critic: Critic,
+  params: PyTree,
+  rows: data.Packed,
+  *,
+  batch_size: int,
+  layout: layout_lib.Layout,
+) -> Assessment:
+  """How well a value model forecasts the labels of packed rows."""
+  return rows_lib.over_rows(
+    functools.partial(_assessed, critic, params),
+    rows,
+    batch_size=batch_size,
+    layout=layout,
+  )
+
+
+@functools.partial(jax.jit, static_argnames="critic")
+def _assessed(
+  critic: Critic, params: PyTree, batch: objectives.Batch
+) -> Assessment:
+  """The assessment of a batch."""
+  logits = critic.model.apply(
+    params, batch["tokens"], batch["positions"], batch["segments"]
+  )
+  labels = batch["labels"]
+  found = Assessment(critic.mean(logits), critic.token_loss(logits, labels))
+  if critic.loss == "squared_error":
+    return found
+  forecast = readout.distribution(logits, loss=critic.loss, atoms=critic.atoms)
+  bounds, weights = distributions.projected_pit(*forecast, labels)
+  return found._replace(
+    crps=distributions.crps(*forecast, labels),
+    pit_lower=bounds.lower,
+    pit_upper=bounds.upper,
+    pit_weights=weights,
+  )
 
 
 def final_values(

@@ -1,4 +1,6 @@
-"""A reward that a model without any sense earns half of the time."""
+"""Rewards that a model without any sense earns half of the time."""
+
+from qsharp_jax import rewards
 
 
 def even(prediction: str, answer: str) -> float:
@@ -14,3 +16,13 @@ def fragile(prediction: str, answer: str) -> float:
   if len(prediction) % 5 == 1:
     return float("nan")
   return even(prediction, answer)
+
+
+@rewards.declare(is_batched=True)
+def parity(predictions, answers, *, prompt):
+  """0.37 where prediction and prompt differ by an even length, else -2.5."""
+  del answers
+  return [
+    0.37 if (len(text) - len(question)) % 2 == 0 else -2.5
+    for text, question in zip(predictions, prompt, strict=True)
+  ]

@@ -122,17 +122,26 @@ def test_report_has_the_agreed_form(undisturbed):
   report = report_of(undisturbed)
   assert report.keys() == {
     *("experiment", "variant", "rows", "seconds", "versions"),
-    *("matched", "values"),
+    *("matched", "paired", "values", "front", "objective_eta"),
   }
   assert (report["experiment"], report["variant"]) == ("gsm8k", "tiny")
   for row in report["rows"]:
     assert row.keys() >= {
       *("method", "eta", "round", "num_questions", "num_samples"),
       *("pass@1", "pass@1_ci95", "maj1@8", "pass@8"),
-      *("kl", "kl_filtered", "kl_floor"),
+      *("reward", "reward_ci95", "objective", "optimum", "optimum_ci95"),
+      *("share", "num_reference_samples", "kl", "kl_filtered"),
       *("mean_length", "truncated_share", "tokens_per_second"),
     }
-    assert (row["num_questions"], row["num_samples"]) == (8, 8)
+    is_guided = row["method"] != "reference"
+    num_samples = 8 if is_guided else 64
+    assert (row["num_questions"], row["num_samples"]) == (8, num_samples)
+    assert row["reward"] == row["pass@1"]
+    assert (row["num_reference_samples"] == 64) == is_guided
+    if is_guided:
+      low, high = row["optimum_ci95"]
+      assert low <= row["optimum"] <= high
+      assert row["objective"] < row["optimum"]  # of hardly trained values
     low, high = row["pass@1_ci95"]
     assert 0 <= low <= row["pass@1"] <= high <= 1
     assert row["pass@1"] <= row["pass@8"] <= 1

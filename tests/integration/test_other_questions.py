@@ -77,11 +77,35 @@ def test_math_problems_are_sampled_and_compared(tmp_path):
   texts = [row["problem"] + row["solution"] for row in short]
   model_directories.qwen2(tmp_path / "model", context=512, texts=texts)
   report, rollouts, _ = run(
-    "competition_math", tmp_path, f"math:jsonl:{tmp_path}"
+    "competition_math",
+    tmp_path,
+    f"math:jsonl:{tmp_path}",
+    reward="length_reward:parity",
   )
   assert report["experiment"] == "competition_math"
   assert [row["method"] for row in report["rows"]] == ["reference", "qsharp"]
   assert len(rollouts) >= 4 * 8
+  # Numbers without verdicts, read from whole batches and their questions.
+  assert {r.label for r in rollouts} == {0.37, -2.5}
+  assert {r.correct for r in rollouts} == {None}
+  for rollout in rollouts:
+    _, _, index = rollout.question_id.rpartition("-")
+    question = bare[8:][int(index) - 1]["problem"]
+    is_even = (len(rollout.text) - len(question)) % 2 == 0
+    assert rollout.label == (0.37 if is_even else -2.5)
+  for row in report["rows"]:
+    low, high = row["reward_ci95"]
+    assert -2.5 <= low <= row["reward"] <= high <= 0.37
+    assert "pass@1" not in row
+  for name in ("report.json", "report.md"):
+    assert "pass@" not in (tmp_path / "run" / name).read_text()
+  # The range of round 1, a little wider, is what the values are on.
+  support = json.loads((tmp_path / "run" / "support.json").read_text())
+  assert support == {"v_min": -2.8, "v_max": 0.7}
+  found = report["values"]["round 1"]["held_out_questions"]
+  assert found["crps"] > 0 and "roc_auc" not in found
+  head = json.loads((tmp_path / "run/round_1/value/config.json").read_text())
+  assert head["value_head"] == {"kind": "v", "num_atoms": 51}
 
 
 def test_questions_about_a_passage_survive_a_fragile_reward(tmp_path):

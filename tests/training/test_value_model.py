@@ -7,7 +7,6 @@ from oracles import decoders
 from oracles import losses as losses_oracle
 
 from qsharp_jax import data, models, sharding, training
-from qsharp_jax.evaluation import value_metrics
 from qsharp_jax.sharding import mesh as mesh_lib
 from qsharp_jax.training import value_model
 
@@ -104,29 +103,41 @@ def test_final_values_are_read_at_the_last_token_in_the_given_order(layout):
   np.testing.assert_allclose(got, want, atol=1e-5)
 
 
-def test_metrics_by_hand():
-  rows = data.packing.pad(
-    [
-      data.Sequence(
-        np.arange(4, dtype=np.int32),
-        np.array([False, True, True, True]),
-        np.array([1, 1, 0, 1], np.float32),
-      )
-    ],
-    length=5,
-  )
-  predictions = np.array([[0.0, 0.9, 0.6, 0.3, 0.7]], np.float32)
-  losses = np.array([[9.0, 1.0, 2.0, 6.0, 9.0]], np.float32)
-  got = value_metrics.summarise(predictions, losses, rows, [1])
-  assert got["tokens"] == 3
-  np.testing.assert_allclose(got["loss"], 3.0)
-  # Successes at 0.9 and 0.3, the failure at 0.6: one pair of two is in order.
-  np.testing.assert_allclose(got["roc_auc"], 0.5)
-  errors = np.array([1, 0, 1]) - np.array([0.9, 0.6, 0.3])
-  np.testing.assert_allclose(
-    got["explained_variance"], 1 - np.var(errors) / np.var([1, 0, 1]), rtol=1e-5
-  )
-  # Each in a bin of its own.
-  np.testing.assert_allclose(
-    got["calibration_error"], np.mean([0.1, 0.6, 0.7]), rtol=1e-5
-  )
+@pytest.mark.parametrize("loss", ["bernoulli", "categorical"])
+def test_assesses_distributions_as_the_functions_of_ops_do(loss, layout):
+  found = critic(loss)
+  params = decoders.params(found.model)
+  rows = data.packing.pack(sequences(), length=9)
+  with layout.context():
+    got = value_model.assess(found, params, rows, batch_size=8, layout=layout)
+    means, losses = value_model.predict(
+      found, params, rows, batch_size=8, layout=layout
+    )
+  np.testing.assert_allclose(got.mean, means, atol=1e-6)
+  np.testing.assert_allclose(got.loss, losses, atol=1e-6)
+  logits = alone(found, params)
+  atoms = (0.0, 1.0) if loss == "bernoulli" else ATOMS
+  for row, t in np.argwhere(rows.mask):
+    own = np.float64(logits[rows.sequence_ids[row, t]][rows.positions[row, t]])
+    if loss == "bernoulli":
+      own = np.array([0.0, own[0]])
+    cdf = np.cumsum(losses_oracle.softmax(own))
+    label = rows.labels[row, t]
+    steps = np.diff(atoms)
+    is_reached = np.array(atoms[:-1]) >= label
+    score = (steps * (cdf[:-1] - is_reached) ** 2).sum()
+    np.testing.assert_allclose(got.crps[row, t], score, atol=1e-5)
+    at = int(np.argmax(got.pit_weights[row, t]))
+    k = atoms.index(label)
+    np.testing.assert_allclose(got.pit_upper[row, t, at], cdf[k], atol=1e-5)
+  flat = got.at(rows.mask)
+  assert flat.crps.shape == (rows.mask.sum(),)
+
+
+def test_means_alone_have_no_distribution_to_assess(layout):
+  found = critic("squared_error")
+  params = decoders.params(found.model)
+  rows = data.packing.pack(sequences(), length=9)
+  with layout.context():
+    got = value_model.assess(found, params, rows, batch_size=8, layout=layout)
+  assert got.crps is None and got.pit_weights is None
