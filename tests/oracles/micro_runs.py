@@ -41,9 +41,9 @@ def prefers_favourite(texts, answers, split="", *, prompts=None):
   return found
 
 
-def has_favourite(texts, answers):
+def has_favourite(texts, answers, split="", *, prompts=None):
   """Whether the favourite token is there: rewards of 0 and 1."""
-  grades = prefers_favourite(texts, answers)
+  grades = prefers_favourite(texts, answers, split, prompts=prompts)
   return [rewards.Grade(g.correct, None, float(g.correct)) for g in grades]
 
 

@@ -8,7 +8,7 @@ import pytest
 from oracles import micro_runs
 from oracles import rollouts as make
 
-from qsharp_jax import pipeline, rewards, rollout
+from qsharp_jax import models, pipeline, rewards, rollout
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import seeds
 from qsharp_jax.core.errors import InputError
@@ -148,33 +148,68 @@ def test_refuses_rollouts_without_any_signal(tmp_path):
   assert "train_1" not in run.workdir.seconds()
 
 
-@pytest.mark.parametrize(
-  ("reward", "critic", "says"),
-  [
-    (0.5, {}, "the first 0.5; expected 0 or 1, failure or success"),
-    (-1.0, {}, "the first -1; expected 0 or 1"),
-    (
-      7.0,
-      {"loss": "categorical", "atoms": (0.0, 0.5, 1.0)},
-      "the first 7; expected 0 to 1, the support",
-    ),
-  ],
-)
-def test_refuses_rewards_that_the_values_cannot_say(
-  reward, critic, says, tmp_path
-):
-  def grade(texts, answers):
+def pays(reward):
+  """Pays that for an answer with the favourite token, and else nothing."""
+
+  def grade(texts, answers, split="", *, prompts=None):
     found = micro_runs.has_favourite(texts, answers)
-    right = rewards.Grade(True, None, reward)
+    right = rewards.Grade(None, None, reward)
     return [right if grade.correct else grade for grade in found]
 
+  return {"grade": grade}
+
+
+@pytest.mark.parametrize(
+  ("reward", "says"),
+  [
+    (0.5, "the first 0.5; expected 0 or 1, failure or success"),
+    (-1.0, "the first -1; expected 0 or 1"),
+  ],
+)
+def test_refuses_rewards_that_the_values_cannot_say(reward, says, tmp_path):
   run = micro_runs.learning(
-    tmp_path, task={"grade": grade}, critic=critic, rounds={"num_rounds": 1}
+    tmp_path, task=pays(reward), rounds={"num_rounds": 1}
   )
   with pytest.raises(InputError, match=r"^\d+ of \d+ rewards are ") as refused:
     pipeline.learn(run)
   assert says in str(refused.value) and "'categorical'" in str(refused.value)
   assert list(run.workdir.seconds()) == ["collect_1"]
+
+
+def categorical(**fields):
+  """A value model of three atoms."""
+  model = models.ValueModel(micro_runs.CONFIG, models.HeadConfig("q", 3))
+  return {"loss": "categorical", "model": model} | fields
+
+
+def test_rewards_beyond_the_support_are_counted_and_named(tmp_path, caplog):
+  run = micro_runs.learning(
+    tmp_path,
+    task=pays(7.0),
+    critic=categorical(atoms=(0.0, 0.5, 1.0)),
+    rounds={"num_rounds": 1},
+  )
+  pipeline.learn(run)
+  (line,) = [m for m in caplog.messages if "outside the support" in m]
+  assert "from 0 to 1 (they reach from 0 to 7)" in line
+  found = json.loads(run.paths.value_metrics(1).read_text())
+  assert found["labels_outside_support"] > 0
+
+
+def test_the_range_of_round_1_is_the_support_ever_after(tmp_path):
+  change = {"critic": categorical(atoms=None), "rounds": {"num_rounds": 1}}
+  run = micro_runs.learning(tmp_path, task=pays(-2.5), **change)
+  found = pipeline.learn(run)
+  assert found.players.critic.atoms == pytest.approx((-2.8, -1.25, 0.3))
+  assert found.players.policy.guidance.atoms == found.players.critic.atoms
+  assert pipeline.support.read(run.paths) == (-2.8, 0.3)
+  # A second call reads what the first has written.
+  before = run.paths.support.stat().st_mtime_ns
+  again = pipeline.learn(
+    micro_runs.learning(tmp_path, task=pays(-2.5), **change)
+  )
+  assert again.players.critic.atoms == found.players.critic.atoms
+  assert run.paths.support.stat().st_mtime_ns == before
 
 
 def test_measures_what_was_held_out(learnt):
