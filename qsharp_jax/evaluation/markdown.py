@@ -81,6 +81,7 @@ def render(report: Mapping[str, Any]) -> str:
     for name, text in _DEFINITIONS.items()
     if name in columns
   ]
+  lines += _failed(report.get("failed_rewards", {}))
   for title in ("seconds", "versions"):
     pairs = [f"{key} {_text(v)}" for key, v in report[title].items()]
     lines += ["", f"{title.capitalize()}: {', '.join(pairs)}."]
@@ -104,6 +105,17 @@ def _table(
   table = [columns, ["---"] * len(columns)]
   table += [[row.get(name, "–") for name in columns] for row in rows]
   return ["| " + " | ".join(cells) + " |" for cells in table]
+
+
+def _failed(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+  """How many samples could not be graded, training's among them."""
+  if not counts:
+    return []
+  parts = [
+    f"{split} {own['failed']} of {own['samples']}"
+    for split, own in counts.items()
+  ]
+  return ["", f"Failed rewards: {', '.join(parts)}."]
 
 
 def _matched(entries: Sequence[Mapping[str, Any]]) -> list[str]:

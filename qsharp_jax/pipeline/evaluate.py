@@ -87,6 +87,7 @@ def evaluate(
       ]
     ),
     "values": _value_metrics(run),
+    "failed_rewards": _failed_rewards(run),
     "seconds": seconds | {"total": sum(seconds.values())},
     "versions": report.versions(),
   }
@@ -244,6 +245,26 @@ def _extra(what: Evaluation, found: rollout.Rollouts) -> dict[str, Any]:
   if what.columns is not None:
     extra |= what.columns(list(found.extracted), list(found.answer))
   return extra
+
+
+def _failed_rewards(run: run_lib.Run) -> dict[str, dict[str, int]]:
+  """Samples of each split whose reward failed, of rounds and evaluations."""
+  counts: dict[str, dict[str, int]] = {}
+  folders = [run.paths.samples(split, "") for split in ("validation", "test")]
+  stores = [
+    *(run.paths.rollouts(i + 1) for i in range(run.rounds.num_rounds)),
+    *(store for folder in folders for store in sorted(folder.glob("*"))),
+  ]
+  for store in stores:
+    if not store.is_dir():
+      continue
+    found = rollout.store.read(store, with_text=False)
+    for split in np.unique(found.split).tolist():
+      own = counts.setdefault(split, {"samples": 0, "failed": 0})
+      is_own = found.split == split
+      own["samples"] += int(is_own.sum())
+      own["failed"] += int((is_own & ~found.is_graded).sum())
+  return counts
 
 
 def _value_metrics(run: run_lib.Run) -> dict[str, dict]:

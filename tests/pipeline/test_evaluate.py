@@ -11,7 +11,7 @@ from oracles import decoders, micro_runs
 from oracles import rollouts as make
 from pyarrow import parquet
 
-from qsharp_jax import generate, pipeline
+from qsharp_jax import generate, pipeline, rewards
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import seeds
 from qsharp_jax.evaluation import optimum
@@ -324,6 +324,30 @@ def test_writes_the_report_and_its_picture(run):
   assert "qsharp" in (run.workdir.path / "report.md").read_text()
   picture = (run.workdir.path / "pareto.png").read_bytes()
   assert picture.startswith(b"\x89PNG")
+
+
+def test_failed_rewards_of_every_split_are_counted(run):
+  def grade(texts, answers, split="", *, prompts=None):
+    found = micro_runs.has_favourite(texts, answers)
+    if split == "validation":
+      found[1] = rewards.graders.failed("odd")
+    return found
+
+  rollouts = [
+    make.rollout("q", i, split="train", error="late" if i < 3 else None)
+    for i in range(8)
+  ]
+  store.write_shard(run.paths.rollouts(1), 0, rollouts)
+  task = dataclasses.replace(run.task, grade=grade)
+  content = evaluated(dataclasses.replace(run, task=task), etas=(0.5, 0.2))
+  asked = {"validation": 2 * 4, "test": 4 * 6}  # etas, or rows, x questions
+  assert content["failed_rewards"] == {
+    "train": {"samples": 8, "failed": 3},
+    "validation": {"samples": asked["validation"] * SAMPLES, "failed": 2},
+    "test": {"samples": asked["test"] * SAMPLES, "failed": 0},
+  }
+  text = (run.workdir.path / "report.md").read_text()
+  assert "Failed rewards: train 3 of 8, validation 2 of 64, test 0 of" in text
 
 
 def test_spellings_of_one_answer_vote_together_and_failures_do_not():
