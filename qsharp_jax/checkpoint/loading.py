@@ -169,6 +169,9 @@ def place(
 
   Returns:
     {"params": ...}.
+
+  Raises:
+    InputError: a number that the dtype cannot hold.
   """
   dtype = jnp.dtype(param_dtype)
   flat = {}
@@ -177,10 +180,23 @@ def place(
 
   def placed(path: str, source: Source) -> Array:
     shape, read = source
-    cast = lambda index: read(index).astype(dtype)
+    cast = lambda index: _converted(path, read(index), dtype)
     if shardings is None:
       return jnp.asarray(cast((slice(None),) * len(shape)))
     return jax.make_array_from_callback(shape, flat[path], cast)
 
   params = {path: placed(path, source) for path, source in sources.items()}
   return {"params": traverse_util.unflatten_dict(params, sep="/")}
+
+
+def _converted(path: str, part: np.ndarray, dtype: np.dtype) -> np.ndarray:
+  """Part of a parameter in another dtype, in which nothing became infinite."""
+  with np.errstate(over="ignore"):
+    found = part.astype(dtype)
+  is_smaller = jnp.finfo(dtype).max < jnp.finfo(part.dtype).max
+  if is_smaller and not tensor_files.is_finite(found):
+    raise InputError(
+      f"parameter {path} has entries beyond the range of {dtype}; take another "
+      "dtype, or another model"
+    )
+  return found

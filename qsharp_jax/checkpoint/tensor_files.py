@@ -79,7 +79,7 @@ class TensorFiles:
     path, file = self._files[name]
     with _reading(path):
       part = file.get_slice(name)[index]
-    if not _is_finite(part):
+    if not is_finite(part):
       raise InputError(
         f"{path}: tensor {name} has entries that are not finite; the model "
         "is broken, take another"
@@ -87,7 +87,8 @@ class TensorFiles:
     return part
 
 
-def _is_finite(x: np.ndarray) -> bool:
+def is_finite(x: np.ndarray) -> bool:
+  """Whether all numbers of a float array are finite."""
   if x.dtype == ml_dtypes.bfloat16:  # its own isfinite takes thrice as long
     infinite = np.uint16(0x7F80)
     return not ((x.view(np.uint16) & infinite) == infinite).any()

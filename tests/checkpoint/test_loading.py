@@ -172,6 +172,31 @@ def test_large_and_subnormal_weights_are_finite(tmp_path):
     huggingface.load_language_model(tmp_path / "m")
 
 
+@pytest.mark.parametrize(
+  ("stored", "number", "dtype"),
+  [
+    (np.float64, 1e300, "float32"),
+    (np.float32, 3.4e38, "bfloat16"),
+    (np.float64, -1e39, "bfloat16"),
+  ],
+)
+def test_weights_that_the_dtype_cannot_hold_are_refused(
+  stored, number, dtype, tmp_path
+):
+  _save(tmp_path / "m", "llama")
+  load = lambda: huggingface.load_language_model(
+    tmp_path / "m", param_dtype=dtype
+  )
+  _edit(tmp_path / "m", lambda x: x.update({Q_PROJ: x[Q_PROJ].astype(stored)}))
+  load()
+  _edit(
+    tmp_path / "m",
+    lambda x: x.update({Q_PROJ: np.where(x[Q_PROJ] > 0, number, x[Q_PROJ])}),
+  )
+  with pytest.raises(InputError, match=f"query.* beyond the range of {dtype}"):
+    load()
+
+
 def test_a_newer_single_file_beside_an_old_index_is_read(
   tmp_path, torch_and_transformers
 ):
