@@ -8,14 +8,12 @@ second_order.png and cd_gap.png. A minute on 2 CPU cores.
 
 import json
 import math
-import pathlib
 import time
 
 from absl import flags
 
 from experiments.harness import console
-from qsharp_jax.core import files
-from qsharp_jax.core.errors import InputError
+from qsharp_jax.core import errors, files, places
 from qsharp_jax.evaluation import report as report_lib
 from qsharp_jax.tabular import plots, studies
 
@@ -122,16 +120,12 @@ def render(report: dict) -> str:
 
 def main(_) -> None:
   """Measures, prints, writes."""
-  workdir = pathlib.Path(_WORKDIR.value).expanduser()
-  try:
-    workdir.mkdir(parents=True, exist_ok=True)
-    (workdir / ".writable").touch()
+  workdir = places.path(_WORKDIR.value)
+  with errors.foreign(
+    f"--workdir {workdir} cannot be written", "name a directory"
+  ):
+    files.replace(workdir / ".writable", "")
     (workdir / ".writable").unlink()
-  except OSError as error:
-    raise InputError(
-      f"--workdir {workdir} cannot be written: {error.strerror}; name a "
-      "directory"
-    ) from error
   report, curves = measure()
   text = render(report)
   print(text, end="")

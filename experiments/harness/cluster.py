@@ -3,7 +3,6 @@
 import contextlib
 import importlib.util
 import os
-import pathlib
 import socket
 import sys
 import threading
@@ -12,7 +11,7 @@ import time
 from absl import flags
 
 from experiments.harness import accelerators
-from qsharp_jax.core import files
+from qsharp_jax.core import files, places
 from qsharp_jax.core.errors import InputError
 
 _ADDRESS = flags.DEFINE_string(
@@ -38,7 +37,7 @@ _MARGIN = 5.0
 _READING = 2.0  # seconds in which the others read who is there
 
 
-def join(shared: pathlib.Path) -> None:
+def join(shared: places.Path) -> None:
   """Waits until all processes of this command have started.
 
   Does nothing where there is one. On Slurm (under srun), Open MPI and Cloud TPU
@@ -108,7 +107,7 @@ class _RollCall:
 
   def __init__(
     self,
-    directory: pathlib.Path,
+    directory: places.Path,
     own: str,
     count: int | None,
     timeout: float,
@@ -140,7 +139,7 @@ class _RollCall:
     here = {}
     for path in self._directory.glob("[!.]*"):
       with contextlib.suppress(FileNotFoundError):  # its process gave up, too
-        if path.stat().st_mtime >= oldest:
+        if places.modified(path) >= oldest:
           here[path.name] = path.read_text()
     who = ", ".join(f"{name} on {host}" for name, host in sorted(here.items()))
     text = f"not all processes have started within {self._timeout} s"

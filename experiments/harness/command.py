@@ -1,7 +1,6 @@
 """The command line that all experiments with a model share."""
 
 import dataclasses
-import pathlib
 from collections.abc import Callable
 
 import ml_collections
@@ -9,6 +8,7 @@ from absl import flags
 
 from experiments.harness import cluster, config_flag, questions
 from qsharp_jax import tasks
+from qsharp_jax.core import places
 
 # --help shows these flags as the experiment's own.
 flags.disclaim_key_flags()
@@ -34,7 +34,7 @@ class Command:
     flags.DEFINE_string(
       "workdir",
       f"runs/{self.name}",
-      "Directory of the run: rollouts, models, report.",
+      "Directory of the run: rollouts, models, report; local, gs:// or s3://.",
     )
 
   @property
@@ -46,7 +46,7 @@ class Command:
     """Runs all stages that are not done yet."""
     del argv
     config, workdir = flags.FLAGS.config, flags.FLAGS.workdir
-    cluster.join(pathlib.Path(workdir).expanduser())
+    cluster.join(places.path(workdir))
     from experiments.harness import run  # imports jax, which --help can spare
 
     run.run(config, workdir, experiment=self.name, task=self.task(config))

@@ -1,14 +1,15 @@
 """Compiled programs: kept for later runs, and the time that they took."""
 
-import pathlib
 import types
 
 import jax
 
+from qsharp_jax.core import places
+
 _EVENT = "/jax/core/compile/backend_compile_duration"
 
 
-def keep_programs(directory: pathlib.Path) -> None:
+def keep_programs(directory: places.Path) -> None:
   """Keeps compiled programs for later runs.
 
   Args:

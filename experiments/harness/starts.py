@@ -13,7 +13,7 @@ import ml_collections
 from experiments.harness import wiring
 from qsharp_jax import data, models, pipeline, sharding, tasks, training
 from qsharp_jax.checkpoint import huggingface
-from qsharp_jax.core import digests, seeds
+from qsharp_jax.core import digests, places, seeds
 from qsharp_jax.sharding import placement, processes
 
 
@@ -50,7 +50,7 @@ def _pretrain(
   workdir: pipeline.Workdir,
   layout: sharding.Layout,
   task: tasks.TaskSpec,
-  directory: pathlib.Path,
+  directory: places.Path,
 ) -> None:
   """Trains the small reference of some variants."""
   stage = pipeline.workdir.Stage(
@@ -103,10 +103,11 @@ def _pretrained_from(
 
 
 @contextlib.contextmanager
-def _own(directory: pathlib.Path) -> Iterator[pathlib.Path]:
+def _own(directory: places.Path) -> Iterator[pathlib.Path]:
   """Where this process writes a tokenizer, of which one copy is kept."""
   if processes.is_main():
-    yield directory / "tokenizer"
+    with places.written(directory / "tokenizer") as own:
+      yield own
   else:
     with tempfile.TemporaryDirectory() as elsewhere:
       yield pathlib.Path(elsewhere)
@@ -117,7 +118,7 @@ def _deeper(
   workdir: pipeline.Workdir,
   layout: sharding.Layout,
   start: str,
-  directory: pathlib.Path,
+  directory: places.Path,
 ) -> None:
   """Puts new layers on the value model's start."""
   names = ("num_new_layers", "head", "q_head")
@@ -154,5 +155,4 @@ def _deeper(
       )
       if processes.is_main():
         tokenizer = data.tokenizer.load(start)
-        tokenizer.hf.save_pretrained(directory)
-        huggingface.seal(directory)
+        huggingface.seal(directory, tokenizer.hf.save_pretrained)

@@ -7,8 +7,6 @@ does Ann have?"
 """
 
 import dataclasses
-import json
-import pathlib
 
 import jax
 import ml_collections
@@ -18,7 +16,7 @@ from absl import flags
 from experiments.harness import compiling, console, methods, starts, wiring
 from qsharp_jax import data, generate, pipeline, sharding, training
 from qsharp_jax.checkpoint import huggingface
-from qsharp_jax.core import seeds
+from qsharp_jax.core import files, places, seeds
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.sharding import mesh as mesh_lib
@@ -45,9 +43,9 @@ def main(argv: list[str]) -> None:
   if _ETA.value <= 0:
     raise InputError(f"eta is {_ETA.value}; expected > 0")
   methods.check_guided(_METHOD.value)
-  workdir = pathlib.Path(_WORKDIR.value).expanduser()
+  workdir = places.absolute(_WORKDIR.value)
   config = _config(workdir)
-  compiling.keep_programs(workdir.resolve().parent / "compiled")
+  compiling.keep_programs(workdir.parent / "compiled")
   # One prompt has no rows to share, so all devices share the weights.
   layout = sharding.Layout(mesh_lib.make_mesh((1, 1, jax.device_count())))
   with layout.context():
@@ -82,14 +80,16 @@ def main(argv: list[str]) -> None:
           _print_values(players.critic, values, prompt, answer, tokenizer)
 
 
-def _config(workdir: pathlib.Path) -> ml_collections.ConfigDict:
+def _config(workdir: places.Path) -> ml_collections.ConfigDict:
   """The configuration that a run was made with."""
   file = workdir / "config.json"
-  if not file.exists():
+  with places.reached(workdir):
+    is_run = file.exists()
+  if not is_run:
     raise InputError(
       f"{workdir} holds no run; expected the --workdir of an experiment"
     )
-  config = ml_collections.ConfigDict(json.loads(file.read_text()))
+  config = ml_collections.ConfigDict(files.read_json_object(file))
   paths = pipeline.RunPaths(workdir)
   if paths.support.exists():
     config.value.update(

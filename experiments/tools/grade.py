@@ -7,13 +7,13 @@ same lines with `"correct": bool` and `"extracted": str | null` added.
 """
 
 import json
-import os
 import time
 
 from absl import flags
 
 from experiments.harness import console
 from qsharp_jax import rewards
+from qsharp_jax.core import errors, files, places
 from qsharp_jax.core.errors import InputError
 
 _GRADER = flags.DEFINE_enum(
@@ -49,26 +49,17 @@ _TIME_LIMIT_S = flags.DEFINE_float(
 
 def read(path: str) -> list[dict]:
   """Reads the lines to grade; an InputError names the line that is broken."""
-  try:
-    with open(path, "rb") as file:
-      return [_line(line, f"{path}:{i}") for i, line in enumerate(file, 1)]
-  except OSError as error:
-    raise InputError(f"cannot read --input {path}: {error.strerror}") from error
+  with (
+    errors.foreign(f"cannot read --input {path}", "name a file of JSON lines"),
+    places.path(path).open("rb") as file,
+  ):
+    return [_line(line, f"{path}:{i}") for i, line in enumerate(file, 1)]
 
 
 def write(path: str, lines: list[dict]) -> None:
   """Writes JSON lines, the whole file or nothing."""
-  partial = f"{path}.{os.getpid()}.partial"
-  try:
-    with open(partial, "w", encoding="utf-8") as file:
-      file.writelines(json.dumps(line) + "\n" for line in lines)
-    os.replace(partial, path)
-  except OSError as error:
-    reason = error.strerror
-    raise InputError(f"cannot write --output {path}: {reason}") from error
-  finally:
-    if os.path.exists(partial):
-      os.remove(partial)
+  with errors.foreign(f"cannot write --output {path}", "name another file"):
+    files.replace(path, "".join(json.dumps(line) + "\n" for line in lines))
 
 
 def main(_) -> None:

@@ -17,7 +17,7 @@ from absl import flags
 
 from experiments.harness import console
 from qsharp_jax import checkpoint, models, ops
-from qsharp_jax.core import files
+from qsharp_jax.core import errors, files, places
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.core.errors import InputError
 
@@ -41,15 +41,11 @@ _CHUNK = 256  # tokens whose logits [V] exist at one time
 
 def read(path: str, config: models.DecoderConfig) -> list[list[int]]:
   """Reads the sequences; an InputError names the line that is broken."""
-  try:
-    with open(path, "rb") as file:
-      rows = [
-        _row(line, config, f"{path}:{i}") for i, line in enumerate(file, 1)
-      ]
-  except OSError as error:
-    raise InputError(
-      f"cannot read --tokens {path}: {error.strerror}"
-    ) from error
+  with (
+    errors.foreign(f"cannot read --tokens {path}", "name a file of JSON lines"),
+    places.path(path).open("rb") as file,
+  ):
+    rows = [_row(line, config, f"{path}:{i}") for i, line in enumerate(file, 1)]
   if not rows:
     raise InputError(f"{path} is empty; expected one JSON object a line")
   return rows
@@ -87,12 +83,8 @@ def write(path: str, log_probs: list[np.ndarray]) -> None:
   """Writes the npz, the whole file or nothing."""
   content = io.BytesIO()
   np.savez(content, **{f"log_probs_{i}": x for i, x in enumerate(log_probs)})
-  try:
+  with errors.foreign(f"cannot write --output {path}", "name another file"):
     files.replace(path, content.getvalue())
-  except OSError as error:
-    raise InputError(
-      f"cannot write --output {path}: {error.strerror}"
-    ) from error
 
 
 def main(_) -> None:

@@ -1,10 +1,10 @@
 """Published shapes of models, so that none has to be downloaded to size it."""
 
-import pathlib
 import re
 from typing import Any
 
 from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.core import places
 from qsharp_jax.core.errors import InputError
 
 _LLAMA = {
@@ -94,7 +94,7 @@ def read(name: str) -> dict[str, Any]:
   Raises:
     InputError: neither. Nothing is downloaded.
   """
-  if pathlib.Path(name).expanduser().is_dir():
+  if places.path(name).is_dir():
     return huggingface.read_config(name)
   own = name.rsplit("/", 1)[-1].lower()
   own = re.sub(r"^meta-|-(instruct|base)$", "", own)

@@ -2,9 +2,10 @@
 
 import dataclasses
 import itertools
+import os
 import pathlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 from flax import traverse_util
@@ -15,7 +16,7 @@ from qsharp_jax.checkpoint import (
   name_tables,
   tensor_files,
 )
-from qsharp_jax.core import digests, errors, files
+from qsharp_jax.core import digests, errors, files, places
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data import end_ids
@@ -29,15 +30,17 @@ _CONFIG = "config.json"
 _TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
-def resolve(path: str | pathlib.Path) -> pathlib.Path:
-  """A local model directory; the name of a Hub model is downloaded.
+def resolve(path: str | os.PathLike) -> pathlib.Path:
+  """A local model directory; a bucket's or a Hub model is downloaded.
 
   Raises:
     InputError: no such directory, and no such model on the Hub either.
   """
-  directory = pathlib.Path(path).expanduser()
-  if directory.is_dir():
-    return directory
+  directory = places.path(path)
+  with places.reached(directory):
+    is_directory = directory.is_dir()
+  if is_directory:
+    return places.local(directory)
   if directory.exists() or not re.fullmatch(
     r"[\w-][\w.-]*/[\w-][\w.-]*", str(path)
   ):
@@ -57,7 +60,7 @@ def resolve(path: str | pathlib.Path) -> pathlib.Path:
     )
 
 
-def read_config(path: str | pathlib.Path) -> dict[str, Any]:
+def read_config(path: str | os.PathLike) -> dict[str, Any]:
   """Content of the `config.json` of a directory or Hub model.
 
   Raises:
@@ -71,7 +74,7 @@ def read_config(path: str | pathlib.Path) -> dict[str, Any]:
   return files.read_json_object(file)
 
 
-def token_ids(path: str | pathlib.Path) -> dict[str, Any]:
+def token_ids(path: str | os.PathLike) -> dict[str, Any]:
   """What a model made from this one must say of its special tokens.
 
   Args:
@@ -96,9 +99,19 @@ def token_ids(path: str | pathlib.Path) -> dict[str, Any]:
   return ids
 
 
-def seal(directory: str | pathlib.Path) -> None:
-  """Takes files that were put beside a saved model into its digests."""
-  digests.write(pathlib.Path(directory))
+def seal(
+  directory: str | os.PathLike, add: Callable[[pathlib.Path], object]
+) -> None:
+  """Puts files beside a saved model, and takes them into its digests.
+
+  Args:
+    directory: of the model.
+    add: writes the files into a local directory.
+  """
+  place = places.path(directory)
+  with places.written(place) as folder:
+    add(folder)
+    digests.write(folder, beside=None if folder == place else place)
 
 
 def saved_head(config: Mapping[str, Any]) -> HeadConfig | None:
@@ -132,7 +145,7 @@ def saved_head(config: Mapping[str, Any]) -> HeadConfig | None:
 
 
 def load_language_model(
-  path: str | pathlib.Path,
+  path: str | os.PathLike,
   *,
   dtype: str = "float32",
   param_dtype: str = "float32",
@@ -171,7 +184,7 @@ def load_language_model(
 
 
 def load_value_model(
-  path: str | pathlib.Path,
+  path: str | os.PathLike,
   *,
   head: HeadConfig | None = None,
   q_head: Literal["lm_head", "zeros"] = "lm_head",
@@ -228,7 +241,7 @@ def load_value_model(
 
 
 def save_language_model(
-  directory: str | pathlib.Path,
+  directory: str | os.PathLike,
   config: DecoderConfig,
   params: PyTree,
   family: str,
@@ -259,7 +272,7 @@ def save_language_model(
 
 
 def save_value_model(
-  directory: str | pathlib.Path,
+  directory: str | os.PathLike,
   config: DecoderConfig,
   head: HeadConfig,
   params: PyTree,
@@ -298,7 +311,7 @@ def save_value_model(
 
 
 def _save(
-  directory: str | pathlib.Path,
+  directory: str | os.PathLike,
   raw: dict[str, Any],
   entries: Iterator[name_tables.Entry],
   params: PyTree,
@@ -315,7 +328,7 @@ def _save(
   )
   if processes.is_main():
     tensor_files.write(
-      pathlib.Path(directory),
+      places.path(directory),
       {_CONFIG: raw},
       tensors,
       max_shard_bytes=max_shard_bytes,

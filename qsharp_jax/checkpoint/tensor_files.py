@@ -15,7 +15,7 @@ import numpy as np
 import safetensors
 from safetensors import numpy as safetensors_numpy
 
-from qsharp_jax.core import digests, errors, files
+from qsharp_jax.core import digests, errors, files, places
 from qsharp_jax.core.errors import InputError
 
 SINGLE = "model.safetensors"
@@ -96,13 +96,15 @@ def is_finite(x: np.ndarray) -> bool:
 
 
 def write(
-  directory: pathlib.Path,
+  directory: places.Path,
   documents: Mapping[str, Any],
   tensors: Iterable[tuple[str, np.ndarray]],
   *,
   max_shard_bytes: int,
 ) -> None:
   """Writes JSON files and the tensors; the directory appears all at once.
+
+  In a bucket, where nothing can be renamed, `config.json` appears last.
 
   Args:
     directory: created, or replaced if it is empty or holds a model already.
@@ -120,17 +122,43 @@ def write(
     raise InputError(
       f"{directory} exists and is no model directory; choose another path"
     )
+  if isinstance(directory, pathlib.Path):
+    _replace(directory, documents, tensors, max_shard_bytes)
+    return
+  with tempfile.TemporaryDirectory() as scratch:
+    _write(pathlib.Path(scratch), documents, tensors, max_shard_bytes)
+    places.remove(directory)
+    places.upload(pathlib.Path(scratch), directory)
+
+
+def _write(
+  directory: pathlib.Path,
+  documents: Mapping[str, Any],
+  tensors: Iterable[tuple[str, np.ndarray]],
+  max_shard_bytes: int,
+) -> None:
+  """Writes all files of a model into an empty directory."""
+  _write_shards(directory, tensors, max_shard_bytes)
+  for name, content in documents.items():
+    text = json.dumps(content, indent=2) + "\n"
+    (directory / name).write_text(text, encoding="utf-8")
+  digests.write(directory)
+
+
+def _replace(
+  directory: pathlib.Path,
+  documents: Mapping[str, Any],
+  tensors: Iterable[tuple[str, np.ndarray]],
+  max_shard_bytes: int,
+) -> None:
+  """Writes a model beside its place, then puts it there."""
   directory.parent.mkdir(parents=True, exist_ok=True)
   scratch = pathlib.Path(
     tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}.")
   )
   try:
     scratch.chmod(0o755)
-    _write_shards(scratch, tensors, max_shard_bytes)
-    for name, content in documents.items():
-      text = json.dumps(content, indent=2) + "\n"
-      (scratch / name).write_text(text, encoding="utf-8")
-    digests.write(scratch)
+    _write(scratch, documents, tensors, max_shard_bytes)
     if directory.exists():
       # A full directory cannot be replaced, so it steps aside first.
       old = tempfile.mkdtemp(

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn, Self
@@ -10,7 +11,7 @@ import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
-from qsharp_jax.core import digests
+from qsharp_jax.core import digests, places
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.sharding import processes
@@ -46,7 +47,7 @@ class Checkpointer:
   of `save`, `wait` or `close`, so end with `close` or use `with`.
   """
 
-  def __init__(self, directory: str, *, keep: int, every: int):
+  def __init__(self, directory: str | os.PathLike, *, keep: int, every: int):
     """Opens or creates the directory.
 
     Args:
@@ -61,10 +62,10 @@ class Checkpointer:
       raise InputError(
         f"keep is {keep} and every is {every}, expected both to be at least 1"
       )
-    self._directory = epath.Path(directory).resolve()
+    found = places.absolute(directory)
+    self._directory = epath.Path(found)
     # A bucket keeps digests of its own, and is slow to read twice.
-    is_local = "://" not in str(self._directory)
-    self._local = pathlib.Path(self._directory) if is_local else None
+    self._local = found if isinstance(found, pathlib.Path) else None
     self._every = every
     self._manager = ocp.CheckpointManager(
       self._directory,

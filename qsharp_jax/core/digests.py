@@ -11,20 +11,26 @@ from typing import Any
 
 import xxhash
 
-from qsharp_jax.core import errors, files
+from qsharp_jax.core import errors, files, places
 
 NAME = "digests.json"
 _BLOCK = 1 << 22  # bytes
 
 
-def write(directory: pathlib.Path, *, skip: Iterable[str] = ()) -> None:
+def write(
+  directory: pathlib.Path,
+  *,
+  skip: Iterable[str] = (),
+  beside: places.Path | None = None,
+) -> None:
   """Lists every file below a directory; call it when all of them are there.
 
   Args:
     directory: a local one.
     skip: names that something else will still change.
+    beside: a directory with a list, which these files are to join.
   """
-  listed = {}
+  listed = {} if beside is None else files.read_json_object(beside / NAME)
   for path in sorted(directory.rglob("*")):
     name = path.relative_to(directory).as_posix()
     if path.is_file() and name not in {NAME, *skip}:
@@ -62,10 +68,11 @@ def check(
       if not _has_size(path, listed[name]) or (
         of_file(path) != listed[name].get("xxh3_128")
       ):
+        place = places.original(path)
         raise errors.InputError(
-          f"{path} is not what was saved ({NAME} beside it says so): delete "
-          f"{directory} to have it made again, or {NAME} alone where the file "
-          "was changed on purpose"
+          f"{place} is not what was saved ({NAME} beside it says so): delete "
+          f"{place.parent} to have it made again, or {NAME} alone where the "
+          "file was changed on purpose"
         )
 
 
@@ -75,12 +82,12 @@ def _has_size(path: pathlib.Path, entry: Any) -> bool:
   return path.stat().st_size == entry.get("bytes")
 
 
-def of_file(path: pathlib.Path) -> str:
+def of_file(path: places.Path) -> str:
   """Of a file's content, in hexadecimal; 10 to 20 GB/s from memory."""
   digest, block = xxhash.xxh3_128(), memoryview(bytearray(_BLOCK))
   with (
     errors.foreign(f"{path} cannot be read", "fetch it again"),
-    path.open("rb", buffering=0) as file,
+    places.local(path).open("rb", buffering=0) as file,
   ):
     while size := file.readinto(block):
       digest.update(block[:size])

@@ -5,22 +5,26 @@ import os
 import pathlib
 from typing import Any
 
-from qsharp_jax.core import errors
+from qsharp_jax.core import errors, places
 
 
 def replace(path: str | os.PathLike, content: bytes | str) -> None:
   """Writes a file so that a reader sees the old content or the new, whole."""
-  path = pathlib.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  # In the same folder: a rename is atomic only inside one file system.
-  partial = path.with_name(f".{path.name}.{os.getpid()}")
+  place = places.path(path)
   data = content.encode() if isinstance(content, str) else content
+  if not isinstance(place, pathlib.Path):
+    # A bucket shows an object once all of it is there; a rename copies.
+    place.write_bytes(data)
+    return
+  place.parent.mkdir(parents=True, exist_ok=True)
+  # In the same folder: a rename is atomic only inside one file system.
+  partial = place.with_name(f".{place.name}.{os.getpid()}")
   try:
     with partial.open("wb") as file:
       file.write(data)
       file.flush()
       os.fsync(file.fileno())
-    partial.replace(path)
+    partial.replace(place)
   finally:
     partial.unlink(missing_ok=True)
 
@@ -38,7 +42,7 @@ def read_json(path: str | os.PathLike, *, fault: str = "is not JSON") -> Any:
     InputError: not readable, not UTF-8, not JSON, or nested too deeply.
   """
   with errors.foreign(f"{path} {fault}", "mend the file or fetch it again"):
-    return json.loads(pathlib.Path(path).read_text(encoding="utf-8-sig"))
+    return json.loads(places.path(path).read_bytes().decode("utf-8-sig"))
 
 
 def read_json_object(path: str | os.PathLike) -> dict[str, Any]:

@@ -1,15 +1,17 @@
 """Questions with their gold answers, from files of JSON lines."""
 
+import io
 import json
-import pathlib
+import os
 from collections.abc import Iterable
 
+from qsharp_jax.core import places
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data import records
 
 
 def read(
-  path: str | pathlib.Path,
+  path: str | os.PathLike,
   *,
   question_key: str = "question",
   answer_key: str = "answer",
@@ -31,12 +33,17 @@ def read(
     InputError: no such file, a line that is not a JSON object, a missing field,
       or no question at all.
   """
-  path = pathlib.Path(path)
+  path = places.path(path)
   parse = parse or records.keyed(question_key, answer_key)
-  if not path.is_file():
+  with places.reached(path):
+    is_file = path.is_file()
+  if not is_file:
     raise InputError(f"{path}: no such file, expected JSON lines; check it")
   questions = []
-  with path.open(encoding="utf-8") as lines:
+  with (
+    path.open("rb") as file,
+    io.TextIOWrapper(file, encoding="utf-8-sig") as lines,
+  ):
     for number, line in enumerate(_decoded(lines, path), start=1):
       if not line.strip():
         continue
@@ -51,7 +58,7 @@ def read(
   return records.not_empty(questions, str(path))
 
 
-def _decoded(lines: Iterable[str], path: pathlib.Path) -> Iterable[str]:
+def _decoded(lines: Iterable[str], path: places.Path) -> Iterable[str]:
   try:
     yield from lines
   except UnicodeDecodeError as error:

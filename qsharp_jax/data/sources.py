@@ -1,8 +1,8 @@
 """Questions with their gold answers, from JSONL files, the Hub or TFDS."""
 
-import pathlib
+import os
 
-from qsharp_jax.core import errors
+from qsharp_jax.core import errors, places
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data import jsonl, records
 from qsharp_jax.data.records import Question
@@ -34,6 +34,11 @@ def from_hub(
     InputError: the data set cannot be loaded, a field is missing, or it is
       empty.
   """
+  if places.is_remote(name):
+    raise InputError(
+      f"hub:{name} is in a bucket, which the datasets package does not read "
+      "here; copy it to a local folder, or name its files by jsonl:"
+    )
   import datasets
 
   try:
@@ -54,7 +59,7 @@ def from_hub(
   return records.not_empty(questions, name)
 
 
-def from_tfds(data_dir: str | pathlib.Path, *, split: str) -> list[Question]:
+def from_tfds(data_dir: str | os.PathLike, *, split: str) -> list[Question]:
   """Reads the GSM8K that `gsm8k_tfds.prepare` wrote under `data_dir`.
 
   Args:
@@ -75,7 +80,7 @@ def from_tfds(data_dir: str | pathlib.Path, *, split: str) -> list[Question]:
       f"reading {data_dir} needs tensorflow_datasets ({error}); install "
       "qsharp-jax[tfds]"
     ) from error
-  rows = gsm8k_tfds.read(data_dir, split=split)
+  rows = gsm8k_tfds.read(places.local(data_dir), split=split)
   return records.not_empty([Question(**row) for row in rows], str(data_dir))
 
 
@@ -122,7 +127,7 @@ def load(
   keys = {"question_key": question_key, "answer_key": answer_key}
   keys |= {"parse": parse}
   if scheme == "jsonl":
-    path = pathlib.Path(rest)
+    path = places.path(rest)
     return jsonl.read(
       path / f"{split}.jsonl" if path.is_dir() else path, **keys
     )

@@ -4,11 +4,12 @@ import codecs
 import hashlib
 import json
 import logging
+import os
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from qsharp_jax.core import digests, errors, files
+from qsharp_jax.core import digests, errors, files, places
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data import end_ids
 
@@ -131,7 +132,7 @@ class Tokenizer:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def load(path: str | pathlib.Path) -> Tokenizer:
+def load(path: str | os.PathLike) -> Tokenizer:
   """Loads a tokenizer; never runs code that comes with it.
 
   Args:
@@ -146,6 +147,8 @@ def load(path: str | pathlib.Path) -> Tokenizer:
       with more ids than the model beside it has rows.
   """
   auto = _auto_tokenizer()
+  if places.is_remote(path):
+    path = places.local(path)
   _check_files(pathlib.Path(path))
   with errors.foreign(
     f"{path}: no tokenizer could be loaded",

@@ -4,14 +4,13 @@ import importlib.metadata
 import json
 import math
 import os
-import pathlib
 import platform
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from qsharp_jax.core import files
+from qsharp_jax.core import files, places
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.evaluation import markdown
 from qsharp_jax.evaluation.summary import Row
@@ -57,7 +56,7 @@ def write(report: Mapping[str, Any], workdir: str | os.PathLike) -> None:
       "fill them in"
     )
   content = plain(report)
-  folder = pathlib.Path(workdir)
+  folder = places.path(workdir)
   text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
   files.replace(folder / "report.json", f"{text}\n")
   files.replace(folder / "report.md", markdown.render(content))

@@ -7,6 +7,7 @@ from the rollouts of round 1.
 
 import abc
 import dataclasses
+import os
 import pathlib
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,6 +17,7 @@ import jax.numpy as jnp
 
 from qsharp_jax import models, rollout
 from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.core import places
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.pipeline import algorithm1, bindings
 from qsharp_jax.pipeline import run as run_lib
@@ -49,9 +51,9 @@ class Job:
   """A policy to train in a run."""
 
   run: run_lib.Run
-  directory: pathlib.Path
+  directory: places.Path
   gold: Gold | None = None
-  trained: Mapping[str, pathlib.Path] = dataclasses.field(
+  trained: Mapping[str, places.Path] = dataclasses.field(
     default_factory=dict
   )  # directories of the policies in `Settings.first`
 
@@ -65,7 +67,7 @@ class Job:
     """The policy, which has the reference's shape."""
     return self.run.players.policy.reference
 
-  def load(self, path: str | pathlib.Path) -> PyTree:
+  def load(self, path: str | os.PathLike) -> PyTree:
     """A policy's parameters in float32, placed for training."""
     shardings = self.run.layout.for_training(self.model)
     return huggingface.load_language_model(path, shardings=shardings)[1]
@@ -113,7 +115,7 @@ def train(
   *,
   gold: Gold | None = None,
   shared: Mapping[str, Settings] | None = None,
-) -> pathlib.Path:
+) -> places.Path:
   """Fine-tunes the reference; a second call resumes, or finds it done.
 
   Args:
@@ -157,7 +159,7 @@ def train(
   return model
 
 
-def _save(job: Job, params: PyTree, model: pathlib.Path) -> None:
+def _save(job: Job, params: PyTree, model: places.Path) -> None:
   """Writes a policy, with everything but the weights from the reference."""
   raw = huggingface.read_config(job.reference)
   huggingface.save_language_model(
@@ -167,13 +169,15 @@ def _save(job: Job, params: PyTree, model: pathlib.Path) -> None:
     raw["model_type"],
     token_ids=huggingface.token_ids(job.reference),
   )
-  if not processes.is_main():
-    return
   source = huggingface.resolve(job.reference)
-  for pattern in _TOKENIZER_FILES:
-    for file in source.glob(pattern):
-      shutil.copyfile(file, model / file.name)
-  huggingface.seal(model)
+
+  def copy_tokenizer(folder: pathlib.Path) -> None:
+    for pattern in _TOKENIZER_FILES:
+      for file in source.glob(pattern):
+        shutil.copyfile(file, folder / file.name)
+
+  if processes.is_main():
+    huggingface.seal(model, copy_tokenizer)
 
 
 def by_question(

@@ -2,14 +2,13 @@
 
 import dataclasses
 import json
-import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from qsharp_jax import data, rollout, training
 from qsharp_jax.checkpoint import huggingface
-from qsharp_jax.core import files, progress, seeds
+from qsharp_jax.core import files, places, progress, seeds
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.evaluation import report, value_metrics
@@ -73,7 +72,7 @@ def sample_each(
   run: run_lib.Run,
   sampler: rollout.Sampler,
   problems: Sequence[rollout.Problem],
-  plans: Mapping[pathlib.Path, rollout.Plan],
+  plans: Mapping[places.Path, rollout.Plan],
 ) -> None:
   """Samples problems by each plan into its store, showing progress."""
   names = [str(store.relative_to(run.workdir.path)) for store in plans]
@@ -171,7 +170,7 @@ def _fit(
   start: PyTree,
   rows: data.Packed,
   round_index: int,
-  directory: pathlib.Path,
+  directory: places.Path,
 ) -> PyTree:
   """Values trained on labelled rows."""
   critic = run.players.critic
@@ -189,7 +188,7 @@ def _fit(
   )
 
 
-def _save(run: run_lib.Run, params: PyTree, directory: pathlib.Path) -> None:
+def _save(run: run_lib.Run, params: PyTree, directory: places.Path) -> None:
   """Writes values as a Hugging Face directory."""
   model = run.players.critic.model
   huggingface.save_value_model(
@@ -227,7 +226,7 @@ def _measure(
   run: run_lib.Run,
   params: PyTree,
   split: labelled.Split,
-  directory: pathlib.Path,
+  directory: places.Path,
 ) -> None:
   """Writes the metrics on what training did not see."""
   found = {}

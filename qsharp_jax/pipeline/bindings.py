@@ -5,11 +5,11 @@ time between checkpoints, the mesh and reward workers are left out.
 """
 
 import dataclasses
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qsharp_jax import generate, rollout
+from qsharp_jax.core import places
 from qsharp_jax.pipeline import contents
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.pipeline import workdir as workdir_lib
@@ -123,7 +123,7 @@ def evaluate(
   run: run_lib.Run,
   name: str,
   problems: Sequence[rollout.Problem],
-  store: pathlib.Path,
+  store: places.Path,
   made_from: Mapping[str, Any],
   plan: rollout.Plan,
 ) -> workdir_lib.Stage:
@@ -152,9 +152,7 @@ def evaluate(
   )
 
 
-def judge(
-  run: run_lib.Run, name: str, store: pathlib.Path
-) -> workdir_lib.Stage:
+def judge(run: run_lib.Run, name: str, store: places.Path) -> workdir_lib.Stage:
   """The values of the samples of a store, by those of the last round."""
   return workdir_lib.Stage(
     name,
@@ -184,7 +182,7 @@ def samples(
   run: run_lib.Run,
   name: str,
   problems: Sequence[rollout.Problem],
-  store: pathlib.Path,
+  store: places.Path,
   *,
   given: Mapping[str, Any] | None = None,
   settings: Mapping[str, Any] | None = None,
@@ -226,7 +224,7 @@ def samples(
 
 def is_complete(
   run: run_lib.Run,
-  store: pathlib.Path,
+  store: places.Path,
   problems: Sequence[rollout.Problem],
 ) -> bool:
   """Whether no shard of a store is missing."""
@@ -271,7 +269,7 @@ def _training(run: run_lib.Run, num_rounds: int) -> dict[str, Any]:
 
 
 def _trained(
-  name: str, settings: Mapping[str, Any], directory: pathlib.Path
+  name: str, settings: Mapping[str, Any], directory: places.Path
 ) -> workdir_lib.Stage:
   outputs = ("value", "value_metrics.json", *_FITTED)
   return workdir_lib.Stage(

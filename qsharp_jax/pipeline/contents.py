@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from qsharp_jax import rollout
 from qsharp_jax.checkpoint import huggingface
-from qsharp_jax.core import digests, files
+from qsharp_jax.core import digests, files, places
 
 _PREFIX = "digest:"
 _MODEL_FILES = ("*.safetensors", "config.json")
@@ -82,7 +81,7 @@ def first_difference(
 class Weights:
   """Digests of models' files; a file is read again only when it changed."""
 
-  def __init__(self, file: pathlib.Path):
+  def __init__(self, file: places.Path):
     """Makes the table.
 
     Args:
@@ -96,11 +95,14 @@ class Weights:
     """Digest of a model's weights and shape.
 
     Args:
-      directory: a local one, or a hub id.
+      directory: of the model, or a hub id.
     """
-    directory = huggingface.resolve(directory)
-    paths = [p for form in _MODEL_FILES for p in sorted(directory.glob(form))]
-    return digest({path.name: self._of_file(path) for path in paths})
+    # The copy of a bucket's model has a name that no other process sees.
+    is_kept = not places.is_remote(directory)
+    local = huggingface.resolve(directory)
+    paths = [p for form in _MODEL_FILES for p in sorted(local.glob(form))]
+    of_file = self._of_file if is_kept else digests.of_file
+    return digest({path.name: of_file(path) for path in paths})
 
   def save(self) -> None:
     """Writes what was learnt."""
@@ -108,7 +110,7 @@ class Weights:
       files.replace(self._file, json.dumps(self._known, indent=1) + "\n")
       self._is_saved = True
 
-  def _of_file(self, path: pathlib.Path) -> str:
+  def _of_file(self, path: places.Path) -> str:
     status = path.stat()
     seen = {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
     known = self._known.get(str(path))

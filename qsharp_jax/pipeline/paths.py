@@ -1,7 +1,8 @@
 """Where a run keeps what it makes."""
 
 import dataclasses
-import pathlib
+
+from qsharp_jax.core import places
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,53 +13,53 @@ class RunPaths:
     root: the directory.
   """
 
-  root: pathlib.Path
+  root: places.Path
 
   @property
-  def reference(self) -> pathlib.Path:
+  def reference(self) -> places.Path:
     """Of the small reference that some variants train."""
     return self.root / "reference"
 
   @property
-  def reference_model(self) -> pathlib.Path:
+  def reference_model(self) -> places.Path:
     """That reference as a Hugging Face directory."""
     return self.reference / "model"
 
   @property
-  def value_start(self) -> pathlib.Path:
+  def value_start(self) -> places.Path:
     """What the value model starts from where it gets new layers."""
     return self.root / "value_start"
 
   @property
-  def support(self) -> pathlib.Path:
+  def support(self) -> places.Path:
     """Least and greatest atom of categorical values, as JSON."""
     return self.root / "support.json"
 
   @property
-  def outcome(self) -> pathlib.Path:
+  def outcome(self) -> places.Path:
     """Of the reward model of whole answers."""
     return self.root / "outcome"
 
-  def round(self, index: int) -> pathlib.Path:
+  def round(self, index: int) -> places.Path:
     """Of a round, counted from 1."""
     return self.root / f"round_{index}"
 
-  def rollouts(self, index: int) -> pathlib.Path:
+  def rollouts(self, index: int) -> places.Path:
     """What a round learns from, as Parquet shards."""
     return self.round(index) / "rollouts"
 
-  def value(self, index: int) -> pathlib.Path:
+  def value(self, index: int) -> places.Path:
     """A round's value model as a Hugging Face directory."""
     return self.round(index) / "value"
 
-  def value_metrics(self, index: int) -> pathlib.Path:
+  def value_metrics(self, index: int) -> places.Path:
     """What a round's value model is worth, as JSON."""
     return self.round(index) / "value_metrics.json"
 
-  def baseline(self, name: str) -> pathlib.Path:
+  def baseline(self, name: str) -> places.Path:
     """Of a fine-tuned policy."""
     return self.root / "baselines" / name
 
-  def samples(self, split: str, job: str) -> pathlib.Path:
+  def samples(self, split: str, job: str) -> places.Path:
     """What one row of the report was sampled on a split, as Parquet shards."""
     return self.root / "evaluation" / split / job

@@ -1,12 +1,12 @@
 """A small reference model of our own, saved as a Hugging Face directory."""
 
-import pathlib
 from collections.abc import Sequence
 
 import jax
 
 from qsharp_jax import data, models, training
 from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.core import places
 from qsharp_jax.sharding import layout as layout_lib
 from qsharp_jax.sharding import placement, processes
 from qsharp_jax.training import fit as fit_lib
@@ -18,7 +18,7 @@ def pretrain(
   tokenizer: data.Tokenizer,
   how: fit_lib.Fit,
   layout: layout_lib.Layout,
-  directory: pathlib.Path,
+  directory: places.Path,
   *,
   family: str = "llama",
   style: data.prompts.Style = "plain",
@@ -59,8 +59,7 @@ def pretrain(
     token_ids={"eos_token_id": end, "pad_token_id": tokenizer.pad_id},
   )
   if processes.is_main():
-    tokenizer.hf.save_pretrained(directory / "model")
-    huggingface.seal(directory / "model")
+    huggingface.seal(directory / "model", tokenizer.hf.save_pretrained)
 
 
 def _sequence(

@@ -1,11 +1,11 @@
 """One run: everything that its stages share."""
 
 import dataclasses
-import pathlib
 from collections.abc import Callable, Sequence
 
 from qsharp_jax import generate, rewards, rollout, sharding, training
 from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.core import places
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.pipeline import paths as paths_lib
 from qsharp_jax.pipeline import workdir as workdir_lib
@@ -73,7 +73,7 @@ class Run:
     """Where the run keeps what it makes."""
     return paths_lib.RunPaths(self.workdir.path)
 
-  def load(self, directory: pathlib.Path) -> PyTree:
+  def load(self, directory: places.Path) -> PyTree:
     """A value model of this run's shape, placed for decoding."""
     model = self.players.critic.model
     _, _, params = huggingface.load_value_model(

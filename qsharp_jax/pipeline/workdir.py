@@ -9,15 +9,13 @@ import dataclasses
 import functools
 import json
 import os
-import pathlib
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import logging
 
-from qsharp_jax.core import files
+from qsharp_jax.core import files, places
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.pipeline import contents
 from qsharp_jax.sharding import processes
@@ -48,7 +46,7 @@ class Stage:
   name: str
   given: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-  outputs: Sequence[pathlib.Path] = ()
+  outputs: Sequence[places.Path] = ()
   is_whole: Callable[[], bool] = lambda: True
   explain: Mapping[str, Callable[[], str]] = dataclasses.field(
     default_factory=dict
@@ -67,28 +65,33 @@ class Workdir:
     """Opens a directory; the first stage writes the configuration into it.
 
     Args:
-      path: the directory, made when it is needed.
+      path: the directory, made when it is needed; local or in a bucket.
       config: the configuration as plain data, kept for people and tools.
 
     Raises:
-      InputError: the directory holds files of something else.
+      InputError: the directory holds files of something else, or is in a
+        bucket that cannot be reached.
     """
-    self.path = pathlib.Path(path).expanduser().resolve()
+    self.path = places.absolute(path)
     self._content = json.dumps(config, indent=2, sort_keys=True) + "\n"
     self._passed: list[str] = []
-    self._weights = contents.Weights(self.path / _WEIGHTS)
-    if self._file.exists():
+    with places.reached(self.path):
+      self._weights = contents.Weights(self.path / _WEIGHTS)
+      is_run = self._file.exists()
+      is_foreign = not is_run and self._is_foreign()
+    if is_run:
       files.read_json_object(self._file)
-    elif self._is_foreign():
+    elif is_foreign:
       raise InputError(
         f"{self.path} is not an empty directory and holds no run; expected an "
         "empty directory or one of the same run: choose another --workdir"
       )
 
   @property
-  def compiled(self) -> pathlib.Path:
+  def compiled(self) -> places.Path:
     """Folder for compiled programs, shared with the runs beside this one."""
-    return self.path.parent / "compiled"
+    is_bucket = places.is_remote(self.path) and len(self.path.parts) < 4
+    return (self.path if is_bucket else self.path.parent) / "compiled"
 
   @contextlib.contextmanager
   def stages(self, stages: Sequence[Stage]) -> Iterator[list[str]]:
@@ -135,9 +138,7 @@ class Workdir:
 
   def seconds(self) -> dict[str, float]:
     """Wall-clock seconds of each finished stage, in the order they ended."""
-    marks = sorted(
-      (self.path / "stages").glob("*.json"), key=lambda f: f.stat().st_mtime
-    )
+    marks = sorted((self.path / "stages").glob("*.json"), key=places.modified)
     found = {mark.stem: json.loads(mark.read_text()) for mark in marks}
     return {k: v["seconds"] for k, v in found.items() if "seconds" in v}
 
@@ -214,10 +215,7 @@ class Workdir:
     ]
     logging.warning("%s is made again: %s", stage.name, "; ".join(says))
     for path in stage.outputs:
-      if path.is_dir():
-        shutil.rmtree(path)
-      else:
-        path.unlink(missing_ok=True)
+      places.remove(path)
 
   def _keep_config(self, is_due: bool) -> None:
     """Writes the newest configuration that made something."""
@@ -225,7 +223,7 @@ class Workdir:
     if is_new or (is_due and self._file.read_text() != self._content):
       files.replace(self._file, self._content)
 
-  def _mark(self, stage: str, ending: str = "json") -> pathlib.Path:
+  def _mark(self, stage: str, ending: str = "json") -> places.Path:
     return self.path / "stages" / f"{stage}.{ending}"
 
   def _read(self, stage: str) -> dict[str, Any] | None:
@@ -246,7 +244,7 @@ class Workdir:
     other.unlink(missing_ok=True)
 
   @property
-  def _file(self) -> pathlib.Path:
+  def _file(self) -> places.Path:
     return self.path / "config.json"
 
   def _is_foreign(self) -> bool:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-import pathlib
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
@@ -97,7 +97,7 @@ def collect(
 def collect_all(
   sampler: Sampler,
   problems: Sequence[Problem],
-  plans: Mapping[str | pathlib.Path, Plan],
+  plans: Mapping[str | os.PathLike, Plan],
 ) -> Iterator[int]:
   """Samples all problems by each plan, into a store for each.
 

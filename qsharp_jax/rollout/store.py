@@ -3,13 +3,14 @@
 import contextlib
 import dataclasses
 import io
-import pathlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from qsharp_jax import rewards
-from qsharp_jax.core import files
+from qsharp_jax.core import files, places
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data.ragged import Ragged
 from qsharp_jax.rollout import columns
@@ -20,24 +21,24 @@ _SHARD_SIZE = b"problems_per_shard"
 _GRADED_BY = b"graded_by"
 
 
-def shard_path(directory: str | pathlib.Path, index: int) -> pathlib.Path:
+def shard_path(directory: str | os.PathLike, index: int) -> places.Path:
   """Path of one shard."""
-  return pathlib.Path(directory) / f"shard-{index:05d}.parquet"
+  return places.path(directory) / f"shard-{index:05d}.parquet"
 
 
-def shard_size(directory: str | pathlib.Path, *, default: int) -> int:
+def shard_size(directory: str | os.PathLike, *, default: int) -> int:
   """Problems of a shard of this store, as its first shard says."""
   from pyarrow import parquet
 
   for path in _paths(directory)[:1]:
-    with _readable(path):
-      metadata = parquet.read_schema(path).metadata or {}
+    with _readable(path) as file:
+      metadata = parquet.read_schema(file).metadata or {}
       return int(metadata.get(_SHARD_SIZE, default))
   return default
 
 
 def write_shard(
-  directory: str | pathlib.Path,
+  directory: str | os.PathLike,
   index: int,
   rollouts: Rollouts | Iterable[Rollout],
   *,
@@ -63,7 +64,7 @@ def write_shard(
 
 
 def read(
-  directory: str | pathlib.Path,
+  directory: str | os.PathLike,
   *,
   shards: Iterable[int] | None = None,
   with_text: bool = True,
@@ -90,7 +91,7 @@ def read(
 
 
 def with_values(
-  directory: str | pathlib.Path, judge: Callable[[Rollouts], np.ndarray]
+  directory: str | os.PathLike, judge: Callable[[Rollouts], np.ndarray]
 ) -> Rollouts:
   """Judges all rollouts of a directory, and keeps the values beside them.
 
@@ -115,12 +116,14 @@ def with_values(
   for path, values in zip(paths, np.split(found.value, ends), strict=True):
     if processes.is_main():
       judged = dataclasses.replace(_read(path, True), value=values)
-      _write(path, judged, parquet.read_schema(path).metadata or {})
+      with _readable(path) as file:
+        notes = parquet.read_schema(file).metadata or {}
+      _write(path, judged, notes)
   return found
 
 
 def regrade(
-  directory: str | pathlib.Path,
+  directory: str | os.PathLike,
   grade: Callable[[Rollouts], Sequence[rewards.Grade]],
   by: str,
   *,
@@ -146,8 +149,8 @@ def regrade(
     return 0
   num_shards = 0
   for path in _paths(directory):
-    with _readable(path):
-      notes = parquet.read_schema(path).metadata or {}
+    with _readable(path) as file:
+      notes = parquet.read_schema(file).metadata or {}
     if not is_forced and notes.get(_GRADED_BY, b"").decode() == by:
       continue
     found = _read(path, with_text=True)
@@ -164,7 +167,7 @@ def regrade(
   return num_shards
 
 
-def is_judged(directory: str | pathlib.Path) -> bool:
+def is_judged(directory: str | os.PathLike) -> bool:
   """Whether every rollout of a directory has its value; reads that alone.
 
   Raises:
@@ -175,20 +178,20 @@ def is_judged(directory: str | pathlib.Path) -> bool:
 
   schema = pyarrow.schema([_schema().field("value")])
   for path in _paths(directory):
-    with _readable(path):
+    with _readable(path) as file:
       # Cast, so that a shard without the column is refused.
-      values = parquet.read_table(path, columns=["value"]).cast(schema)
+      values = parquet.read_table(file, columns=["value"]).cast(schema)
     if values["value"].null_count:
       return False
   return True
 
 
-def _paths(directory: str | pathlib.Path) -> list[pathlib.Path]:
-  return sorted(pathlib.Path(directory).glob("shard-*.parquet"))
+def _paths(directory: str | os.PathLike) -> list[places.Path]:
+  return sorted(places.path(directory).glob("shard-*.parquet"))
 
 
 def _write(
-  path: pathlib.Path, rollouts: Rollouts, notes: Mapping[bytes, bytes | str]
+  path: places.Path, rollouts: Rollouts, notes: Mapping[bytes, bytes | str]
 ) -> None:
   import pyarrow
   from pyarrow import parquet
@@ -221,12 +224,13 @@ def _to_arrow(name: str, column: np.ndarray | Ragged, kind):
 
 
 @contextlib.contextmanager
-def _readable(path: pathlib.Path) -> Iterator[None]:
-  """Turns what Arrow says of a damaged shard into one line."""
+def _readable(path: places.Path) -> Iterator[Any]:
+  """What Arrow reads; turns what it says of a damaged shard into one line."""
   import pyarrow
 
   try:
-    yield
+    with places.seekable(path) as file:
+      yield file
   except (OSError, ValueError, pyarrow.ArrowException) as error:
     reason = " ".join(str(error).split())
     raise InputError(
@@ -235,16 +239,16 @@ def _readable(path: pathlib.Path) -> Iterator[None]:
     ) from error
 
 
-def _read(path: pathlib.Path, with_text: bool) -> Rollouts:
+def _read(path: places.Path, with_text: bool) -> Rollouts:
   import pyarrow
   from pyarrow import parquet
 
   names = [name for name in columns.DTYPES if with_text or name != "text"]
   schema = pyarrow.schema([_schema().field(name) for name in names])
-  with _readable(path):
+  with _readable(path) as file:
     # Cast, not read with a schema: that fills a missing column with nulls.
     table = parquet.read_table(
-      path,
+      file,
       columns=None if with_text else names,
       page_checksum_verification=True,
     )

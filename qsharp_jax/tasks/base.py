@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from qsharp_jax.core import places
 from qsharp_jax.data.records import Question
 from qsharp_jax.data.tokenizer import Tokenizer
 
@@ -29,7 +30,7 @@ class TaskSpec(Protocol):
     """
     return None
 
-  def files(self) -> list[pathlib.Path]:
+  def files(self) -> list[places.Path]:
     """Files that the corpus is made from; none where it is drawn."""
     return []
 

@@ -19,6 +19,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from qsharp_jax import data
+from qsharp_jax.core import places
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data.records import Question
 from qsharp_jax.tasks import base
@@ -79,9 +80,9 @@ class StarGraphs(base.TaskSpec):
     )
     return as_questions(graphs, "pretrain"), tokenizer
 
-  def files(self) -> list[pathlib.Path]:
+  def files(self) -> list[places.Path]:
     """See `TaskSpec`."""
-    path = pathlib.Path(self.path)
+    path = places.path(self.path)
     if not self.path or not path.exists():
       return []
     return sorted(path.glob("*.txt")) if path.is_dir() else [path]
@@ -106,7 +107,7 @@ class StarGraphs(base.TaskSpec):
       "train": self.num_train,
       "pretrain": self.num_corpus,
     }
-    path = pathlib.Path(self.path)
+    path = places.path(self.path)
     if self.path and path.is_dir():
       found = {name: text_lib.load(path / f"{name}.txt") for name in nums}
     elif self.path:

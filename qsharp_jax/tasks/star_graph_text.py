@@ -5,11 +5,11 @@ question, then the path.
 """
 
 import dataclasses
-import pathlib
+import os
 import re
 from collections.abc import Sequence
 
-from qsharp_jax.core import errors
+from qsharp_jax.core import errors, places
 from qsharp_jax.core.errors import InputError
 
 Edge = tuple[int, int]
@@ -129,7 +129,7 @@ def check(graph: StarGraph) -> None:
     )
 
 
-def load(path: str | pathlib.Path) -> list[StarGraph]:
+def load(path: str | os.PathLike) -> list[StarGraph]:
   """Reads a file of graphs, one a line; blank lines are skipped.
 
   Raises:
@@ -149,15 +149,15 @@ def load(path: str | pathlib.Path) -> list[StarGraph]:
   return graphs
 
 
-def lines(path: str | pathlib.Path) -> list[tuple[str, str]]:
+def lines(path: str | os.PathLike) -> list[tuple[str, str]]:
   """The lines of a file that are not blank, each with its FILE:NUMBER.
 
   Raises:
     InputError: no such file, or not text.
   """
-  path = pathlib.Path(path)
+  path = places.path(path)
   try:
-    text = path.read_text(encoding="utf-8")
+    text = path.read_bytes().decode("utf-8-sig")
   except (OSError, UnicodeDecodeError) as error:
     reason = getattr(error, "strerror", None) or "not UTF-8"
     raise InputError(

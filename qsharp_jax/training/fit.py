@@ -3,8 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import pathlib
-import shutil
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
@@ -15,7 +13,7 @@ from tensorboardX import SummaryWriter
 
 from qsharp_jax import data
 from qsharp_jax.checkpoint import train_state
-from qsharp_jax.core import errors, progress
+from qsharp_jax.core import errors, places, progress
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.sharding import layout as layout_lib
 from qsharp_jax.sharding import placement, processes
@@ -102,7 +100,7 @@ def fit(
   batches: Batches,
   how: Fit,
   layout: layout_lib.Layout,
-  directory: pathlib.Path,
+  directory: places.Path,
 ) -> PyTree:
   """Minimises the objective over the batches; returns the parameters.
 
@@ -154,9 +152,11 @@ def fit(
       save=functools.partial(_save, checkpointer, every, batches.block),
     )
     del params, found, state  # whoever keeps a name keeps the memory
-    events = str(directory / "events")
     # What an interrupted attempt wrote beyond its last checkpoint is hidden.
-    with _writer(events, done + 1) as writer:
+    with (
+      places.written(directory / "events") as events,
+      _writer(str(events), done + 1) as writer,
+    ):
       bar = progress.bar(
         loop, directory.name, total=num_steps, done=done, unit="step"
       )
@@ -172,7 +172,7 @@ def fit(
 
 
 @contextlib.contextmanager
-def _saying_what_to_lower(how: Fit, directory: pathlib.Path) -> Iterator[None]:
+def _saying_what_to_lower(how: Fit, directory: places.Path) -> Iterator[None]:
   """Tells a person what to do about training that diverged."""
   try:
     yield
@@ -185,10 +185,11 @@ def _saying_what_to_lower(how: Fit, directory: pathlib.Path) -> Iterator[None]:
     ) from error
 
 
-def forget(directory: pathlib.Path) -> None:
+def forget(directory: places.Path) -> None:
   """Frees the disk that a finished fit's checkpoints take."""
   if processes.is_main():
-    shutil.rmtree(directory / _CHECKPOINTS, ignore_errors=True)
+    with contextlib.suppress(OSError):
+      places.remove(directory / _CHECKPOINTS)
 
 
 def _create(

@@ -28,9 +28,12 @@ def with_tokenizer(start, path, **kwargs):
   huggingface.save_language_model(
     path, config, params, "qwen2", huggingface.token_ids(start), **kwargs
   )
-  for file in start.glob("tokenizer*"):
-    shutil.copyfile(file, path / file.name)
-  huggingface.seal(path)
+
+  def copy_tokenizer(folder):
+    for file in start.glob("tokenizer*"):
+      shutil.copyfile(file, folder / file.name)
+
+  huggingface.seal(path, copy_tokenizer)
   return path
 
 
