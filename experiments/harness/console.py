@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from absl import app, flags, logging
 
 import qsharp_jax
-from experiments.harness import accelerators, config_flag
+from experiments.harness import accelerators, config_flag, storage
 from qsharp_jax.core.errors import InputError, Preempted
 
 PREEMPTED = 75  # "try again later", as sysexits.h has it
@@ -48,7 +48,9 @@ def run(main: Callable[[list[str]], Any]) -> NoReturn:
         f"pre-empted: {reason}; run the same command again", file=sys.stderr
       )
       _exit(PREEMPTED)
-    except Exception:
+    except Exception as error:
+      if refusal := storage.refusal(error):
+        _refuse(refusal)
       traceback.print_exc()
       _exit(1)
 

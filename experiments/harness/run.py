@@ -45,6 +45,7 @@ def run(
   splits = questions.splits(config, task)  # before anything that takes long
   with (
     _leaving_together(),
+    pipeline.hold.hold(workdir.path),
     compiling.Clock() as clock,
     layout.context(),
     _pool(config, config.reward) as pool,

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from absl import logging
 
 from qsharp_jax import data, rollout, training
 from qsharp_jax.checkpoint import huggingface
@@ -48,7 +49,7 @@ def _roll_out(
   run: run_lib.Run,
   round_index: int,
   problems: Sequence[rollout.Problem],
-  store: pathlib.Path,
+  store: places.Path,
 ) -> None:
   """Samples a round's rollouts into a store."""
   plan = rollout.Plan(
@@ -95,6 +96,7 @@ def train(run: run_lib.Run, round_index: int) -> None:
   directory = run.paths.round(round_index)
   with run.workdir.stages([bindings.train(run, round_index)]) as due:
     if not due:
+      _restore_metrics(run, round_index)
       return
     split = _split(run, round_index)
     is_fresh = round_index == 1 or not run.rounds.is_warm
@@ -103,6 +105,34 @@ def train(run: run_lib.Run, round_index: int) -> None:
     params = _fit(run, start, rows, round_index, directory)
     _measure(run, params, split, directory)
     _save(run, params, directory)
+
+
+def _restore_metrics(run: run_lib.Run, round_index: int) -> None:
+  """Measures the values of a finished round again where that is lost."""
+  file = run.paths.value_metrics(round_index)
+  fault = _fault(file) if processes.is_main() else None
+  fault = processes.agree(
+    f"is {file.name} of round {round_index} there?", fault
+  )
+  if fault is not None:
+    logging.warning("%s; round %d is measured again", fault, round_index)
+    _measure(
+      run,
+      _placed(run, round_index),
+      _split(run, round_index),
+      run.paths.round(round_index),
+    )
+
+
+def _fault(file: places.Path) -> str | None:
+  """What is wrong with a JSON file of ours, if anything."""
+  if not file.exists():
+    return f"{file} is gone"
+  try:
+    files.read_json_object(file)
+  except InputError as error:
+    return str(error)
+  return None
 
 
 def train_outcome(run: run_lib.Run) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from qsharp_jax import rollout
 from qsharp_jax.checkpoint import huggingface
-from qsharp_jax.core import digests, files, places
+from qsharp_jax.core import digests, errors, files, places
 
 _PREFIX = "digest:"
 _MODEL_FILES = ("*.safetensors", "config.json")
@@ -78,6 +79,22 @@ def first_difference(
   return f"the questions stand in another order than when {made}"
 
 
+def _remembered(file: places.Path) -> dict[str, Any]:
+  """A table of digests; what cannot be read is found out again."""
+  if not file.exists():
+    return {}
+  try:
+    found = files.read_json_object(file)
+  except errors.InputError as error:
+    logging.warning("%s: the digests are taken again", error)
+    return {}
+  return {
+    name: entry
+    for name, entry in found.items()
+    if isinstance(entry, dict) and isinstance(entry.get("digest"), str)
+  }
+
+
 class Weights:
   """Digests of models' files; a file is read again only when it changed."""
 
@@ -88,7 +105,7 @@ class Weights:
       file: where it is kept from one process to the next.
     """
     self._file = file
-    self._known = files.read_json_object(file) if file.exists() else {}
+    self._known = _remembered(file)
     self._is_saved = True
 
   def digest(self, directory: str | os.PathLike) -> str:

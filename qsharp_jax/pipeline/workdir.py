@@ -15,9 +15,9 @@ from typing import Any
 
 from absl import logging
 
-from qsharp_jax.core import files, places
+from qsharp_jax.core import errors, files, places
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.pipeline import contents
+from qsharp_jax.pipeline import contents, hold
 from qsharp_jax.sharding import processes
 
 # Folder in which processes say that they have started, before any stage.
@@ -75,12 +75,15 @@ class Workdir:
     self.path = places.absolute(path)
     self._content = json.dumps(config, indent=2, sort_keys=True) + "\n"
     self._passed: list[str] = []
+    self._unreadable: set[places.Path] = set()
     with places.reached(self.path):
       self._weights = contents.Weights(self.path / _WEIGHTS)
-      is_run = self._file.exists()
-      is_foreign = not is_run and self._is_foreign()
-    if is_run:
+      has_config, has_marks = self._file.exists(), any(self._marks())
+      is_foreign = not has_config and not has_marks and self._is_foreign()
+    if has_config and not has_marks:
       files.read_json_object(self._file)
+    elif has_marks and not has_config and processes.is_main():
+      logging.warning("%s is gone; it is written again", self._file)
     elif is_foreign:
       raise InputError(
         f"{self.path} is not an empty directory and holds no run; expected an "
@@ -138,17 +141,24 @@ class Workdir:
 
   def seconds(self) -> dict[str, float]:
     """Wall-clock seconds of each finished stage, in the order they ended."""
-    marks = sorted((self.path / "stages").glob("*.json"), key=places.modified)
-    found = {mark.stem: json.loads(mark.read_text()) for mark in marks}
-    return {k: v["seconds"] for k, v in found.items() if "seconds" in v}
+    marks = [mark for mark in self._marks() if mark.suffix == ".json"]
+    marks.sort(key=places.modified)
+    found = {mark.stem: self._content_of(mark) or {} for mark in marks}
+    return {
+      name: content["seconds"]
+      for name, content in found.items()
+      if isinstance(content.get("seconds"), int | float)
+    }
 
   def _begin(self, stages: Sequence[Stage], label: str) -> list[str]:
     """The stages that are due, made ready; main decides for all processes."""
-    refusal, due, changed = None, [], []
+    refusal, due, changed, unknown = None, [], [], []
     if processes.is_main():
       try:
         for stage in stages:
           old = self._known(stage)
+          if old is None and _is_there(stage):
+            unknown.append(stage)
           self._check_given(stage, old)
           before = None if old is None else old.get("made_from", {})
           is_changed = old is not None and bool(
@@ -167,6 +177,8 @@ class Workdir:
     if processes.is_main():
       for stage, before in changed:
         self._clear(stage, before)
+      for stage in unknown:
+        self._set_aside(stage)
       for stage in stages:
         if stage.name in due:
           self._write(stage, None)
@@ -178,7 +190,7 @@ class Workdir:
 
   def _known(self, stage: Stage) -> dict[str, Any] | None:
     """The stage's mark; None where nothing is left of what it made."""
-    if stage.outputs and not any(path.exists() for path in stage.outputs):
+    if stage.outputs and not _is_there(stage):
       return None
     return self._read(stage.name)
 
@@ -217,11 +229,43 @@ class Workdir:
     for path in stage.outputs:
       places.remove(path)
 
+  def _set_aside(self, stage: Stage) -> None:
+    """Makes room where nobody knows any more what things were made from.
+
+    What is expensive to make is kept under another name.
+    """
+    names = ", ".join(str(p.relative_to(self.path)) for p in stage.outputs)
+    kept = " (what is there is kept as .unknown)" * bool(stage.given)
+    logging.warning(
+      "%s is gone or unreadable, and with it what %s was made from: it is made "
+      "again%s",
+      self._mark(stage.name),
+      names,
+      kept,
+    )
+    for path in stage.outputs:
+      if stage.given and path.exists():
+        places.remove(path.with_name(f"{path.name}.unknown"))
+        path.rename(path.with_name(f"{path.name}.unknown"))
+      else:
+        places.remove(path)
+
   def _keep_config(self, is_due: bool) -> None:
     """Writes the newest configuration that made something."""
-    is_new = not self._file.exists()
-    if is_new or (is_due and self._file.read_text() != self._content):
+    kept = self._kept_config()
+    if kept is None or (is_due and kept != self._content):
       files.replace(self._file, self._content)
+
+  def _kept_config(self) -> str | None:
+    """The configuration that is there, None where it has to be written."""
+    if not self._file.exists():
+      return None
+    try:
+      files.read_json_object(self._file)
+      return self._file.read_bytes().decode()
+    except (InputError, UnicodeDecodeError) as error:
+      logging.warning("%s; it is written again", error)
+      return None
 
   def _mark(self, stage: str, ending: str = "json") -> places.Path:
     return self.path / "stages" / f"{stage}.{ending}"
@@ -229,9 +273,30 @@ class Workdir:
   def _read(self, stage: str) -> dict[str, Any] | None:
     """The mark of a stage that is done, or of one that has begun."""
     for mark in (self._mark(stage), self._mark(stage, "begun")):
-      if mark.exists():
-        return files.read_json_object(mark)
+      if mark.exists() and (content := self._content_of(mark)) is not None:
+        return content
     return None
+
+  def _content_of(self, mark: places.Path) -> dict[str, Any] | None:
+    """What a mark says; None, and a warning, if it cannot be read."""
+    try:
+      content = files.read_json_object(mark)
+      if isinstance(content.get("made_from", {}), dict):
+        return content
+      fault = f"{mark} has made_from {errors.short(content['made_from'])}"
+    except InputError as error:
+      fault = str(error)
+    if mark not in self._unreadable:
+      self._unreadable.add(mark)
+      logging.warning("%s: what it marks counts as not done", fault)
+    return None
+
+  def _marks(self) -> list[places.Path]:
+    return sorted(
+      mark
+      for ending in ("json", "begun")
+      for mark in (self.path / "stages").glob(f"*.{ending}")
+    )
 
   def _write(self, stage: Stage, seconds: float | None) -> None:
     """Marks a stage as begun, or as done after so many seconds."""
@@ -253,7 +318,13 @@ class Workdir:
       return False
     if not self.path.is_dir():
       return True
-    return any(entry.name != ROLL_CALL for entry in self.path.iterdir())
+    names = {entry.name for entry in self.path.iterdir()}
+    return not names <= {ROLL_CALL, hold.NAME}
+
+
+def _is_there(stage: Stage) -> bool:
+  """Whether anything is left of what a stage made."""
+  return any(path.exists() for path in stage.outputs)
 
 
 def _differing(

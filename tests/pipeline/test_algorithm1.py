@@ -238,3 +238,16 @@ def test_measures_what_was_held_out(learnt):
   np.testing.assert_allclose(
     found["explained_variance"], explained, rtol=1e-2, atol=1e-4
   )
+
+
+@pytest.mark.parametrize("content", [None, "", "[]"])
+def test_lost_metrics_are_measured_again_and_nothing_trained(
+  learnt, fits, caplog, content
+):
+  file = learnt / "run" / "round_2" / "value_metrics.json"
+  good, before = json.loads(file.read_text()), marks(learnt)
+  file.unlink() if content is None else file.write_text(content)
+  pipeline.learn(micro_runs.learning(learnt))
+  assert json.loads(file.read_text()) == good
+  assert marks(learnt) == before and not fits
+  assert "round_2/value_metrics.json is" in caplog.text

@@ -257,3 +257,52 @@ def test_seconds_of_finished_stages_in_their_order(tmp_path, monkeypatch):
     with stage(workdir, name):
       pass
   assert list(workdir.seconds().items()) == [("zeta", 2.5), ("alpha", 0.25)]
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[]", "\ud800"])
+def test_a_lost_config_is_said_and_written_again(tmp_path, caplog, content):
+  begun(tmp_path)
+  file = tmp_path / "config.json"
+  good = file.read_text()
+  if content is None:
+    file.unlink()
+  else:
+    file.write_bytes(content.encode(errors="surrogatepass"))
+  assert not is_due(Workdir(tmp_path, CONFIG))
+  assert file.read_text() == good
+  assert "config.json is" in caplog.text and "written again" in caplog.text
+
+
+LOST = [None, "", "{", "[]", '{"made_from": 3, "seconds": 1}', "[" * 10**5]
+
+
+@pytest.mark.parametrize("content", LOST, ids=range(len(LOST)))
+@pytest.mark.parametrize("kind", ["given", "settings"])
+def test_what_was_made_from_nobody_knows_what_is_made_again(
+  tmp_path, caplog, kind, content
+):
+  made = tmp_path / "made"
+  fields = {"outputs": [made, tmp_path / "beside"], kind: {"seed": 1}}
+  workdir = begun(tmp_path, **fields)
+  made.mkdir()
+  (made / "shard").write_text("old")
+  mark = tmp_path / "stages" / "first.json"
+  mark.unlink()
+  if content is not None:
+    mark.write_text(content)
+  assert is_due(Workdir(tmp_path, CONFIG), **fields)
+  assert "first.json" in caplog.text and "made again" in caplog.text
+  # Samples are dear, what is computed from them less so.
+  aside = tmp_path / "made.unknown" / "shard"
+  assert not made.exists() and aside.exists() == (kind == "given")
+  made.mkdir()
+  assert not is_due(Workdir(tmp_path, CONFIG), **fields)
+  assert set(workdir.seconds()) == {"first"}
+
+
+def test_seconds_pass_over_marks_that_cannot_be_read(tmp_path, caplog):
+  workdir = begun(tmp_path)
+  for name, content in (("a", ""), ("b", '{"seconds": "x"}'), ("c", "[]")):
+    (tmp_path / "stages" / f"{name}.json").write_text(content)
+  assert set(workdir.seconds()) == {"first"}
+  assert "a.json is not JSON" in caplog.text
