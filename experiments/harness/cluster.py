@@ -10,14 +10,15 @@ import time
 
 from absl import flags
 
-from experiments.harness import accelerators
-from qsharp_jax.core import files, places
+from experiments.harness import accelerators, ranks
+from qsharp_jax.core import errors, files, places
 from qsharp_jax.core.errors import InputError
 
 _ADDRESS = flags.DEFINE_string(
   "coordinator_address",
   None,
-  "HOST:PORT of process 0, where Slurm, Open MPI or a Cloud TPU do not tell.",
+  "HOST:PORT of process 0, where Slurm, Open MPI or a Cloud TPU do not tell; "
+  "alone where they only do not tell that.",
 )
 _NUM = flags.DEFINE_integer(
   "num_processes", None, "Processes in all; goes with --coordinator_address."
@@ -29,9 +30,6 @@ _TIMEOUT = flags.DEFINE_integer(
   "start_timeout", 300, "Seconds to wait for all processes to start.", 10
 )
 
-# What srun, mpirun and a TPU's host say: number of a process, how many.
-_RANKS = ("SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "TPU_WORKER_ID")
-_COUNTS = ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE")
 # Before jax gives up, which would be without a name.
 _MARGIN = 5.0
 _READING = 2.0  # seconds in which the others read who is there
@@ -55,48 +53,83 @@ def join(shared: places.Path) -> None:
   from qsharp_jax.pipeline import workdir
   from qsharp_jax.sharding import processes
 
-  given = [_ADDRESS.value, _NUM.value, _ID.value]
-  is_explicit = None not in given
-  if not is_explicit and any(value is not None for value in given):
-    raise InputError(
-      "--coordinator_address, --num_processes and --process_id go together; "
-      f"got {given}: give all three, or none under srun, mpirun or on a TPU"
-    )
-  if is_explicit and not 0 <= _ID.value < _NUM.value:
-    raise InputError(
-      f"--process_id is {_ID.value}; expected 0 to {_NUM.value - 1}"
-    )
-  if not is_explicit and not _is_cluster():
+  given = _given()
+  found = ranks.told() if given is None else None
+  if given is None and found is None and not _is_tpu():
     processes.termination.listen()
     return
-  own, count = _own_rank(), _count()
-  with _RollCall(shared / workdir.ROLL_CALL, own, count, _TIMEOUT.value):
+  address, count, own = given or (None, None, None)
+  if found is not None:
+    address, count, own = _ADDRESS.value, found.count, found.rank
+    if address is None and found.fault:
+      raise InputError(found.fault)
+  if address is not None:
+    _check_address(address, is_first=own == 0)
+  # Without an address jax asks the launcher for all three.
+  asked = (None, None, None) if address is None else (address, count, own)
+  name = _host_number() if own is None else str(own)
+  with _RollCall(shared / workdir.ROLL_CALL, name, count, _TIMEOUT.value):
     jax.distributed.initialize(
-      *given, initialization_timeout=_TIMEOUT.value + int(2 * _MARGIN)
+      *asked, initialization_timeout=_TIMEOUT.value + int(2 * _MARGIN)
     )
 
 
-def _is_cluster() -> bool:
-  """Whether something has started this command more than once."""
-  if any(int(os.environ.get(name, 1)) > 1 for name in _COUNTS):
-    return any(name in os.environ for name in _RANKS)
+def _given() -> tuple[str, int, int] | None:
+  """What the three flags say, None if nothing, or an address alone."""
+  given = (_ADDRESS.value, _NUM.value, _ID.value)
+  if None not in given:
+    if not 0 <= _ID.value < _NUM.value:
+      raise InputError(
+        f"--process_id is {_ID.value}; expected 0 to {_NUM.value - 1}"
+      )
+    return given
+  is_alone = given[1:] == (None, None)
+  if given[0] is None and is_alone:
+    return None
+  if is_alone and ranks.told() is not None:
+    return None
+  raise InputError(
+    "--coordinator_address, --num_processes and --process_id go together; got "
+    f"{list(given)}: give all three, or none under srun, mpirun or on a TPU"
+  )
+
+
+def _check_address(address: str, *, is_first: bool) -> None:
+  """Refuses what is no address, or one that process 0 cannot have."""
+  host, _, port = address.rpartition(":")
+  if not host or not port.isascii() or not port.isdigit():
+    raise InputError(
+      f"--coordinator_address is {errors.short(address)}; expected HOST:PORT"
+    )
+  if not 0 < int(port) < 2**16:
+    raise InputError(
+      f"--coordinator_address has the port {port}; expected 1 to {2**16 - 1}"
+    )
+  if not is_first:
+    return
+  with socket.socket() as probe:
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+      probe.bind(("", int(port)))
+    except OSError as error:
+      raise InputError(
+        f"port {port} of this host cannot be had ({error.strerror}); choose "
+        "another in --coordinator_address"
+      ) from error
+
+
+def _is_tpu() -> bool:
+  """Whether jax is to ask a TPU's host for the others."""
   # One host of a TPU slice does not know of the others: jax asks.
   has_library = importlib.util.find_spec("libtpu") is not None
   wanted = os.environ.get("JAX_PLATFORMS", "tpu").startswith("tpu")
   return accelerators.has_tpu() and has_library and wanted
 
 
-def _own_rank() -> str:
-  """Number of this process, or the name of its host."""
-  known = [os.environ[name] for name in _RANKS if name in os.environ]
-  if _ID.value is not None:
-    known.insert(0, str(_ID.value))
-  return known[0] if known else socket.gethostname()
-
-
-def _count() -> int | None:
-  known = [os.environ[name] for name in _COUNTS if name in os.environ]
-  return _NUM.value or (int(known[0]) if known else None)
+def _host_number() -> str:
+  """Number of this host of a TPU, or its name."""
+  number = os.environ.get("TPU_WORKER_ID", "")
+  return number if number.isdigit() else socket.gethostname()
 
 
 class _RollCall:
@@ -146,7 +179,13 @@ class _RollCall:
     if self._count is not None:
       expected = map(str, range(self._count))
       missing = [name for name in expected if name not in here]
-      text += f"; missing: {', '.join(missing) or 'none'} of {self._count}"
+      if not missing:
+        return (
+          f"all {self._count} processes have started ({who}), but did not "
+          f"reach process 0 within {self._timeout} s; see whether its port is "
+          "taken by another program, or closed to the others"
+        )
+      text += f"; missing: {', '.join(missing)} of {self._count}"
     return (
       f"{text}; started: {who}; look at the logs of the missing ones, and "
       "whether they reach the port of process 0"

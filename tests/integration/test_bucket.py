@@ -21,8 +21,20 @@ pytest.importorskip("gcsfs")
 pytest.importorskip("gcp_storage_emulator")
 
 ROOT = pathlib.Path(__file__).parents[2]
+# The emulator does not say which generation of an object it sends, which
+# TensorStore wants to know before it writes another.
 SERVER = """
-import sys
+import contextlib, sys
+from gcp_storage_emulator import exceptions
+from gcp_storage_emulator.handlers import objects
+plain = objects.download
+def download(request, response, storage, *args, **kwargs):
+  names = [request.params[name] for name in ("bucket_name", "object_id")]
+  with contextlib.suppress(exceptions.NotFound):
+    found = storage.get_file_obj(*names)
+    response["x-goog-generation"] = found["generation"]
+  return plain(request, response, storage, *args, **kwargs)
+objects.download = download
 from gcp_storage_emulator import server
 server.create_server(
   "127.0.0.1", int(sys.argv[1]), in_memory=True, default_bucket="bucket"
