@@ -7,11 +7,14 @@ Examples:
 What works here works on as many hosts: the processes find one another and
 divide the work as they would there. Devices are CPU devices, unless
 JAX_PLATFORMS says otherwise. If one process ends badly, its number is printed
-and the others are ended; all are then started again, at most --max_restarts
-times, unless the input was wrong (exit code 2). Ctrl-C ends all of them.
+(or that of the one it waited for) and the others are ended; all are then
+started again, at most --max_restarts times, unless the input was wrong (exit
+code 2). Ctrl-C ends all of them.
 """
 
 import os
+import queue
+import re
 import shlex
 import signal
 import socket
@@ -38,6 +41,12 @@ _DRY_RUN = flags.DEFINE_bool(
 
 _WRONG_INPUT = 2  # never better the second time
 _INTERRUPTED = 130  # what a shell says of a command that Ctrl-C ended
+_READING = 2.0  # seconds for what a process has said to come through
+# What a process says of others that do not come, and jax of those that died.
+_ABSENT = (
+  re.compile(r"process ([\d, ]+) did not come to"),
+  re.compile(r"Task (\d+) heartbeat timeout"),
+)
 _GRACE = 20.0  # seconds between asking a process to end and killing it
 
 
@@ -80,10 +89,16 @@ def run_once(argvs: Sequence[Sequence[str]], *, num_devices: int) -> int:
   ]
   # A terminal's Ctrl-C reaches all; what each says of its end is noise.
   is_over = threading.Event()
+  ends: queue.SimpleQueue[int] = queue.SimpleQueue()
+  said: list[set[int]] = [set() for _ in children]
   readers = [
-    threading.Thread(target=_relay, args=(i, child, is_over), daemon=True)
+    threading.Thread(
+      target=_relay, args=(i, child, is_over, said[i]), daemon=True
+    )
     for i, child in enumerate(children)
   ]
+  for i, child in enumerate(children):
+    threading.Thread(target=_wait, args=(i, child, ends), daemon=True).start()
   for reader in readers:
     reader.start()
   # Whoever ends this process means all of them.
@@ -92,7 +107,7 @@ def run_once(argvs: Sequence[Sequence[str]], *, num_devices: int) -> int:
     lambda number, _: [child.send_signal(number) for child in children],
   )
   try:
-    return _watch(children)
+    return _watch(children, ends, readers, said)
   except KeyboardInterrupt:
     is_over.set()
     raise
@@ -103,29 +118,77 @@ def run_once(argvs: Sequence[Sequence[str]], *, num_devices: int) -> int:
 
 
 def _relay(
-  index: int, child: subprocess.Popen, is_over: threading.Event
+  index: int,
+  child: subprocess.Popen,
+  is_over: threading.Event,
+  absent: set[int],
 ) -> None:
+  """Passes on what a process says; notes for whom it waited in vain."""
   for line in child.stdout:
+    for pattern in _ABSENT:
+      if found := pattern.search(line):
+        absent |= {int(number) for number in re.findall(r"\d+", found[1])}
     if not is_over.is_set():
       sys.stdout.write(f"[{index}] {line}")
       sys.stdout.flush()
 
 
-def _watch(children: Sequence[subprocess.Popen]) -> int:
-  """Waits for all to end well, or for the first that does not."""
+def _wait(
+  index: int, child: subprocess.Popen, ends: queue.SimpleQueue[int]
+) -> None:
+  child.wait()
+  ends.put(index)
+
+
+def _watch(
+  children: Sequence[subprocess.Popen],
+  ends: queue.SimpleQueue[int],
+  readers: Sequence[threading.Thread],
+  said: Sequence[set[int]],
+) -> int:
+  """Waits for all to end well, or for the first that does not.
+
+  A process that dies takes others with it within moments, so the order counts;
+  one that stands still makes others end.
+  """
+  for _ in children:
+    index = _next(ends)
+    code = children[index].returncode
+    if not code:
+      continue
+    how = f"exit code {code}"
+    if code < 0:
+      how = f"signal {-code} ({_name(-code)})"
+    count = len(children)
+    readers[index].join(_READING)  # what it said last
+    still = [i for i in sorted(said[index]) if i != index and i < count]
+    still = [i for i in still if children[i].poll() is None]
+    if still:
+      numbers = ", ".join(map(str, still))
+      _say(
+        f"process {numbers} of {count} stands still; process {index} waited "
+        f"for it in vain and ended with {how}"
+      )
+    else:
+      _say(f"process {index} of {count} ended with {how}")
+    return code
+  return 0
+
+
+def _next(ends: queue.SimpleQueue[int]) -> int:
+  """The process that ended next; lets Ctrl-C through."""
   while True:
-    codes = [child.poll() for child in children]
-    bad = [(i, code) for i, code in enumerate(codes) if code]
-    if bad:
-      index, code = bad[0]
-      how = f"exit code {code}"
-      if code < 0:
-        how = f"signal {-code} ({signal.Signals(-code).name})"
-      _say(f"process {index} of {len(children)} ended with {how}")
-      return code
-    if all(code == 0 for code in codes):
-      return 0
-    time.sleep(0.1)
+    try:
+      return ends.get(timeout=0.1)
+    except queue.Empty:
+      continue
+
+
+def _name(number: int) -> str:
+  try:
+    return signal.Signals(number).name
+  except ValueError:  # of real time
+    return "unknown"
 
 
 def _say(text: str) -> None:

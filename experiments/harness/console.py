@@ -19,7 +19,7 @@ from absl import app, flags, logging
 
 import qsharp_jax
 from experiments.harness import accelerators, config_flag, storage
-from qsharp_jax.core.errors import InputError, Preempted
+from qsharp_jax.core.errors import Absent, InputError, Preempted
 
 PREEMPTED = 75  # "try again later", as sysexits.h has it
 INTERRUPTED = 130  # what a shell says of a command that Ctrl-C ended
@@ -48,6 +48,9 @@ def run(main: Callable[[list[str]], Any]) -> NoReturn:
         f"pre-empted: {reason}; run the same command again", file=sys.stderr
       )
       _exit(PREEMPTED)
+    except Absent as error:
+      print(f"error: {error}", file=sys.stderr)
+      _exit(1)
     except Exception as error:
       if refusal := storage.refusal(error):
         _refuse(refusal)

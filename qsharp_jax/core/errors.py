@@ -19,6 +19,10 @@ class Preempted(Exception):
   """The machine is wanted back; all that was done is saved."""
 
 
+class Absent(RuntimeError):
+  """Other processes of the run do not come, so that this one cannot go on."""
+
+
 @contextlib.contextmanager
 def foreign(what: str, advice: str) -> Iterator[None]:
   """Turns whatever goes wrong with foreign input into one InputError.
@@ -36,7 +40,7 @@ def foreign(what: str, advice: str) -> Iterator[None]:
   """
   try:
     yield
-  except (InputError, Preempted):
+  except (InputError, Preempted, Absent):
     raise
   except BaseException as error:
     is_panic = type(error).__name__ == "PanicException"

@@ -8,6 +8,7 @@ With one process, everything here is free of communication.
 
 import functools
 import json
+import re
 import signal
 import time
 from typing import Any
@@ -19,10 +20,15 @@ from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, PartitionSpec
 
 from qsharp_jax.core.arrays import PyTree
+from qsharp_jax.core.errors import Absent
 
 # Seconds that processes wait for one another: writing a large model takes long.
 _TIMEOUT = 1800
 _LEAVING = 60
+# jax's words on a barrier: the numbers of those that were waited for, and of
+# one that does not answer at all.
+_TIMED_OUT = re.compile(r"timed out task names:\s*((?:\d+\s+)+)")
+_SILENT = re.compile(r"Task (\d+) heartbeat timeout")
 
 
 def is_main() -> bool:
@@ -43,14 +49,25 @@ def barrier(name: str, *, timeout: int = _TIMEOUT) -> None:
     timeout: seconds.
 
   Raises:
-    RuntimeError: a process did not come in time; names it and the place.
+    Absent: a process did not come in time; names it and the place.
   """
-  if jax.process_count() > 1:
-    # Naming all processes chooses the barrier that can time out.
-    everyone = set(range(jax.process_count()))
+  if jax.process_count() == 1:
+    return
+  # Naming all processes chooses the barrier that can time out.
+  everyone = set(range(jax.process_count()))
+  try:
     ocp.multihost.sync_global_processes(
       name, timeout=timeout, processes=everyone
     )
+  except RuntimeError as error:
+    text = str(error)
+    found = _TIMED_OUT.search(text) or _SILENT.search(text)
+    if not found:
+      raise
+    raise Absent(
+      f"process {', '.join(found[1].split())} did not come to {name!r} in "
+      "time; see in its log where it stands"
+    ) from error
 
 
 def leave() -> None:

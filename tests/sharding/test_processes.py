@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
+from qsharp_jax.core import errors
 from qsharp_jax.sharding import mesh as mesh_lib
 from qsharp_jax.sharding import processes
 
@@ -66,3 +67,38 @@ def test_a_wish_to_end_is_remembered_instead_of_ending():
     assert termination.look() and termination.look()
   finally:
     signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(
+  ("words", "says"),
+  [
+    (
+      "DEADLINE_EXCEEDED: Barrier timed out. Some timed out task names:\n1\n2\n"
+      "\n\nRPC: /xla",
+      "process 1, 2 did not come to 'end of collect_1' in time",
+    ),
+    (
+      "INTERNAL: Barrier failed because: task is set to ERROR: UNAVAILABLE: "
+      "Task 3 heartbeat timeout. This indicates that",
+      "process 3 did not come to 'end of collect_1' in time",
+    ),
+  ],
+)
+def test_whoever_does_not_come_is_named(words, says, two_of, monkeypatch):
+  def fail(*_, **__):
+    raise RuntimeError(words)
+
+  two_of(0, 4)
+  monkeypatch.setattr(processes.ocp.multihost, "sync_global_processes", fail)
+  with pytest.raises(errors.Absent, match=says):
+    processes.barrier("end of collect_1")
+
+
+def test_another_fault_of_a_barrier_is_raised_as_it_is(two_of, monkeypatch):
+  def fail(*_, **__):
+    raise RuntimeError("something else")
+
+  two_of(0, 4)
+  monkeypatch.setattr(processes.ocp.multihost, "sync_global_processes", fail)
+  with pytest.raises(RuntimeError, match="^something else$"):
+    processes.barrier("x")
