@@ -2,7 +2,6 @@
 
 import contextlib
 import pathlib
-import shutil
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -77,13 +76,14 @@ def _pretrain(
 
 
 @contextlib.contextmanager
-def forgotten_if_diverged(directory: pathlib.Path) -> Iterator[None]:
+def forgotten_if_diverged(directory: places.Path) -> Iterator[None]:
   """Leaves nothing of a reference that diverged: a lower rate is then free."""
   try:
     yield
   except training.Diverged:
     if processes.is_main():
-      shutil.rmtree(directory, ignore_errors=True)
+      with contextlib.suppress(OSError):
+        places.remove(directory)
     raise
 
 
