@@ -72,6 +72,30 @@ class Job:
     shardings = self.run.layout.for_training(self.model)
     return huggingface.load_language_model(path, shardings=shardings)[1]
 
+  def grade(
+    self,
+    what: str,
+    problems: Sequence[rollout.Problem],
+    answers: Sequence[Sequence[int]],
+  ) -> tuple[list[float], list[bool]]:
+    """Rewards of answers, and whether they could be found.
+
+    Graded by the main process alone, for all.
+
+    Args:
+      what: names the answers while processes wait for one another.
+      problems: of each answer.
+      answers: in tokens.
+    """
+    found = None
+    if processes.is_main():
+      task = self.run.task
+      grades = rollout.collect.grade_texts(
+        task.grade, [task.decode(list(tokens)) for tokens in answers], problems
+      )
+      found = [g.reward for g in grades], [g.error is None for g in grades]
+    return processes.agree(what, found)
+
   def rollouts(self) -> rollout.Rollouts:
     """The reference's samples of the training questions, in round 1."""
     found = algorithm1.rollouts(self.run, 1)

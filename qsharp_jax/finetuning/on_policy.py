@@ -128,7 +128,7 @@ class Collector:
       InputError: a prompt with its longest completion exceeds a row.
     """
     run, model = job.run, job.model
-    self._run, self._problems, self._plan = run, problems, plan
+    self._job, self._problems, self._plan = job, problems, plan
     self._credit, self._file = credit, job.directory / "metrics.json"
     self._metrics: dict[int, dict[str, float]] = {}  # by iteration
     longest_prompt = max(len(problem.prompt) for problem in problems)
@@ -208,13 +208,14 @@ class Collector:
       for place, problem in zip(places, problems, strict=True)
     ]
     actor = self._for_decoding(plan.policy(params))
-    sampler = self._run.sampler_of(
+    sampler = self._job.run.sampler_of(
       self._policy, {"actor": actor}, self._sampling
     )
     completions = list(sampler.complete(requests))
-    rewards, is_graded = processes.agree(
+    rewards, is_graded = self._job.grade(
       f"grades of iteration {iteration}",
-      self._grade(problems, completions) if processes.is_main() else None,
+      [p for p in problems for _ in range(plan.num_samples)],
+      [c.tokens.tolist() for group in completions for c in group],
     )
     column = lambda values, dtype: np.array(values, dtype).reshape(
       len(problems), plan.num_samples
@@ -225,20 +226,6 @@ class Collector:
       rewards=column(rewards, np.float32),
       is_graded=column(is_graded, bool),
     )
-
-  def _grade(
-    self,
-    problems: Sequence[rollout.Problem],
-    completions: Sequence[Sequence[generate.Completion]],
-  ) -> tuple[list[float], list[bool]]:
-    """Rewards of all samples, and whether they could be found."""
-    task, num_samples = self._run.task, self._plan.num_samples
-    grades = rollout.collect.grade_texts(
-      task.grade,
-      [task.decode(c.tokens.tolist()) for g in completions for c in g],
-      [p for p in problems for _ in range(num_samples)],
-    )
-    return [g.reward for g in grades], [g.error is None for g in grades]
 
   def _chosen(self, places: Sequence[int]) -> list[rollout.Problem]:
     """The problems at places of an endless stream: epoch after epoch."""

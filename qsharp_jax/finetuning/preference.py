@@ -2,7 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import jax
@@ -10,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
-from qsharp_jax import data, models, rollout
+from qsharp_jax import data, models
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.finetuning import base
+from qsharp_jax.finetuning import base, pairs
 from qsharp_jax.ops import losses
 from qsharp_jax.ops import preferences as preference_ops
 from qsharp_jax.sharding import layout as layout_lib
@@ -30,6 +31,7 @@ class Preference(base.Settings):
   loss: Literal["dpo", "rpo", "cpl"] = "dpo"
   eta: float = 0.1  # KL weight (of CPL: entropy weight) in reward units
   pairs_per_question: int = 1
+  min_margin: float = 0.0  # of rewards, within a pair; 0 is any that differ
   alpha: float = 1.0  # of RPO: weight of the likelihood of the chosen answer
   bias: float = 0.5  # of CPL: how much less a rejected answer counts
 
@@ -39,6 +41,11 @@ class Preference(base.Settings):
       raise InputError(
         f"eta is {self.eta} and pairs_per_question {self.pairs_per_question}; "
         "expected both > 0"
+      )
+    if not 0 <= self.min_margin < math.inf:
+      raise InputError(
+        f"min_margin is {self.min_margin}; expected a finite number >= 0, in "
+        "reward units"
       )
     if self.loss not in _LOSSES:
       raise InputError(
@@ -65,16 +72,22 @@ class Preference(base.Settings):
   def _pairs(self, job: base.Job) -> list[data.packing.Pair]:
     rollouts, most = job.rollouts(), self.pairs_per_question
     if job.gold is None:
-      found = pairs(rollouts, per_question=most)
+      found = pairs.of_samples(
+        rollouts, per_question=most, min_margin=self.min_margin
+      )
     else:
-      found = gold_pairs(
-        rollouts, job.run.task.train, job.gold, per_question=most
+      found = pairs.of_gold(
+        rollouts,
+        pairs.graded_gold(job, job.gold, rollouts),
+        per_question=most,
+        min_margin=self.min_margin,
       )
     if not found:
+      margin = f" by {self.min_margin} or more" * (self.min_margin > 0)
       raise InputError(
-        "no question has samples with different rewards, so there are no "
-        "preference pairs: take easier or harder questions, more samples, or "
-        "check the reward"
+        f"no question has samples whose rewards differ{margin}, so there are "
+        "no preference pairs: take easier or harder questions, more samples, a "
+        "smaller min_margin, or check the reward"
       )
     logging.info("%d preference pairs of %d samples", len(found), len(rollouts))
     return found
@@ -196,62 +209,3 @@ def ref_log_probs(
     batch_size=batch_size,
     layout=layout,
   )
-
-
-def pairs(
-  rollouts: Iterable[rollout.Rollout], *, per_question: int
-) -> list[data.packing.Pair]:
-  """The best samples of each question beside its worst ones.
-
-  The best is paired with the worst, the second best with the second worst, and
-  so on, as long as their rewards differ; samples whose reward failed, and
-  questions whose samples are all alike, give no pair.
-
-  Args:
-    rollouts: graded samples of any number of questions.
-    per_question: the most pairs of one question.
-  """
-  found = []
-  for samples in base.by_question(rollouts).values():
-    ranked = sorted(samples, key=lambda r: (-r.label, r.sample))
-    for best, worst in list(zip(ranked, ranked[::-1], strict=True))[
-      : min(per_question, len(ranked) // 2)
-    ]:
-      if best.label > worst.label:
-        found.append(
-          data.packing.Pair(
-            data.packing.completion(best.prompt, best.tokens),
-            data.packing.completion(worst.prompt, worst.tokens),
-            best.label,
-            worst.label,
-          )
-        )
-  return found
-
-
-def gold_pairs(
-  rollouts: Iterable[rollout.Rollout],
-  problems: Sequence[rollout.Problem],
-  gold: base.Gold,
-  *,
-  per_question: int,
-  gold_reward: float = 1.0,
-) -> list[data.packing.Pair]:
-  """The gold answer of each question beside samples that earned less.
-
-  For tasks with too few samples of a question to differ among themselves.
-  """
-  answers = {problem.id: problem for problem in problems}
-  found = []
-  for question, samples in base.by_question(rollouts).items():
-    worse = [r for r in samples if r.label < gold_reward]
-    for rejected in worse[:per_question]:
-      found.append(
-        data.packing.Pair(
-          data.packing.completion(rejected.prompt, gold(answers[question])),
-          data.packing.completion(rejected.prompt, rejected.tokens),
-          gold_reward,
-          rejected.label,
-        )
-      )
-  return found

@@ -1,4 +1,4 @@
-"""Which samples become pairs, how they are scored, and what they cost."""
+"""How pairs are scored, and what they cost."""
 
 import functools
 
@@ -8,51 +8,24 @@ import pytest
 from oracles import decoders, micro_runs
 from oracles import finetuning as oracle
 from oracles import preferences as preferences_oracle
-from oracles import rollouts as make
 
-from qsharp_jax import data, rollout
+from qsharp_jax import data
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.finetuning import base, preference
 from qsharp_jax.training import rows as rows_lib
 
 
-def samples(question, labels, **fields):
-  return [
-    make.rollout(question, i, tokens=[10 + i, 3], label=label, **fields)
-    for i, label in enumerate(labels)
-  ]
+@pytest.mark.parametrize("margin", [-1.0, float("nan"), float("inf")])
+def test_refuses_a_margin_that_is_none(margin):
+  with pytest.raises(InputError, match="min_margin is .* >= 0"):
+    preference.Preference(min_margin=margin)
 
 
-def completions(pairs):
-  end = lambda s: s.tokens[s.mask].tolist()
-  return [(end(p.chosen), end(p.rejected)) for p in pairs]
-
-
-def test_best_with_worst_as_long_as_they_differ():
-  found = samples("a", [0.0, 1.0, 0.0, 1.0]) + samples("b", [1.0, 1.0])
-  one = preference.pairs(found, per_question=1)
-  assert completions(one) == [([11, 3], [12, 3])]
-  two = preference.pairs(found, per_question=4)
-  assert completions(two) == [([11, 3], [12, 3]), ([13, 3], [10, 3])]
-  assert [(p.chosen_reward, p.rejected_reward) for p in two] == [(1, 0)] * 2
-  assert one[0].chosen.tokens.tolist() == [5, 6, 7, 11, 3]
-
-
-def test_failed_rewards_make_no_pair():
-  found = samples("a", [1.0, 0.0])
-  found += samples("b", [1.0]) + samples("b", [0.0], error="raised")
-  assert len(preference.pairs(found, per_question=2)) == 1
-  assert preference.pairs([], per_question=2) == []
-
-
-def test_gold_answers_are_preferred_to_what_earned_less():
-  found = samples("a", [0.0, 1.0, 0.5]) + samples("b", [1.0])
-  problems = [rollout.Problem(i, [5, 6, 7], "") for i in "ab"]
-  pairs = preference.gold_pairs(
-    found, problems, lambda problem: [20, 21, 3], per_question=5
-  )
-  assert completions(pairs) == [([20, 21, 3], [10, 3]), ([20, 21, 3], [12, 3])]
-  assert [p.rejected_reward for p in pairs] == [0.0, 0.5]
+def test_says_that_the_margin_leaves_no_pair(tmp_path):
+  run = micro_runs.run(tmp_path)  # rewards 0 and 1
+  settings = oracle.small("dpo", min_margin=1.5)
+  with pytest.raises(InputError, match="differ by 1.5 or more, so there are"):
+    oracle.train(run, "dpo", settings)
 
 
 def test_scores_are_log_probs_under_the_model():
