@@ -130,10 +130,11 @@ def test_labels_outside_the_mask_are_not_read(params):
   oracle.no_labels_outside_the_mask(objective, params, rows)
 
 
-def unbounded(texts, answers):
+def unbounded(texts, answers, split, *, prompts):
   """Any real number: 40 times the share of the favourite, less 30."""
+  del split, prompts
   return [
-    rewards.Grade(False, None, 40 * grade.reward - 30)
+    rewards.Grade(None, None, 40 * grade.reward - 30)
     for grade in micro_runs.prefers_favourite(texts, answers)
   ]
 

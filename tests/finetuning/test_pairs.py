@@ -71,12 +71,12 @@ def test_gold_is_worth_what_the_reward_says():
 
 
 def test_gold_answers_are_graded_as_samples_are(tmp_path):
-  def grade(texts, answers):
-    del answers
+  def grade(texts, answers, split, *, prompts):
+    del answers, split, prompts
     failed = rewards.graders.failed("raised")
     is_known = lambda text: not text.startswith("8")
     return [
-      rewards.Grade(False, None, -2.5) if is_known(t) else failed for t in texts
+      rewards.Grade(None, None, -2.5) if is_known(t) else failed for t in texts
     ]
 
   run = micro_runs.run(tmp_path, grade)
