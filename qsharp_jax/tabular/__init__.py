@@ -1,5 +1,21 @@
 """The theory beside exact answers: small MDPs, solved and learnt."""
 
-from qsharp_jax.tabular import learn, learners, mdp, plots, solve, studies
+from qsharp_jax.tabular import (
+  learn,
+  learners,
+  mdp,
+  plots,
+  questions,
+  solve,
+  studies,
+)
 
-__all__ = ["learn", "learners", "mdp", "plots", "solve", "studies"]
+__all__ = [
+  "learn",
+  "learners",
+  "mdp",
+  "plots",
+  "questions",
+  "solve",
+  "studies",
+]

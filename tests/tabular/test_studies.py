@@ -88,6 +88,7 @@ def test_the_command_at_its_smallest(tmp_path):
   done = run(
     f"--workdir={tmp_path / 'run'}",
     "--num_trees=2",
+    "--num_mdps=2",
     "--num_rounds=16",
     "--num_seeds=2",
   )
@@ -99,6 +100,9 @@ def test_the_command_at_its_smallest(tmp_path):
   assert names == sorted([*pictures, "report.json", "report.md"])
   report = json.loads((tmp_path / "run" / "report.json").read_text())
   assert report["random_trees"]["qsharp_gap_max"] < 1e-3
+  qsharp = report["estimates"]["exact_shares"]["qsharp"]
+  assert qsharp["least"] == pytest.approx(1, abs=1e-3)
+  assert "| share of cd " in done.stdout
   assert len(report["second_order"]) == 2 * len(studies.SPREADS)
   assert (tmp_path / "run" / "report.md").read_text() in done.stdout
 
