@@ -58,7 +58,7 @@ def task(
     **problems,
     decode=tokenizer.decode,
     grade=pool.grade,
-    reward=f"{config.reward} {pool.traits.source}".strip(),
+    reward=pool.identity,
     bounds=pool.traits.bounds,
     same_as=rewards.classes.equivalence_of(config.reward, pool),
   )

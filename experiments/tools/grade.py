@@ -1,40 +1,48 @@
-r"""Grades a file of predictions.
+r"""Grades a file of predictions, or the stored samples of a run again.
 
   python -m experiments.grade --grader=boxed --input=in.jsonl --output=out.jsonl
+  python -m experiments.grade --workdir=runs/mine
 
-In: lines `{"prediction": str, "answer": str}`, other keys are kept. Out: the
-same lines with `"correct": bool` and `"extracted": str | null` added.
+In: lines `{"prediction": str, "answer": str}`, other keys are kept; a reward of
+your own that reads the question finds it under "prompt". Out: the same lines
+with `"correct": bool | null` and `"extracted": str | null` added, and "reward"
+where the reward is your own.
+
+With --workdir all samples of the run are graded again by its reward, or by
+--grader, without sampling: after a reward was mended. The experiment's own
+command then trains and reports what follows from it.
 """
 
 import json
 import time
 
+import numpy as np
 from absl import flags
 
 from experiments.harness import console
-from qsharp_jax import rewards
+from qsharp_jax import rewards, rollout
 from qsharp_jax.core import errors, files, places
 from qsharp_jax.core.errors import InputError
 
-_GRADER = flags.DEFINE_enum(
+_GRADER = flags.DEFINE_string(
   "grader",
   None,
-  sorted(rewards.registry.NAMED),
   "What the answer is: the number of the last '#### N' (strict), the last "
-  "number (flexible) or the last \\boxed{} (boxed, compared by math-verify).",
-  required=True,
+  "number (flexible), the last \\boxed{} (boxed, compared by math-verify), a "
+  "letter (choice), a path of nodes (path), or package.module:function.",
 )
 _INPUT = flags.DEFINE_string(
   "input",
   None,
   'JSON lines with "prediction" and "answer" strings; other keys are kept.',
-  required=True,
 )
 _OUTPUT = flags.DEFINE_string(
   "output",
   None,
   'File to write: the lines of --input with "correct" and "extracted" added.',
-  required=True,
+)
+_WORKDIR = flags.DEFINE_string(
+  "workdir", None, "A run of an experiment, in place of --input and --output."
 )
 _NUM_WORKERS = flags.DEFINE_integer(
   "num_workers", 2, "Worker processes.", lower_bound=1
@@ -45,6 +53,36 @@ _TIME_LIMIT_S = flags.DEFINE_float(
   "Seconds for one prediction; beyond them it counts as incorrect.",
   lower_bound=0.001,
 )
+
+
+def main(_) -> None:
+  """Reads, grades, writes, prints a line for each file or store."""
+  if _GRADER.value:
+    rewards.registry.check(_GRADER.value)
+  if _WORKDIR.value:
+    _grade_run(places.absolute(_WORKDIR.value))
+    return
+  missing = [f.name for f in (_GRADER, _INPUT, _OUTPUT) if not f.value]
+  if missing:
+    raise InputError(
+      f"--{missing[0]} is missing: expected --grader, --input and --output, or "
+      "--workdir"
+    )
+  start = time.monotonic()
+  lines = read(_INPUT.value)
+  with _pool(_GRADER.value) as pool:
+    prompts = [line.get("prompt", "") for line in lines]
+    grades = pool.grade(
+      [line["prediction"] for line in lines],
+      [line["answer"] for line in lines],
+      prompts=prompts,
+    )
+  for line, grade in zip(lines, grades, strict=True):
+    line.update(correct=grade.correct, extracted=grade.extracted)
+    if _GRADER.value not in rewards.registry.NAMED:
+      line.update(reward=grade.reward)
+  write(_OUTPUT.value, lines)
+  print(_summary(grades, time.monotonic() - start))
 
 
 def read(path: str) -> list[dict]:
@@ -62,21 +100,36 @@ def write(path: str, lines: list[dict]) -> None:
     files.replace(path, "".join(json.dumps(line) + "\n" for line in lines))
 
 
-def main(_) -> None:
-  """Reads, grades, writes, prints one line."""
-  start = time.monotonic()
-  lines = read(_INPUT.value)
-  with rewards.GradingPool(
-    _GRADER.value, _NUM_WORKERS.value, _TIME_LIMIT_S.value
-  ) as pool:
-    grades = pool.grade(
-      [line["prediction"] for line in lines],
-      [line["answer"] for line in lines],
+def _grade_run(workdir: places.Path) -> None:
+  """Grades every store of a run again, and says what has changed."""
+  if not (workdir / "config.json").exists():
+    raise InputError(
+      f"{workdir} holds no run; expected the --workdir of an experiment"
     )
-  for line, grade in zip(lines, grades, strict=True):
-    line.update(correct=grade.correct, extracted=grade.extracted)
-  write(_OUTPUT.value, lines)
-  print(_summary(grades, time.monotonic() - start))
+  config = files.read_json_object(workdir / "config.json")
+  stores = sorted(
+    {
+      path.parent
+      for pattern in ("round_*/rollouts/*", "evaluation/*/*/*")
+      for path in workdir.glob(f"{pattern}.parquet")
+    }
+  )
+  with _pool(_GRADER.value or config["reward"]) as pool:
+    for store in stores:
+      before = rollout.store.read(store, with_text=False)
+      rollout.collect.grade_again(
+        store, pool.grade, pool.identity, is_forced=True
+      )
+      after = rollout.store.read(store, with_text=False)
+      print(
+        f"{store.relative_to(workdir)}: {len(after)} samples, mean reward "
+        f"{np.mean(before.label):.4f} -> {np.mean(after.label):.4f}, failed "
+        f"{(~before.is_graded).sum()} -> {(~after.is_graded).sum()}"
+      )
+
+
+def _pool(name: str) -> rewards.GradingPool:
+  return rewards.GradingPool(name, _NUM_WORKERS.value, _TIME_LIMIT_S.value)
 
 
 def _line(line: bytes, where: str) -> dict:
@@ -90,27 +143,35 @@ def _line(line: bytes, where: str) -> dict:
   for key in ("prediction", "answer"):
     if key not in record:
       raise InputError(f"{where}: no {key!r} among the keys {sorted(record)}")
-    if not isinstance(record[key], str):
+  for key in ("prediction", "answer", "prompt"):
+    if not isinstance(record.get(key, ""), str):
       kind = type(record[key]).__name__
       raise InputError(f"{where}: {key!r} is a {kind}, expected a string")
   return record
 
 
 def _summary(grades: list[rewards.Grade], seconds: float) -> str:
-  correct = sum(grade.correct for grade in grades)
   missing = sum(grade.extracted is None for grade in grades)
   errors = [
     f"line {i}: {grade.error}"
     for i, grade in enumerate(grades, 1)
     if grade.error
   ]
-  share = f" ({correct / len(grades):.2%})" if grades else ""
   first = f" (first: {errors[0]})" if errors else ""
   return (
-    f"{_GRADER.value}: {correct} of {len(grades)} correct{share}, {missing} "
-    f"without an answer, {len(errors)} errors{first}, {seconds:.1f} s -> "
-    f"{_OUTPUT.value}"
+    f"{_GRADER.value}: {_verdict(grades)}, {missing} without an answer, "
+    f"{len(errors)} errors{first}, {seconds:.1f} s -> {_OUTPUT.value}"
   )
+
+
+def _verdict(grades: list[rewards.Grade]) -> str:
+  """Right ones, or the mean of rewards that say nothing of right and wrong."""
+  if _GRADER.value not in rewards.registry.NAMED and grades:
+    mean = np.mean([grade.reward for grade in grades])
+    return f"mean reward {mean:.4f} of {len(grades)}"
+  correct = sum(bool(grade.correct) for grade in grades)
+  share = f" ({correct / len(grades):.2%})" if grades else ""
+  return f"{correct} of {len(grades)} correct{share}"
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from qsharp_jax.evaluation import (
   accuracy,
   calibration,
+  calibration_plot,
   intervals,
   markdown,
   matching,
@@ -19,6 +20,7 @@ __all__ = [
   "Samples",
   "accuracy",
   "calibration",
+  "calibration_plot",
   "intervals",
   "markdown",
   "matching",

@@ -13,7 +13,7 @@ from qsharp_jax.core import files, places, progress, seeds
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.evaluation import report, value_metrics
-from qsharp_jax.pipeline import bindings, grading, labelled, support
+from qsharp_jax.pipeline import bindings, labelled, support
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
 from qsharp_jax.training import fit as fit_lib
@@ -42,7 +42,7 @@ def collect(run: run_lib.Run, round_index: int) -> None:
   with run.workdir.stages([bindings.collect(run, round_index)]) as due:
     if due:
       _roll_out(run, round_index, problems, store)
-  grading.follow(run, [store])
+  run.follow_reward([store])
 
 
 def _roll_out(

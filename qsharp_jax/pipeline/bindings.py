@@ -192,7 +192,7 @@ def samples(
 
   Args:
     run: its reference and sampling are given. The reward is not: texts that
-      another one graded are graded again, see `grading`.
+      another one graded are graded again, see `Run.follow_reward`.
     name: of the stage.
     problems: given, too.
     store: where the samples go.

@@ -2,14 +2,15 @@
 
 import dataclasses
 import json
-import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from qsharp_jax import rewards, rollout
+from qsharp_jax.core import places
 from qsharp_jax.evaluation import (
+  calibration_plot,
   matching,
   optimum,
   paired,
@@ -17,7 +18,7 @@ from qsharp_jax.evaluation import (
   report,
   summary,
 )
-from qsharp_jax.pipeline import algorithm1, bindings, grading, searches
+from qsharp_jax.pipeline import algorithm1, bindings, searches
 from qsharp_jax.pipeline import methods as methods_lib
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
@@ -94,6 +95,10 @@ def evaluate(
   if processes.is_main():
     report.write(content, run.workdir.path)
     plots.pareto(rows, run.workdir.path / "pareto.png", front=front)
+    last = content["values"].get(f"round {run.rounds.num_rounds}", {})
+    calibration_plot.draw(
+      last.get("held_out_questions", {}), run.workdir.path / "calibration.png"
+    )
   return content
 
 
@@ -206,7 +211,7 @@ def _sample(
       plans = dict(stages[name] for name in due)
       sampler = method.sampler(job.round_index)
       algorithm1.sample_each(run, sampler, problems, plans)
-  grading.follow(run, [store for store, _ in stages.values()])
+  run.follow_reward([store for store, _ in stages.values()])
   if split == "test":
     _judge(run, {name: store for name, (store, _) in stages.items()})
   return {
@@ -215,7 +220,7 @@ def _sample(
   }
 
 
-def _judge(run: run_lib.Run, stores: Mapping[str, pathlib.Path]) -> None:
+def _judge(run: run_lib.Run, stores: Mapping[str, places.Path]) -> None:
   """Keeps the last round's value of every whole response beside it.
 
   They serve as a reward model: for best-of-n and the weighted majority. Other

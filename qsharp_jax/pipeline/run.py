@@ -1,7 +1,9 @@
 """One run: everything that its stages share."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+
+from absl import logging
 
 from qsharp_jax import generate, rewards, rollout, sharding, training
 from qsharp_jax.checkpoint import huggingface
@@ -9,6 +11,7 @@ from qsharp_jax.core import places
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.pipeline import paths as paths_lib
 from qsharp_jax.pipeline import workdir as workdir_lib
+from qsharp_jax.sharding import processes
 
 _MOST_HELD = 2  # an earlier round's values guide, the last one's judge
 
@@ -94,6 +97,20 @@ class Run:
         del self.held[next(iter(self.held))]
       self.held[round_index] = self.load(self.paths.value(round_index))
     return self.held[round_index]
+
+  def follow_reward(self, stores: Iterable[places.Path]) -> None:
+    """Grades stored samples again, without sampling, where the reward changed.
+
+    It is another one when its name or, of a function by path, its source is: a
+    reward that failed can be mended, and the same command goes on.
+    """
+    for store in stores:
+      count = rollout.collect.grade_again(
+        store, self.task.grade, self.task.reward
+      )
+      if count:
+        logging.warning("%s: %d shards were graded again", store, count)
+    processes.barrier("grading again")
 
   def unguided(self, **changes) -> generate.Policy:
     """The policy without its values."""

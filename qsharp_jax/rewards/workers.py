@@ -98,6 +98,11 @@ class GradingPool:
     else:
       self.traits = self._try_to_start()
 
+  @property
+  def identity(self) -> str:
+    """The reward's name and, of a user's function, the digest of its source."""
+    return f"{self._reward_name} {self.traits.source}".strip()
+
   def __enter__(self) -> "GradingPool":
     return self
 

@@ -258,6 +258,7 @@ def graded(sampler: Sampler, plan: Plan, batch: Batch) -> list[store.Rollout]:
       seconds=batch.seconds,
       answer=problem.answer,
       split=problem.split,
+      question=problem.question,
     )
     for (problem, answer, i), ids, text, grade in zip(
       rows, tokens, texts, grades, strict=True
@@ -266,7 +267,7 @@ def graded(sampler: Sampler, plan: Plan, batch: Batch) -> list[store.Rollout]:
 
 
 def grade_texts(
-  grade: Grade, texts: list[str], problems: Sequence[Problem]
+  grade: Grade, texts: Sequence[str], problems: Sequence[Problem]
 ) -> list[rewards.Grade]:
   """Grades of texts, one for each of the problems; each split by itself."""
   found: dict[int, rewards.Grade] = {}
@@ -280,6 +281,33 @@ def grade_texts(
     )
     found.update(zip(own, grades, strict=True))
   return [found[i] for i in range(len(problems))]
+
+
+def grade_again(
+  directory: str | os.PathLike,
+  grade: Grade,
+  reward: str,
+  *,
+  is_forced: bool = False,
+) -> int:
+  """Grades stored texts, without sampling, that another reward has graded.
+
+  Args:
+    directory: of a store.
+    grade: by the reward.
+    reward: what grades, as the store notes it.
+    is_forced: grades all again, even what this reward has graded.
+
+  Returns:
+    How many shards were graded again.
+  """
+
+  def grades(rows: store.Rollouts) -> list[rewards.Grade]:
+    columns = zip(rows.answer, rows.split, rows.question, strict=True)
+    asked = [Problem("", (), *strings) for strings in columns]
+    return grade_texts(grade, rows.text.tolist(), asked)
+
+  return store.regrade(directory, grades, reward, is_forced=is_forced)
 
 
 def _num_parts(plan: Plan) -> int:

@@ -31,6 +31,7 @@ class Rollout:
   seconds: float  # its share of the wall-clock time of sampling its batch
   answer: str = ""  # gold
   split: str = ""  # of its question: train, validation or test
+  question: str = ""  # its text
   value: float | None = None  # mean reward by a value model; None: not judged
 
 
@@ -63,6 +64,7 @@ class Rollouts:
   seconds: np.ndarray  # [S], float64
   answer: np.ndarray  # [S], str
   split: np.ndarray  # [S], str
+  question: np.ndarray  # [S], str; "" where texts were not read
   value: np.ndarray  # [S], float64; NaN: not judged
 
   @classmethod
@@ -179,6 +181,7 @@ DTYPES = {
   "seconds": np.float64,
   "answer": object,
   "split": object,
+  "question": object,
   "value": np.float64,
 }
 OPTIONAL_NUMBERS = ("eta", "correct", "value")

@@ -19,6 +19,7 @@ from qsharp_jax.sharding import processes
 
 _SHARD_SIZE = b"problems_per_shard"
 _GRADED_BY = b"graded_by"
+_TEXTS = ("text", "question")
 
 
 def shard_path(directory: str | os.PathLike, index: int) -> places.Path:
@@ -74,7 +75,8 @@ def read(
   Args:
     directory: holds the shards; one that is absent holds no rollouts.
     shards: indices of the shards to read; None for all that are there.
-    with_text: False leaves the texts out, as training does: each is "".
+    with_text: False leaves the texts and questions out, as training does: each
+      is "".
 
   Raises:
     InputError: a shard that is not a Parquet file of rollouts.
@@ -138,7 +140,7 @@ def regrade(
     directory: holds the shards.
     grade: rollouts to their grades.
     by: name of the reward and whatever else decides its grades.
-    is_forced: grades all again, whatever graded them.
+    is_forced: grades all again, even what this reward has graded.
 
   Returns:
     How many shards were graded again, 0 in processes other than the main one.
@@ -243,7 +245,7 @@ def _read(path: places.Path, with_text: bool) -> Rollouts:
   import pyarrow
   from pyarrow import parquet
 
-  names = [name for name in columns.DTYPES if with_text or name != "text"]
+  names = [name for name in columns.DTYPES if with_text or name not in _TEXTS]
   schema = pyarrow.schema([_schema().field(name) for name in names])
   with _readable(path) as file:
     # Cast, not read with a schema: that fills a missing column with nulls.
@@ -254,8 +256,8 @@ def _read(path: places.Path, with_text: bool) -> Rollouts:
     )
     table = table.cast(schema).combine_chunks()
   found = {name: _from_arrow(name, table[name]) for name in names}
-  found.setdefault("text", np.full(len(table), "", object))
-  return Rollouts(**found)
+  empty = {name: np.full(len(table), "", object) for name in _TEXTS}
+  return Rollouts(**(empty | found))
 
 
 def _from_arrow(name: str, column) -> np.ndarray | Ragged:

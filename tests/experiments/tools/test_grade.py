@@ -1,8 +1,12 @@
 import json
+import os
 import subprocess
 import sys
 
 import pytest
+from oracles import rollouts as make
+
+from qsharp_jax.rollout import store
 
 LINES = [
   {"prediction": r"so \boxed{0.5}", "answer": r"\frac{1}{2}", "id": 7},
@@ -62,7 +66,7 @@ def test_a_broken_line_is_named(tmp_path, second_line, says):
 @pytest.mark.parametrize(
   "flags, says",
   [
-    (["--grader=exact"], "one of <boxed|"),
+    (["--grader=exact"], "one of boxed, "),
     (["--grader=strict", "--output=o"], "--input"),
     (["--grader=strict", "--input=no", "--output=o"], "cannot read --input no"),
     (["--gradr=strict"], "Unknown command line flag 'gradr'"),
@@ -120,3 +124,64 @@ def test_console_tells_mistakes_from_bugs(tmp_path, flags, code, says):
   if code == 2:
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
+
+
+USER_CODE = """
+from qsharp_jax import rewards
+
+@rewards.declare(is_batched=True)
+def longer(predictions, answers, *, prompt):
+  return [len(p) - len(q) - 0.5 for p, q in zip(predictions, prompt)]
+"""
+
+
+def test_a_users_reward_reads_the_prompt(tmp_path, monkeypatch):
+  (tmp_path / "grade_user.py").write_text(USER_CODE)
+  monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+  lines = [
+    {"prediction": "abc", "answer": "", "prompt": "a"},
+    {"prediction": "", "answer": ""},
+  ]
+  text = "".join(json.dumps(line) + "\n" for line in lines)
+  (tmp_path / "in.jsonl").write_text(text)
+  done = grade(
+    *("--grader=grade_user:longer", "--input=in.jsonl", "--output=out.jsonl"),
+    cwd=tmp_path,
+  )
+  assert done.returncode == 0, done.stderr
+  assert "mean reward 0.5000 of 2" in done.stdout
+  found = (tmp_path / "out.jsonl").read_text().splitlines()
+  assert [json.loads(line)["reward"] for line in found] == [1.5, -0.5]
+  assert [json.loads(line)["correct"] for line in found] == [None, None]
+
+
+def test_a_run_is_graded_again_without_sampling(tmp_path):
+  (tmp_path / "config.json").write_text('{"reward": "strict"}')
+  rows = [
+    make.rollout("q", i, text=f"#### {i}", answer="1", label=0.0, error="broke")
+    for i in range(2)
+  ]
+  folder = tmp_path / "round_1" / "rollouts"
+  store.write_shard(folder, 0, rows, num_problems=1, graded_by="strict")
+  done = grade(f"--workdir={tmp_path}", cwd=tmp_path)
+  assert done.returncode == 0, done.stderr
+  assert done.stdout == (
+    "round_1/rollouts: 2 samples, mean reward 0.0000 -> 0.5000, failed 2 -> 0\n"
+  )
+  after = store.read(folder)
+  assert after.correct.tolist() == [0.0, 1.0] and after.is_graded.all()
+  assert store.shard_size(folder, default=7) == 1
+
+
+@pytest.mark.parametrize(
+  ("given", "says"),
+  [
+    ((), "--grader is missing"),
+    (("--grader=strict", "--input=x"), "--output is missing"),
+    (("--workdir=nowhere",), "nowhere holds no run"),
+  ],
+)
+def test_what_is_missing_is_said(tmp_path, given, says):
+  done = grade(*given, cwd=tmp_path)
+  assert done.returncode == 2 and says in done.stderr
+  assert "Traceback" not in done.stderr
