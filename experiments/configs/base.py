@@ -73,6 +73,9 @@ def paper() -> ml_collections.ConfigDict:
       "value": {
         "start": "",  # a model directory or hub id; "" is the reference
         "num_new_layers": 0,  # on top of those that it starts from
+        # True: a V-type head on new layers also reads the log-probability that
+        # the layers below them give the token. Beyond the paper.
+        "reads_log_probs": False,
         "head": "v",
         # Where a Q-type head starts: lm_head or zeros.
         "q_head": "lm_head",

@@ -129,6 +129,12 @@ def _check_values(config: ml_collections.ConfigDict) -> None:
       f"value.v_min is {own.v_min} and value.v_max {own.v_max}; expected two "
       "finite numbers, the smaller first, or neither: the range of the rewards"
     )
+  if own.reads_log_probs and not (own.num_new_layers and own.head == "v"):
+    raise InputError(
+      f"value.reads_log_probs is True with {own.num_new_layers} new layers and "
+      f"a head of kind {own.head!r}; expected value.num_new_layers of at least "
+      "1, below which those log-probabilities come from, and the head 'v'"
+    )
 
 
 def _check_width(config: ml_collections.ConfigDict) -> None:

@@ -121,7 +121,7 @@ def _deeper(
   directory: places.Path,
 ) -> None:
   """Puts new layers on the value model's start."""
-  names = ("num_new_layers", "head", "q_head")
+  names = ("num_new_layers", "head", "q_head", "reads_log_probs")
   made_from = {f"value.{name}": config.value[name] for name in names} | {
     "value.loss": wiring.loss_of(config),
     "value.num_atoms": wiring.num_atoms_of(config),
@@ -134,15 +134,15 @@ def _deeper(
   with workdir.stages([stage]) as due:
     if due:
       critic, family = wiring.critic(config, start)
-      old = critic.model
+      decoder = critic.model.config.deeper(config.value.num_new_layers)
+      model = wiring.critic_of(config, decoder).model
+      old = models.ValueModel(critic.model.config, model.head)
       _, _, params = huggingface.load_value_model(
         start,
         head=old.head,
         q_head=config.value.q_head,
         shardings=layout.for_training(old),
       )
-      decoder = old.config.deeper(config.value.num_new_layers)
-      model = models.ValueModel(decoder, old.head)
       key = jax.random.key(seeds.stable_seed("value_start", config.seed))
       drawn = placement.init(model, key, layout.for_training(model))
       huggingface.save_value_model(

@@ -19,6 +19,7 @@ from qsharp_jax import (
 )
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import seeds
+from qsharp_jax.core.errors import InputError
 from qsharp_jax.ops import distributions
 from qsharp_jax.sharding import mesh as mesh_lib
 
@@ -111,8 +112,25 @@ def critic_of(
   atoms = None
   if loss == "categorical" and bounds is not None:
     atoms = tuple(distributions.support(*bounds, num_atoms).tolist())
-  head = models.HeadConfig(own.head, num_atoms)
+  head = models.HeadConfig(
+    own.head, num_atoms, _predicting_layers(config, decoder)
+  )
   return training.Critic(models.ValueModel(decoder, head), loss, atoms)
+
+
+def _predicting_layers(
+  config: ml_collections.ConfigDict, decoder: models.DecoderConfig
+) -> int:
+  """How many layers predict what the head reads; 0 where it reads none."""
+  if not config.value.reads_log_probs:
+    return 0
+  if not decoder.tied_embeddings:
+    raise InputError(
+      "value.reads_log_probs is True, and the value model's start has an "
+      "output table of its own; expected tied embeddings: take another start "
+      "or leave it False"
+    )
+  return decoder.num_layers - config.value.num_new_layers
 
 
 def players(

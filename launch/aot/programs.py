@@ -173,7 +173,9 @@ class Plan:
     )
     optimizer = players_lib.optimizer(self.config)
     step = training.make_step(
-      objective, optimizer, num_microbatches=own.num_microbatches
+      training.step.above(objective, own.num_frozen_layers),
+      optimizer,
+      num_microbatches=own.num_microbatches,
     )
     state = self._train_state(optimizer)
     weigh = players_lib.bytes_on_one_device

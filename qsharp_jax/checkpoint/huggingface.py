@@ -122,11 +122,12 @@ def saved_head(config: Mapping[str, Any]) -> HeadConfig | None:
   Raises:
     InputError: a head that cannot be.
   """
-  architectures = config.get("architectures")
+  architectures, below = config.get("architectures"), 0
   if _VALUE_HEAD in config:
     own = config[_VALUE_HEAD]
     fields = own if isinstance(own, dict) else {}
     kind, num_atoms = fields.get("kind"), fields.get("num_atoms")
+    below = fields.get("predicting_layers", 0)
   elif isinstance(architectures, list) and any(
     row.classifier in architectures for row in families.FAMILIES.values()
   ):
@@ -141,7 +142,13 @@ def saved_head(config: Mapping[str, Any]) -> HeadConfig | None:
       f"with {errors.short(num_atoms)} atoms; expected 'v' or 'q' and at least "
       "1, check the file"
     )
-  return HeadConfig(kind, num_atoms)
+  if type(below) is not int or below < 0 or (below and kind == "q"):
+    raise InputError(
+      f"config.json says that the {kind} value head reads the predictions of "
+      f"{errors.short(below)} layers; expected a number from 0 for a v head, "
+      "and 0 for a q head, check the file"
+    )
+  return HeadConfig(kind, num_atoms, below)
 
 
 def load_language_model(
@@ -224,7 +231,9 @@ def load_value_model(
   is_copied = head == HeadConfig("q", 1) and q_head == "lm_head"
   if saved:
     entries.append(own)
-  elif is_copied:
+  else:
+    entries = [name_tables.from_language_model(family, e) for e in entries]
+  if is_copied and not saved:
     entries.append(name_tables.lm_head_as_q_head(family, config))
   extra = set() if saved else {"lm_head.weight"}
   sources = loading.sources(
@@ -301,7 +310,7 @@ def save_value_model(
   """
   raw = families.to_hf(config, family) | dict(token_ids or {})
   raw[_VALUE_HEAD] = dataclasses.asdict(head)
-  if head.kind == "v":
+  if head.kind == "v" and not head.is_predicting:
     raw["architectures"] = [families.FAMILIES[family].classifier]
     labels = {str(k): f"LABEL_{k}" for k in range(head.num_atoms)}
     raw["id2label"] = labels

@@ -4,8 +4,9 @@ One table a family serves both directions. A layout reads "stored -> ours": each
 word left of the arrow is one dimension of the file's tensor, a bracket several
 of ours side by side in it. Letters: d width, n heads, g key-value heads, h head
 width, m MLP width, v vocabulary, p positions, k atoms, r rows of the value head
-(1, or v for a Q-type head). A digit says which of the three parts of GPT-2's
-fused projection is meant.
+(1, or v for a Q-type head), e what a V-type head reads (d, and a
+log-probability where it reads one). A digit says which of the three parts of
+GPT-2's fused projection is meant.
 """
 
 import dataclasses
@@ -20,6 +21,7 @@ from qsharp_jax.models import DecoderConfig, HeadConfig
 Sizes = dict[str, int]
 Index = tuple[slice, ...]
 
+_FINAL_NORM = "backbone/final_norm/"
 _PARTS = "012"  # of a fused projection
 
 
@@ -57,7 +59,7 @@ def _layers(
 
 _HEADS = {
   "unembedding": Entry("unembedding", "lm_head.weight", "v d -> v d"),
-  "v": Entry("head", "score.weight", "(r k) d -> r k d"),
+  "v": Entry("head", "score.weight", "(r k) e -> r k e"),
   "q": Entry("head", "q_head.weight", "(r k) d -> r k d"),
 }
 
@@ -153,9 +155,32 @@ def entries(
         entry, path=entry.path.format(i=i), name=entry.name.format(i=i)
       )
   if head is not None:
+    if head.is_predicting:
+      yield from _predicting_norm(family)
     yield _HEADS[head.kind]
   elif not config.tied_embeddings:
     yield _HEADS["unembedding"]
+
+
+def _predicting_norm(family: str) -> Iterator[Entry]:
+  """The norm of the language model inside a value model."""
+  for entry in TABLES[family]:
+    if entry.path.startswith(_FINAL_NORM):
+      kind = entry.name.rpartition(".")[2]
+      yield dataclasses.replace(
+        entry,
+        path=entry.path.replace(_FINAL_NORM, "predicting_norm/"),
+        name=f"predicting_norm.{kind}",
+      )
+
+
+def from_language_model(family: str, entry: Entry) -> Entry:
+  """The entry of a value model as a language model's file holds it."""
+  _, is_predicting, part = entry.path.partition("predicting_norm/")
+  if not is_predicting:
+    return entry
+  (same,) = (e for e in TABLES[family] if e.path == _FINAL_NORM + part)
+  return dataclasses.replace(entry, name=same.name)
 
 
 def prefix(family: str) -> str:
@@ -180,6 +205,7 @@ def sizes(config: DecoderConfig, head: HeadConfig | None = None) -> Sizes:
   q_type = head is not None and head.kind == "q"
   return {
     "d": config.width,
+    "e": config.width + (head is not None and head.is_predicting),
     "n": config.num_heads,
     "g": config.num_kv_heads,
     "h": config.head_width,

@@ -91,3 +91,12 @@ class HeadConfig:
 
   kind: Literal["v", "q"] = "v"
   num_atoms: int = 1  # K
+  # Of a V-type head: so many layers from the bottom, with the final norm and
+  # tied embeddings, are a language model, and the head reads the
+  # log-probability that it gives the token, too. 0: it does not.
+  predicting_layers: int = 0
+
+  @property
+  def is_predicting(self) -> bool:
+    """Whether the head reads a log-probability, too."""
+    return self.predicting_layers > 0

@@ -67,7 +67,41 @@ class Backbone(nn.Module):
     Returns:
       Hidden states after the final norm, [B, T, D], and the updated cache.
     """
+    hidden, cache = self.levels(
+      tokens,
+      positions,
+      cache=cache,
+      segments=segments,
+      num_leaves=num_leaves,
+    )
+    return hidden[-1], cache
+
+  def levels(
+    self,
+    tokens: Array,
+    positions: Array,
+    *,
+    cache: cache_lib.KVCache | None = None,
+    segments: Array | None = None,
+    num_leaves: int = 0,
+    below: int = 0,
+  ) -> tuple[list[Array], cache_lib.KVCache | None]:
+    """Hidden states at two heights; arguments as `__call__`.
+
+    Args:
+      tokens: Shape [B, T], int32.
+      positions: Shape [B, T], int32.
+      cache: keys and values of what went before.
+      segments: Shape [B, T], int32.
+      num_leaves: A, a Python int.
+      below: so many layers lie below the lower height; 0: there is none.
+
+    Returns:
+      Hidden states [B, T, D], those at `below` first and those after the final
+      norm last, and the updated cache.
+    """
     x = self._embed(tokens, positions)
+    found = []
     num_kept = tokens.shape[1] - num_leaves
     if cache is not None:
       cache = cache_lib.claim(cache, positions[:, :num_kept])
@@ -87,13 +121,20 @@ class Backbone(nn.Module):
       )
       x, new = layer(x, turn, masks[window], old, num_leaves)
       slots.append(new)
+      if i + 1 == below:
+        found.append(x)
     if cache is not None:
       cache = cache.replace(
         keys=tuple(k for k, _ in slots),
         values=tuple(v for _, v in slots),
         index=(cache.index + num_kept) % cache.positions.shape[1],
       )
-    return self.final_norm(x), cache
+    return [*found, self.final_norm(x)], cache
+
+  def predict(self, hidden: Array) -> Array:
+    """Next-token logits by tied embeddings: [..., D] to [..., V], float32."""
+    table = self.embedding.astype(self.config.dtype)
+    return products.project(hidden, table, dtype=jnp.float32)
 
   def _embed(self, tokens: Array, positions: Array) -> Array:
     """Token (and learned position) embeddings. Shape [B, T, D]."""
@@ -172,8 +213,7 @@ class LanguageModel(nn.Module):
 
   def logits(self, hidden: Array) -> Array:
     """Next-token logits [..., V] of hidden states [..., D], float32."""
-    tied = self.config.tied_embeddings
-    table = self.backbone.embedding if tied else self.unembedding
-    return products.project(
-      hidden, table.astype(self.config.dtype), dtype=jnp.float32
-    )
+    if self.config.tied_embeddings:
+      return self.backbone.predict(hidden)
+    table = self.unembedding.astype(self.config.dtype)
+    return products.project(hidden, table, dtype=jnp.float32)

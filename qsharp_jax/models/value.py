@@ -1,12 +1,15 @@
 """The value model: a backbone with a head that predicts the reward-to-go."""
 
+import math
+
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from qsharp_jax.core.arrays import Array
 from qsharp_jax.models import cache as cache_lib
 from qsharp_jax.models import config as config_lib
-from qsharp_jax.models import decoder
+from qsharp_jax.models import decoder, layers
 
 
 class ValueModel(nn.Module):
@@ -24,12 +27,16 @@ class ValueModel(nn.Module):
     c = self.config
     self.backbone = decoder.Backbone(c)
     rows, axis = (c.vocab_size, "vocab") if self.head.kind == "q" else (1, None)
+    last = "embed"
+    if self.head.is_predicting:
+      self.predicting_norm = layers.Norm(c)
+      last = None  # one more than devices can share
     self.table = self.param(
       "head",
       nn.with_logical_partitioning(
-        nn.initializers.zeros, (axis, "atoms", "embed")
+        nn.initializers.zeros, (axis, "atoms", last)
       ),
-      (rows, self.head.num_atoms, c.width),
+      (rows, self.head.num_atoms, c.width + self.head.is_predicting),
       c.param_dtype,
     )
 
@@ -49,7 +56,17 @@ class ValueModel(nn.Module):
     Returns:
       Logits, float32. Shape [B, T, K].
     """
-    hidden, _ = self.backbone(tokens, positions, segments=segments)
+    (*below, hidden), _ = self.backbone.levels(
+      tokens,
+      positions,
+      segments=segments,
+      below=self.head.predicting_layers,
+    )
+    if self.head.is_predicting:
+      told = self._log_probs(below[0][:, :-1], tokens[:, 1:, None])[..., 0]
+      told = jnp.pad(told, ((0, 0), (1, 0)))
+      # Nothing predicts the first token of a sequence.
+      hidden = _beside(hidden, jnp.where(positions > 0, told, 0.0))
     if self.head.kind == "v":
       return self._read(hidden, self.table[0])
     before = jnp.pad(hidden[:, :-1], ((0, 0), (1, 0), (0, 0)))
@@ -85,20 +102,48 @@ class ValueModel(nn.Module):
     num_leaves = candidates.shape[1]
     block = jnp.concatenate([newest[:, None], candidates], axis=1)
     steps = jnp.minimum(jnp.arange(num_leaves + 1), 1)
-    hidden, cache = self.backbone(
-      block, position[:, None] + steps[None], cache=cache, num_leaves=num_leaves
+    (*below, hidden), cache = self.backbone.levels(
+      block,
+      position[:, None] + steps[None],
+      cache=cache,
+      num_leaves=num_leaves,
+      below=self.head.predicting_layers,
     )
-    return self._read(hidden[:, 1:], self.table[0]), cache
+    hidden = hidden[:, 1:]
+    if self.head.is_predicting:
+      hidden = _beside(hidden, self._log_probs(below[0][:, 0], candidates))
+    return self._read(hidden, self.table[0]), cache
 
   def prefill(self, tokens: Array, positions: Array) -> cache_lib.KVCache:
     """A cache that holds a block of prompt tokens, and nothing else."""
     cache = cache_lib.empty(self.config, *tokens.shape)
-    return self.backbone(tokens, positions, cache=cache)[1]
+    hidden, cache = self.backbone(tokens, positions, cache=cache)
+    if self.head.is_predicting and self.is_initializing():
+      self.predicting_norm(hidden)  # or its parameters would not be made
+    return cache
 
   @property
   def decoders(self) -> tuple[config_lib.DecoderConfig, ...]:
     """Sizes of every decoder inside."""
     return (self.config,)
+
+  def _log_probs(self, hidden: Array, tokens: Array) -> Array:
+    """What the lower layers predict of tokens [..., A] after hidden [..., D].
+
+    No gradient passes: what is read is the reference, not something to learn.
+    """
+
+    def row(hidden: Array, tokens: Array) -> Array:
+      logits = self.backbone.predict(hidden)
+      found = jnp.take_along_axis(logits, tokens, axis=-1)
+      return found - jax.nn.logsumexp(logits, axis=-1, keepdims=True)
+
+    hidden = self.predicting_norm(hidden)
+    if hidden.ndim == 2:
+      told = row(hidden, tokens)
+    else:  # one sequence after the other: logits of a batch may not fit
+      told = jax.lax.map(lambda both: row(*both), (hidden, tokens))
+    return jax.lax.stop_gradient(told)
 
   def _read(self, hidden: Array, table: Array) -> Array:
     """Product of hidden [..., D] and a table [..., K, D], float32."""
@@ -108,3 +153,12 @@ class ValueModel(nn.Module):
       table.astype(self.config.dtype),
       preferred_element_type=jnp.float32,
     )
+
+
+def _beside(hidden: Array, told: Array) -> Array:
+  """Hidden [..., D] and, as one more entry, a log-probability [...].
+
+  It weighs as much as all of them together, so that it is learnt as fast.
+  """
+  scaled = told * math.sqrt(hidden.shape[-1])
+  return jnp.concatenate([hidden, scaled[..., None].astype(hidden.dtype)], -1)

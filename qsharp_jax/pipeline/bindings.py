@@ -258,6 +258,7 @@ def _training(run: run_lib.Run, num_rounds: int) -> dict[str, Any]:
     "value.atoms": critic.atoms and list(critic.atoms),
     "value.head": critic.model.head.kind,
     "value.num_atoms": critic.model.head.num_atoms,
+    "value.predicting_layers": critic.model.head.predicting_layers,
     "value.q_head": run.players.q_head,
     "reward": run.task.reward,
   }

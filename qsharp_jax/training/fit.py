@@ -145,7 +145,9 @@ def fit(
     loop = loop_lib.Loop(
       state,
       step_lib.make_step(
-        objective, optimizer, num_microbatches=how.num_microbatches
+        step_lib.above(objective, how.num_frozen_layers),
+        optimizer,
+        num_microbatches=how.num_microbatches,
       ),
       functools.partial(_placed, batches, layout),
       num_steps=num_steps,

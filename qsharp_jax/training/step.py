@@ -89,11 +89,38 @@ def adamw(
   return optax.chain(still, optimizer, still)
 
 
+def above(
+  objective: objectives.Objective, num_frozen_layers: int
+) -> objectives.Objective:
+  """The same objective, without gradients below the layers that are trained.
+
+  What stays as it is needs none, and gradients of what lies above do not pass
+  through it: its backward pass is left out.
+
+  Args:
+    objective: any.
+    num_frozen_layers: as for `adamw`.
+  """
+  if not num_frozen_layers:
+    return objective
+
+  def stopped(params: PyTree, batch: objectives.Batch) -> tuple[Array, Array]:
+    params = jax.tree.map(
+      lambda still, x: jax.lax.stop_gradient(x) if still else x,
+      _frozen(params, num_frozen_layers),
+      params,
+    )
+    return objective(params, batch)
+
+  return stopped
+
+
 def _frozen(params: PyTree, num_layers: int) -> PyTree:
   """Which parameters belong to the embeddings and the first layers."""
   names = {
     "embedding",
     "positions",
+    "predicting_norm",  # of the language model that those layers are
     *(f"layers_{i}" for i in range(num_layers)),
   }
   return jax.tree.map_with_path(

@@ -137,6 +137,41 @@ def test_value_model_round_trip(variant, kind, tmp_path):
     )
 
 
+@pytest.mark.parametrize("variant", ["gpt2", "qwen2"])
+def test_a_head_that_reads_predictions_keeps_the_norm_behind_them(
+  variant, tmp_path
+):
+  head = models.HeadConfig("v", 3, 1)
+  _, language = _save(tmp_path / "lm", variant)
+  config, found, start = huggingface.load_value_model(
+    tmp_path / "lm", head=head
+  )
+  assert found == head
+  own = language["params"]["backbone"]["final_norm"]
+  _assert_same(start["params"]["predicting_norm"], own)
+  assert start["params"]["head"].shape == (1, 3, config.width + 1)
+  assert not np.any(start["params"]["head"])
+  # Saved, with numbers of its own everywhere.
+  config, params = _save(tmp_path / "m", variant, head)
+  got = huggingface.load_value_model(tmp_path / "m")
+  assert got[:2] == (config, head)
+  _assert_same(got[2], params)
+  # No class of transformers reads it so.
+  assert "architectures" not in huggingface.read_config(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+  "head",
+  [
+    {"kind": "v", "predicting_layers": -1},
+    {"kind": "q", "predicting_layers": 1},
+  ],
+)
+def test_predictions_that_no_head_can_read_are_refused(head):
+  with pytest.raises(InputError, match="reads the predictions of"):
+    huggingface.saved_head({"value_head": head | {"num_atoms": 1}})
+
+
 @pytest.mark.parametrize("variant", ["gpt2", "llama", "qwen2"])
 def test_a_q_head_starts_as_the_language_model_head(variant, tmp_path):
   config, params = _save(tmp_path / "m", variant)
@@ -440,7 +475,10 @@ def test_an_interrupted_save_leaves_the_old_model(tmp_path, monkeypatch):
   _assert_same(huggingface.load_language_model(tmp_path / "m")[1], params)
 
 
-@pytest.mark.parametrize("head", [None, models.HeadConfig("q", 3)])
+@pytest.mark.parametrize(
+  "head",
+  [None, models.HeadConfig("q", 3), models.HeadConfig("v", 3, 1)],
+)
 @pytest.mark.parametrize("variant", torch_models.VARIANTS)
 def test_the_table_names_every_parameter_of_the_model(variant, head):
   config = decoders.config(variant)

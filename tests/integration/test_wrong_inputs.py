@@ -166,6 +166,10 @@ IN_FIELDS = [
   ({"rounds__num_samples": 0}, ["rounds.num_samples is 0", "at least 1"]),
   ({"value__loss": "hinge"}, ["value.loss", "bernoulli"]),
   ({"value__num_new_layers": -1}, ["value.num_new_layers is -1"]),
+  (
+    {"value__reads_log_probs": True},
+    ["value.reads_log_probs is True with 0 new layers", "at least 1"],
+  ),
   ({"fit__num_frozen_layers": -1}, ["fit.num_frozen_layers is -1"]),
   (
     {"value__num_atoms": 5, "value__loss": "bernoulli"},

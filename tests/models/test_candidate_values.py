@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -16,21 +18,24 @@ def _full(model, params, rows):
 
 
 @pytest.mark.parametrize(
-  ("variant", "kind", "num_atoms"),
+  ("variant", "head"),
   [
-    ("gpt2", "v", 1),
-    ("llama31", "v", 1),
-    ("mistral", "v", 1),
-    ("qwen2_windows", "v", 3),
-    ("qwen3", "v", 1),
-    ("gpt2", "q", 1),
-    ("llama31", "q", 1),
-    ("mistral", "q", 3),
+    ("gpt2", ("v", 1)),
+    ("llama31", ("v", 1)),
+    ("mistral", ("v", 1)),
+    ("qwen2_windows", ("v", 3)),
+    ("qwen3", ("v", 1)),
+    ("gpt2", ("q", 1)),
+    ("llama31", ("q", 1)),
+    ("mistral", ("q", 3)),
+    ("gpt2", ("v", 3, 1)),
+    ("llama31", ("v", 1, 2)),
   ],
 )
-def test_block_scores_equal_a_full_forward(variant, kind, num_atoms):
-  config = decoders.config(variant)
-  model = models.ValueModel(config, models.HeadConfig(kind, num_atoms))
+def test_block_scores_equal_a_full_forward(variant, head):
+  config, head = decoders.config(variant), models.HeadConfig(*head)
+  num_atoms = head.num_atoms
+  model = models.ValueModel(config, head)
   params = decoders.params(model)
   tokens, mask, positions = decoders.left_padded(LENGTHS, PROMPT, 97)
   rng = np.random.default_rng(2)
@@ -64,7 +69,11 @@ def test_block_scores_equal_a_full_forward(variant, kind, num_atoms):
 def test_zero_head_gives_the_same_value_everywhere():
   config = decoders.config("llama")
   tokens = np.arange(8, dtype=np.int32)[None]
-  for head in (models.HeadConfig("v", 5), models.HeadConfig("q")):
+  for head in (
+    models.HeadConfig("v", 5),
+    models.HeadConfig("q"),
+    models.HeadConfig("v", 5, 1),
+  ):
     model = models.ValueModel(config, head)
     run = lambda key, m=model: m.init_with_output(key, tokens, tokens)[0]
     assert not np.any(jax.jit(run)(jax.random.key(0)))
@@ -82,3 +91,63 @@ def test_q_type_answers_for_the_token_after_the_one_it_reads():
   for t in range(1, 8):
     expected = params["params"]["head"][t] @ hidden[0, t - 1]
     np.testing.assert_allclose(got[0, t], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("variant", ["gpt2", "llama"])
+def test_a_head_reads_what_the_lower_layers_predict(variant):
+  """With weight on nothing else, values are log-probabilities."""
+  config = dataclasses.replace(
+    decoders.config(variant), tied_embeddings=True, num_layers=2
+  )
+  model = models.ValueModel(config, models.HeadConfig("v", 1, 1))
+  params = decoders.params(model)["params"]
+  own = params["backbone"] | {"final_norm": params["predicting_norm"]}
+  del own["layers_1"]
+  params["head"] = np.zeros_like(params["head"])
+  params["head"][..., -1] = 1
+  lower = models.LanguageModel(dataclasses.replace(config, num_layers=1))
+  rows = [[5, 3, 8, 1], [7, 2]]
+  for row in rows:
+    tokens, positions = decoders.right_padded([row], 4)
+    logits, _ = jax.jit(lower.apply)(
+      {"params": {"backbone": own}}, tokens, positions
+    )
+    told = jax.nn.log_softmax(logits[0])[np.arange(len(row) - 1), row[1:]]
+    got = jax.jit(model.apply)({"params": params}, tokens, positions)[0, :, 0]
+    scale = config.width**0.5
+    np.testing.assert_allclose(got[1 : len(row)] / scale, told, atol=1e-5)
+    assert got[0] == 0  # which nothing predicts
+  # Sequences of one row know nothing of each other.
+  both = np.array([[*rows[0], *rows[1]]], np.int32)
+  positions = np.array([[0, 1, 2, 3, 0, 1]], np.int32)
+  segments = np.array([[1, 1, 1, 1, 2, 2]], np.int32)
+  packed = jax.jit(model.apply)({"params": params}, both, positions, segments)
+  np.testing.assert_allclose(packed[0, 4:, 0], got[:2], atol=1e-4)
+  assert packed[0, 4, 0] == 0
+
+
+def test_nothing_is_learnt_through_what_is_read():
+  config = dataclasses.replace(decoders.config("llama"), tied_embeddings=True)
+  model = models.ValueModel(config, models.HeadConfig("v", 1, 1))
+  params = decoders.params(model)
+  tokens = np.arange(8, dtype=np.int32)[None]
+  params["params"]["head"] = np.zeros_like(params["params"]["head"])
+  params["params"]["head"][..., -1] = 1
+  loss = lambda p: model.apply(p, tokens, tokens).sum()
+  grads = jax.jit(jax.grad(loss))(params)["params"]
+  assert not any(map(np.any, jax.tree.leaves(grads["backbone"])))
+  assert not any(map(np.any, jax.tree.leaves(grads["predicting_norm"])))
+  assert np.all(grads["head"])
+
+
+def test_a_head_that_reads_predictions_can_be_drawn():
+  """Parameters are made outside of the loop over sequences."""
+  config = decoders.config("llama")
+  model = models.ValueModel(config, models.HeadConfig("v", 1, 1))
+  one = np.zeros((2, 3), np.int32)
+  params = jax.jit(model.init)(jax.random.key(0), one, one)["params"]
+  assert params["predicting_norm"]["scale"].value.shape == (config.width,)
+  prefill = jax.eval_shape(
+    lambda key: model.init(key, one, one, method="prefill"), jax.random.key(0)
+  )["params"]
+  assert jax.tree.structure(prefill) == jax.tree.structure(params)

@@ -9,6 +9,7 @@ import pytest
 from oracles import decoders
 
 from qsharp_jax import models, training
+from qsharp_jax.training import step
 
 SMALL = dataclasses.replace(decoders.SMALLEST, num_layers=2)
 TOKENS = jnp.arange(12).reshape(2, 6) % SMALL.vocab_size
@@ -68,3 +69,26 @@ def test_the_gradients_of_frozen_layers_do_not_count_in_the_norm():
   update = jax.jit(optimizer.update)
   found, wanted = (update(g, state, params)[1] for g in (huge, none))
   jax.tree.map(np.testing.assert_array_equal, found, wanted)
+
+
+def test_no_gradient_reaches_frozen_layers_and_the_others_keep_theirs():
+  """Those of the layers above are what they would be without the stop."""
+  deeper, params = drawn(SMALL.deeper(1), 0)
+
+  def objective(params, batch):
+    return jnp.sum(deeper.apply(params, *batch) ** 2), jnp.float32(1)
+
+  batch = TOKENS, POSITIONS
+  grads = lambda f: jax.jit(jax.grad(f, has_aux=True))(params, batch)[0]
+  full = grads(objective)["params"]["backbone"]
+  kept = grads(step.above(objective, 2))["params"]["backbone"]
+  for name in ("embedding", "layers_0", "layers_1"):
+    assert any(np.any(x) for x in jax.tree.leaves(full[name]))
+    assert not any(np.any(x) for x in jax.tree.leaves(kept[name]))
+  for name in ("layers_2", "final_norm"):
+    jax.tree.map(
+      lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+      full[name],
+      kept[name],
+    )
+  assert step.above(objective, 0) is objective
