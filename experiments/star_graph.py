@@ -15,12 +15,11 @@ stopped. With --check_data it only reads a file of graphs, one a line as
 
 import sys
 
-import ml_collections
 from absl import flags
 
-from experiments.harness import command, console
+from experiments.harness import command, console, questions
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.tasks import star_graph, star_graph_text
+from qsharp_jax.tasks import star_graph_text
 
 _CHECK_DATA = flags.DEFINE_string(
   "check_data", None, "Only reads this file of graphs and checks every line."
@@ -28,28 +27,7 @@ _CHECK_DATA = flags.DEFINE_string(
 _MOST_REPORTED = 10
 
 
-def task(config: ml_collections.ConfigDict) -> star_graph.StarGraphs:
-  """The graphs of a config."""
-  own, graphs = config.data, config.graphs
-  lengths = [config.fit.max_length]
-  if not config.reference:
-    lengths.append(config.pretrain.max_length)
-  return star_graph.StarGraphs(
-    degree=graphs.degree,
-    path_length=graphs.path_length,
-    num_nodes=graphs.num_nodes,
-    num_train=own.num_train + own.num_validation,
-    num_test=own.num_test,
-    num_corpus=graphs.num_pretrain,
-    mistake_rate=graphs.mistake_rate,
-    max_new_tokens=config.sampling.max_new_tokens,
-    max_length=min(lengths),
-    path=own.path,
-    seed=config.seed,
-  )
-
-
-run = command.Command("star_graph:tiny", task)
+run = command.Command("star_graph:tiny", questions.stars)
 
 
 def main(argv: list[str]) -> int:

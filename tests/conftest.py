@@ -10,6 +10,7 @@ import pytest
 HEAVY = (
   "integration/test_gsm8k.py",
   "integration/test_star_graph.py",
+  "integration/test_abstention.py",
   "integration/test_local.py",
   "integration/test_methods.py",
   "integration/test_other_questions.py",

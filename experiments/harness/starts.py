@@ -91,7 +91,7 @@ def _pretrained_from(
   config: ml_collections.ConfigDict, task: tasks.TaskSpec
 ) -> dict[str, Any]:
   """What the small reference depends on."""
-  names = ("pretrain", "graphs", "data", "seed", "dtype")
+  names = ("pretrain", "graphs", "abstention", "data", "seed", "dtype")
   found = pipeline.bindings.settings_of(
     {name: value for name, value in config.to_dict().items() if name in names}
   )

@@ -1,6 +1,7 @@
 """The tasks, one file each; what a task needs that others do not."""
 
 from qsharp_jax.tasks import (
+  abstention,
   base,
   competition_math,
   gsm8k,
@@ -16,6 +17,7 @@ from qsharp_jax.tasks.reading import Reading
 __all__ = [
   "Reading",
   "TaskSpec",
+  "abstention",
   "base",
   "competition_math",
   "gsm8k",

@@ -47,6 +47,7 @@ class StarGraphs(base.TaskSpec):
     path: a directory with pretrain.txt, train.txt and test.txt, or one file,
       whose lines are cut into the three in the proportions of the three
       numbers; "" draws the graphs.
+    signs: words of the vocabulary besides the nodes and `=`.
     seed: same seed, same graphs.
   """
 
@@ -60,6 +61,7 @@ class StarGraphs(base.TaskSpec):
   max_new_tokens: int
   max_length: int
   path: str = ""
+  signs: tuple[str, ...] = ()
   seed: int = 0
 
   def questions(self) -> dict[str, list[Question]]:
@@ -74,7 +76,9 @@ class StarGraphs(base.TaskSpec):
   ) -> tuple[list[Question], data.Tokenizer]:
     """Graphs of their own, and a tokenizer with a token a node."""
     nodes = map(str, range(self.num_nodes))
-    tokenizer = data.tokenizer.word_level(["=", *nodes], directory=directory)
+    tokenizer = data.tokenizer.word_level(
+      ["=", *nodes, *self.signs], directory=directory
+    )
     graphs = with_mistakes(
       self.graphs()["pretrain"], mistake_rate=self.mistake_rate, seed=self.seed
     )

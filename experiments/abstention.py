@@ -1,0 +1,105 @@
+r"""Answer, or decline for a sure reward: where the mean misleads.
+
+Examples:
+  python -m experiments.abstention --workdir=runs/abstention
+  python -m experiments.abstention --workdir=runs/words \
+    --config=abstention:words
+  python -m experiments.abstention --workdir=runs/mine \
+    --config=abstention:local --config.reference=DIR --config.value.start=DIR \
+    --config.data.source=jsonl:DIR --config.abstention.phrase="I do not know"
+
+Rolls out the reference, trains a value model on the rewards, guides the
+reference by it, and writes report.json, report.md and pareto.png into the
+workdir. For star graphs, where all is known, it also prints what exact values
+would do beside what was measured, and writes it as theory.md. The same command
+again goes on where the last one stopped.
+"""
+
+import json
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import ml_collections
+from absl import flags
+
+from experiments.harness import command, console, questions
+from qsharp_jax.core import files
+from qsharp_jax.tasks import abstention
+
+_FAR = 0.03  # from theory: a row whose reward is further off is marked
+
+
+def task(config: ml_collections.ConfigDict) -> abstention.Abstention:
+  """The questions of a config, and what declining them pays."""
+  own = config.abstention
+  if "graphs" in config:
+    signs = tuple(sign for sign in (own.phrase, own.commit) if sign)
+    inner = questions.stars(config, signs=signs)
+  else:
+    inner = questions.words(config)
+  return abstention.Abstention(
+    inner,
+    abstention.Terms(own.phrase, own.pays, own.commit),
+    rate=own.rate,
+    invitation=own.invitation,
+    seed=config.seed,
+  )
+
+
+run = command.Command("abstention:stars", task)
+
+
+def main(argv: list[str]) -> None:
+  """Runs all stages that are not done yet; then theory, where there is one."""
+  run(argv)
+  from qsharp_jax.sharding import processes  # jax, which --help can spare
+
+  config = flags.FLAGS.config
+  if "graphs" not in config or not processes.is_main():
+    return
+  workdir = pathlib.Path(flags.FLAGS.workdir).expanduser()
+  report = json.loads((workdir / "report.json").read_text())
+  text = "\n".join(_beside_theory(config, report["rows"])) + "\n"
+  files.replace(workdir / "theory.md", text)
+  print(text)
+
+
+def _beside_theory(
+  config: ml_collections.ConfigDict, rows: list[Mapping[str, Any]]
+) -> Iterator[str]:
+  """Lines of a table: what rows measured, and what exact values would do."""
+  own = config.abstention
+  yield (
+    f"Measured, and in brackets what exact values give where the reference "
+    f"declines {own.rate:.0%} and is right in "
+    f"{1 - config.graphs.mistake_rate:.0%} of its attempts; ! marks a reward "
+    f"further than {_FAR} from it."
+  )
+  yield ""
+  names = abstention.Theory._fields
+  yield f"| method | eta | {' | '.join(names)} | |"
+  yield "|---|---|" + "---|" * (len(names) + 1)
+  for row in rows:
+    if row["method"] in ("qsharp", "cd"):
+      exact = abstention.theory(
+        row["method"],
+        eta=row["eta"],
+        pays=own.pays,
+        declining=own.rate,
+        right=1 - config.graphs.mistake_rate,
+      )
+      cells = " | ".join(
+        f"{_number(row.get(name))} ({value:.3f})"
+        for name, value in exact._asdict().items()
+      )
+      far = abs(row.get("reward", exact.reward) - exact.reward) > _FAR
+      yield f"| {row['method']} | {row['eta']:g} | {cells} | {'!' * far} |"
+
+
+def _number(value: float | None) -> str:
+  return "–" if value is None else f"{value:.3f}"
+
+
+if __name__ == "__main__":
+  console.run(main)

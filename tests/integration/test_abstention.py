@@ -1,0 +1,87 @@
+"""The abstention experiment in miniature."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from qsharp_jax.rollout import store
+
+ROOT = pathlib.Path(__file__).parents[2]
+FLAGS = {
+  "graphs.num_pretrain": 2000,
+  "pretrain.width": 16,
+  "pretrain.num_layers": 1,
+  "pretrain.num_heads": 2,
+  "pretrain.learning_rate": 0.01,
+  "pretrain.batch_size": 16,
+  "pretrain.num_epochs": 2,
+  "fit.num_frozen_layers": 1,
+  "fit.batch_size": 16,
+  "fit.num_epochs": 1,
+  "data.num_train": 200,
+  "data.num_validation": 20,
+  "data.num_test": 50,
+  "sampling.batch_size": 64,
+  "sampling.prompts_per_refill": 64,
+  "evaluation.etas": (0.1, 0.5),
+}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+  """What the command printed, and where it ran."""
+  path = tmp_path_factory.mktemp("abstention") / "run"
+  own = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+  found = subprocess.run(
+    [
+      *(sys.executable, "-m", "experiments.abstention", f"--workdir={path}"),
+      *(f"--config.{name}={value}" for name, value in FLAGS.items()),
+    ],
+    cwd=ROOT,
+    env=own | {"JAX_PLATFORMS": "cpu", "HF_HUB_OFFLINE": "1"},
+    capture_output=True,
+    text=True,
+  )
+  assert found.returncode == 0, found.stderr
+  return found.stdout, path
+
+
+def test_declining_pays_and_is_learnt_from(done):
+  rollouts = list(store.read(done[1] / "round_1" / "rollouts"))
+  assert {rollout.label for rollout in rollouts} == {0.0, 0.6, 1.0}
+  for rollout in rollouts:
+    is_declined = "?" in rollout.text and "!" not in rollout.text
+    assert (rollout.label == 0.6) == is_declined
+    assert rollout.correct == (rollout.label == 1.0)
+  value = json.loads((done[1] / "round_1/value/config.json").read_text())
+  assert value["value_head"]["num_atoms"] == 11
+
+
+def test_the_report_counts_who_declines(done):
+  report = json.loads((done[1] / "report.json").read_text())
+  assert (report["experiment"], report["variant"]) == ("abstention", "stars")
+  for row in report["rows"]:
+    assert 0 <= row["declined"] <= 1
+    assert row["declined"] + row["pass@1"] <= 1 + 1e-9
+  reference = report["rows"][0]
+  assert abs(reference["declined"] - 0.4) < 0.2
+
+
+def test_theory_stands_beside_every_guided_row(done):
+  printed, path = done
+  theory = (path / "theory.md").read_text()
+  assert theory in printed
+  lines = [line for line in theory.splitlines() if line.startswith("| ")]
+  rows = [line.split(" | ")[:3] for line in lines[1:]]
+  assert [row[:2] for row in rows] == [
+    [f"| {method}", eta]
+    for method in ("qsharp", "cd")
+    for eta in ("0.1", "0.5")
+  ]
+  assert all(row[2].endswith(")") for row in rows)
+  # Q# at eta 0.1 declines 2.4%, CD 64.4%.
+  assert "(0.024)" in rows[0][2] and "(0.644)" in rows[2][2]
