@@ -32,6 +32,47 @@ def _apart(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   )
 
 
+def guide(
+  config: ml_collections.ConfigDict,
+  reference: str,
+  value_start: str,
+  *,
+  num_parts: int = 0,
+) -> ml_collections.ConfigDict:
+  """A large reference and the small model that guides it, on a slice.
+
+  Args:
+    config: gets both models, and a mesh whose devices share every weight.
+    reference: model directory or hub id.
+    value_start: likewise, of the value model.
+    num_parts: into which heads can be cut, where it is not any number; groups
+      of so many devices then share the prompts.
+  """
+  config.reference, config.value.start = reference, value_start
+  config.mesh = (1, 0, num_parts) if num_parts else (1, 1, 0)
+  if num_parts:
+    config.sampling.prompts_per_refill = 4  # for up to four groups
+  return config
+
+
+def llama(
+  config: ml_collections.ConfigDict, reference: str, value_start: str
+) -> ml_collections.ConfigDict:
+  """Of meta-llama; their heads can be cut for 8 devices and more."""
+  own = "meta-llama/{}-Instruct".format
+  return guide(config, own(reference), own(value_start))
+
+
+def qwen(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+  """Qwen 2.5 7B, with 28 heads, guided by 1.5B, with 12."""
+  return guide(
+    config,
+    "Qwen/Qwen2.5-7B-Instruct",
+    "Qwen/Qwen2.5-1.5B-Instruct",
+    num_parts=4,
+  )
+
+
 def paper() -> ml_collections.ConfigDict:
   """The paper's settings, models left open."""
   return ml_collections.ConfigDict(
@@ -76,6 +117,8 @@ def paper() -> ml_collections.ConfigDict:
         # True: a V-type head on new layers also reads the log-probability that
         # the layers below them give the token. Beyond the paper.
         "reads_log_probs": False,
+        # Every layer runs again in the backward pass: less memory, more time.
+        "is_rematerialised": False,
         "head": "v",
         # Where a Q-type head starts: lm_head or zeros.
         "q_head": "lm_head",
@@ -105,7 +148,7 @@ def paper() -> ml_collections.ConfigDict:
         # The embeddings and so many layers of the value model stay as they are.
         "num_frozen_layers": 0,
         "batch_size": 32,
-        "num_microbatches": 1,
+        "num_microbatches": 1,  # more, where a device has no room for so few
         "num_epochs": 5,
         "max_length": 2048,
         "checkpoint_every": 500,

@@ -16,8 +16,10 @@ local           Any model directory and any files of problems:
                 --config.data.source=math:jsonl:DIR_WITH_TRAIN_AND_TEST
 
 All but `local` train on the 12,000 problems of MATH that are not in MATH-500,
-in the paper's settings (arXiv 2502.20548), need an accelerator with 40 GB (the
-70B ones a slice with 200), and were not run here: the numbers are the paper's.
+in the paper's settings (arXiv 2502.20548), cut over all devices, and were not
+run here: the numbers are the paper's. The 8B and 7B ones fit 8 devices of 16 GB
+(v5e:2x4), `aime` 16 (v5e:4x4), the 70B ones 16 of 95 GB (v5p:2x2x4). One device
+of 80 GB: see gsm8k.py.
 
 Files of problems: one JSON object a line, `problem` with `answer`, or with a
 `solution` whose last box is the answer; other names by --config.data.*_key. A
@@ -33,10 +35,16 @@ from experiments.configs import base
 def get_config(variant: str = "llama31_8b") -> ml_collections.ConfigDict:
   """The configuration of a variant."""
   variants = {
-    "llama31_8b": lambda: _llama("8B", "1B"),
-    "qwen25_7b": _qwen,
-    "llama31_70b_1b": lambda: _llama("70B", "1B"),
-    "llama31_70b_3b": lambda: _llama("70B", "3B"),
+    "llama31_8b": lambda: base.llama(
+      _problems(), "Llama-3.1-8B", "Llama-3.2-1B"
+    ),
+    "qwen25_7b": lambda: base.qwen(_problems()),
+    "llama31_70b_1b": lambda: base.llama(
+      _problems(), "Llama-3.1-70B", "Llama-3.2-1B"
+    ),
+    "llama31_70b_3b": lambda: base.llama(
+      _problems(), "Llama-3.1-70B", "Llama-3.2-3B"
+    ),
     "aime": _aime,
     "local": _local,
   }
@@ -55,28 +63,8 @@ def _problems() -> ml_collections.ConfigDict:
   return config
 
 
-def _paper(reference: str, guide: str) -> ml_collections.ConfigDict:
-  config = _problems()
-  config.reference, config.value.start = reference, guide
-  return config
-
-
-def _qwen() -> ml_collections.ConfigDict:
-  return _paper("Qwen/Qwen2.5-7B-Instruct", "Qwen/Qwen2.5-1.5B-Instruct")
-
-
-def _llama(size: str, guide: str) -> ml_collections.ConfigDict:
-  config = _paper(
-    f"meta-llama/Llama-3.1-{size}-Instruct",
-    f"meta-llama/Llama-3.2-{guide}-Instruct",
-  )
-  if size == "70B":
-    config.mesh = (1, 1, 0)  # every device holds a part of every weight
-  return config
-
-
 def _aime() -> ml_collections.ConfigDict:
-  config = _qwen()
+  config = base.qwen(_problems())
   # The Hub keeps its 30 problems in a split named train.
   config.data.test_source = "aime:hub:HuggingFaceH4/aime_2024::train"
   config.sampling.max_new_tokens = 2048

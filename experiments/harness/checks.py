@@ -26,6 +26,10 @@ _AT_LEAST = {
   "sampling.prompt_bucket": 1,
   "sampling.prompts_per_refill": 1,
   "value.num_atoms": 0,  # 0 leaves it to the loss
+  "search.best_of": 1,
+  "search.num_beams": 1,
+  "search.transfer.num_candidates": 1,
+  "search.transfer.num_rollouts": 1,
   "value.num_new_layers": 0,
 }
 _CHOICES = {
@@ -69,6 +73,7 @@ def check(config: ml_collections.ConfigDict) -> None:
     )
   _check_width(config)
   _check_values(config)
+  _check_blocks(config)
 
 
 def check_rows(config: ml_collections.ConfigDict, num_parts: int) -> None:
@@ -134,6 +139,18 @@ def _check_values(config: ml_collections.ConfigDict) -> None:
       f"value.reads_log_probs is True with {own.num_new_layers} new layers and "
       f"a head of kind {own.head!r}; expected value.num_new_layers of at least "
       "1, below which those log-probabilities come from, and the head 'v'"
+    )
+
+
+def _check_blocks(config: ml_collections.ConfigDict) -> None:
+  """The kept prefixes of a block search share its samples evenly."""
+  own = config.search.blocks
+  sizes = own.num_samples, own.num_kept, own.block_length
+  if min(sizes) < 1 or own.num_samples % own.num_kept:
+    raise InputError(
+      f"search.blocks has num_samples {own.num_samples}, num_kept "
+      f"{own.num_kept} and block_length {own.block_length}; expected all at "
+      "least 1, and num_kept a divisor of num_samples"
     )
 
 

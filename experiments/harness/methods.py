@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 
 import ml_collections
 
+from experiments.harness import lengths, memory_checks
 from qsharp_jax import generate, pipeline, rollout, training
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.finetuning import base
@@ -45,9 +46,15 @@ class Bench:
     )
 
   def settings(self, name: str) -> base.Settings:
-    """A method's defaults with what the config changes in them."""
+    """A method's defaults with what the config changes in them, checked.
+
+    Raises:
+      InputError: rows too short for the longest answers, no room in memory.
+    """
     changes = self.config.baselines.to_dict().get(name, {})
-    return finetuning_methods.make(name, changes, seed=self.run.fit.seed)
+    found = finetuning_methods.make(name, changes, seed=self.run.fit.seed)
+    lengths.check_tuned(self.run, name, found, self.gold)
+    return memory_checks.tuned(self.run, name, found)
 
 
 def check(names: Collection[str]) -> None:

@@ -1,6 +1,7 @@
 """From a config to a report: what every experiment with a model does."""
 
 import contextlib
+import functools
 import sys
 from collections.abc import Iterator
 
@@ -53,13 +54,14 @@ def run(
   ):
     config = starts.make(config, workdir, layout, task)
     found = wiring.run(config, splits, workdir, pool, layout)
-    found = pipeline.learn(found)
-    start = lambda name: stack.enter_context(_pool(config, name))
-    what = wiring.evaluation(
-      config, found, lambda name: start(name).grade, task.columns
+    start = functools.cache(
+      lambda name: stack.enter_context(_pool(config, name)).grade
     )
+    what = lambda run: wiring.evaluation(config, run, start, task.columns)
+    what(found)  # refuses what would not fit once the values are there
+    found = pipeline.learn(found)
     pipeline.evaluate.evaluate(
-      found, what, experiment=experiment, variant=config.variant
+      found, what(found), experiment=experiment, variant=config.variant
     )
   if processes.is_main():
     print((workdir.path / "report.md").read_text())

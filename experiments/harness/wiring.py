@@ -6,7 +6,13 @@ from collections.abc import Callable
 import jax
 import ml_collections
 
-from experiments.harness import checks, methods, questions
+from experiments.harness import (
+  checks,
+  lengths,
+  memory_checks,
+  methods,
+  questions,
+)
 from qsharp_jax import (
   data,
   generate,
@@ -115,6 +121,9 @@ def critic_of(
   head = models.HeadConfig(
     own.head, num_atoms, _predicting_layers(config, decoder)
   )
+  # Runs of earlier versions do not know the field.
+  is_remat = own.get("is_rematerialised", False)
+  decoder = dataclasses.replace(decoder, remat=is_remat)
   return training.Critic(models.ValueModel(decoder, head), loss, atoms)
 
 
@@ -195,28 +204,6 @@ def policy_of(
   )
 
 
-def _check_memory(
-  config: ml_collections.ConfigDict,
-  policy: generate.Policy,
-  where: sharding.Layout,
-  prompt_length: int,
-) -> None:
-  """Refuses a batch that would not fit, before anything is loaded."""
-  own = config.sampling
-  predict = lambda batch_size: generate.memory.needed(
-    policy,
-    batch_size=batch_size,
-    num_samples=max(config.rounds.num_samples, config.evaluation.num_samples),
-    prompt_length=prompt_length,
-    max_new_tokens=own.max_new_tokens,
-    num_newcomers=min(own.prompts_per_refill, batch_size),
-    mesh=where.mesh,
-  )
-  # A process knows its own devices only; the others' are like them.
-  available = generate.memory.available_bytes(list(where.mesh.local_devices))
-  generate.memory.check(predict, own.batch_size, available)
-
-
 def sampling(config: ml_collections.ConfigDict) -> generate.Sampling:
   """How to sample."""
   own = config.sampling
@@ -245,26 +232,25 @@ def run(
   tokenizer = data.tokenizer.load(config.reference)
   found = task(config, splits, tokenizer, pool)
   problems = [*found.train, *found.validation, *found.test]
-  for problem in problems:  # before hours of sampling
-    generate.requests.check_length(
-      f"question {problem.id}",
-      len(problem.prompt),
-      max_new_tokens=config.sampling.max_new_tokens,
-      limits={
-        "the models' context": context,
-        "the rows of training, fit.max_length,": config.fit.max_length,
-      },
-    )
+  lengths.check(config, problems, context)
   longest = max(len(problem.prompt) for problem in problems)
-  check = lambda policy: _check_memory(config, policy, where, longest)
+  check = lambda policy: memory_checks.collection(
+    config, policy, where, longest
+  )
+  cast = players(config, tokenizer, where, check, pool.traits.bounds)
+  available = memory_checks.available(where)
+  how = training.Fit(**config.fit, seed=config.seed)
+  num_microbatches = memory_checks.values(
+    how, cast.policy, where.mesh, available
+  )
   rounds = config.rounds.to_dict()
   rounds.pop("method")
   return pipeline.Run(
     task=found,
-    players=players(config, tokenizer, where, check, pool.traits.bounds),
+    players=cast,
     rounds=pipeline.Rounds(**rounds, seed=config.seed),
     sampling=sampling(config),
-    fit=training.Fit(**config.fit, seed=config.seed),
+    fit=dataclasses.replace(how, num_microbatches=num_microbatches),
     layout=where,
     workdir=workdir,
   )
@@ -276,13 +262,13 @@ def evaluation(
   grade: Callable[[str], rollout.collect.Grade],
   columns: pipeline.evaluate.ColumnsFn,
 ) -> pipeline.Evaluation:
-  """What to compare; `grade` starts the grading of another reward by name."""
+  """What to compare, checked; `grade` starts another reward's grading."""
   gold = None
   if config.rounds.num_samples == 1:
     # One sample makes no pair: the gold answer is the other half.
     tokenizer = data.tokenizer.load(config.reference)
     gold = lambda problem: data.prompts.completion(problem.answer, tokenizer)
-  return pipeline.Evaluation(
+  what = pipeline.Evaluation(
     methods.build(methods.Bench(config, run, grade, gold)),
     config.evaluation.num_samples,
     seeds.stable_seed("evaluation", config.seed),
@@ -290,6 +276,8 @@ def evaluation(
     num_reference_samples=config.evaluation.num_reference_samples,
     objective_eta=config.evaluation.objective_eta,
   )
+  memory_checks.evaluation(run, what)
+  return what
 
 
 def own_reference(

@@ -8,17 +8,24 @@ Examples:
 
 No device, weight or data is needed: TPU programs are compiled by the TPU's own
 compiler (extra `tpu`); for GPUs the CPU's stands in, and the numbers are
-estimates. Seconds are lower bounds; docs/aot.md says how they are made.
+estimates. Seconds are lower bounds; docs/aot.md says how they are made. Exit
+code 3: something does not fit.
 """
 
 import json
 import sys
 import time
 
+import jax
 import ml_collections
 from absl import flags
 
-from experiments.harness import checks, config_flag, console
+from experiments.harness import (
+  checks,
+  config_flag,
+  console,
+  memory_checks,
+)
 from launch.aot import players, programs, roofline, search, slices, text
 from qsharp_jax import sharding
 from qsharp_jax.core.errors import InputError
@@ -43,8 +50,11 @@ _SEARCH = flags.DEFINE_bool(
 _JSON = flags.DEFINE_bool("json", False, "End with one line of JSON.")
 
 
-def main(argv: list[str]) -> None:
-  """Compiles, or searches, and prints."""
+_DOES_NOT_FIT = 3  # exit code
+
+
+def main(argv: list[str]) -> int:
+  """Compiles, or searches, and prints; returns the exit code."""
   del argv
   start = time.monotonic()
   config = _CONFIG.value
@@ -61,6 +71,7 @@ def main(argv: list[str]) -> None:
   print(f"took {found['seconds']} s", file=sys.stderr)
   if _JSON.value:
     print(json.dumps(found, allow_nan=False), flush=True)
+  return 0 if found["fits"] else _DOES_NOT_FIT
 
 
 def _predict(
@@ -75,8 +86,11 @@ def _predict(
     found[one.name] = one
     print(text.program(one, where.chip), flush=True)
   decoding = int(scale * plan.needed().total)
-  print(text.comparison(found, decoding), flush=True)
-  return text.as_json(plan, where, found, decoding)
+  training = int(plan.training_needed().total)
+  print(text.comparison(found, decoding, training), flush=True)
+  return text.as_json(plan, where, found, decoding) | {
+    "training_bytes_by_arithmetic": training
+  }
 
 
 def _search(
@@ -97,7 +111,24 @@ def _plan(
   mesh = where.mesh(tuple(config.mesh))
   found = players.make(config, sharding.Layout(mesh))
   checks.check_rows(config, mesh.shape["data"] * mesh.shape["fsdp"])
+  config.fit.num_microbatches = _num_microbatches(config, found, where, mesh)
   return programs.Plan(config, found, mesh, _prompt_length(config)), scale
+
+
+def _num_microbatches(
+  config: ml_collections.ConfigDict,
+  found: players.Players,
+  where: slices.Slice,
+  mesh: jax.sharding.Mesh,
+) -> int:
+  """As the run would choose it; where none fits, the largest."""
+  num_rows = config.fit.batch_size // (mesh.shape["data"] * mesh.shape["fsdp"])
+  num_bytes = int(where.chip.hbm_bytes)
+  try:
+    return memory_checks.values(config.fit, found.policy, mesh, num_bytes)
+  except InputError as refusal:
+    print(f"by arithmetic: {refusal}", file=sys.stderr)
+    return num_rows
 
 
 def _prompt_length(config: ml_collections.ConfigDict) -> int:

@@ -92,6 +92,18 @@ class Plan:
       mesh=mesh or self.mesh,
     )
 
+  def training_needed(self) -> training.memory.Needed:
+    """What arithmetic says that value training needs on one device."""
+    own, policy = self.config.fit, self.players.policy
+    return training.memory.needed(
+      [policy.value],
+      rows=own.batch_size,
+      length=own.max_length,
+      num_microbatches=own.num_microbatches,
+      mesh=self.mesh,
+      beside=memory.parameter_bytes(policy.reference, self.mesh),
+    )
+
   @functools.cached_property
   def params(self) -> PyTree:
     """Weights for decoding."""

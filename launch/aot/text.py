@@ -67,14 +67,23 @@ def program(found: roofline.Prediction, chip: chips.Chip) -> str:
   )
 
 
-def comparison(found: dict[str, roofline.Prediction], decoding: int) -> str:
-  """Bytes of decoding by arithmetic, beside the compiler; "" without it."""
+def comparison(
+  found: dict[str, roofline.Prediction], decoding: int, training: int
+) -> str:
+  """Bytes by arithmetic, beside the compiler's; "" without either."""
   sizes = [one.hbm_bytes for name, one in found.items() if name != "train"]
-  if not sizes:
-    return ""
+  lines = []
+  if sizes:
+    lines.append(_beside("decoding", decoding, max(sizes)))
+  if "train" in found:
+    lines.append(_beside("training", training, found["train"].hbm_bytes))
+  return "\n" + "\n".join(lines) if lines else ""
+
+
+def _beside(name: str, arithmetic: int, compilers: int) -> str:
   return (
-    f"\ndecoding by arithmetic: {decoding / _GB:.2f} GB a device, "
-    f"{decoding / max(sizes) - 1:+.1%} beside the compiler's"
+    f"{name} by arithmetic: {arithmetic / _GB:.2f} GB a device, "
+    f"{arithmetic / compilers - 1:+.1%} beside the compiler's"
   )
 
 

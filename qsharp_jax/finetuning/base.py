@@ -11,9 +11,10 @@ import os
 import pathlib
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import jax.numpy as jnp
+from flax import linen as nn
 
 from qsharp_jax import models, rollout
 from qsharp_jax.checkpoint import huggingface
@@ -115,6 +116,12 @@ class Settings(abc.ABC):
     Raises:
       InputError: the rollouts have nothing to teach.
     """
+
+  answers_per_row: ClassVar[int] = 1  # that a packed row must have room for
+
+  def trained(self, model: models.LanguageModel) -> tuple[nn.Module, ...]:
+    """What is trained together, where the policy has this shape."""
+    return (model,)
 
   @property
   def first(self) -> Mapping[str, "Settings"]:

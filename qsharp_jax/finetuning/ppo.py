@@ -89,7 +89,7 @@ class PPO(on_policy.Plan):
   def recipe(self, job: base.Job) -> base.Recipe:
     """Samples of all training questions; the critic starts from the policy."""
     layout = job.run.layout
-    critic = models.ValueModel(job.model.config, models.HeadConfig("v", 1))
+    _, critic = self.trained(job.model)
     *_, critic_params = huggingface.load_value_model(
       job.reference, head=critic.head, shardings=layout.for_training(critic)
     )
@@ -113,6 +113,13 @@ class PPO(on_policy.Plan):
       {"policy": job.load(job.reference), "critic": critic_params},
       on_policy.Collector(job, job.run.task.train, self, credit),
     )
+
+  def trained(
+    self, model: models.LanguageModel
+  ) -> tuple[models.LanguageModel, models.ValueModel]:
+    """The policy and its critic."""
+    critic = models.ValueModel(model.config, models.HeadConfig("v", 1))
+    return model, critic
 
   def token_rewards(self, job: base.Job) -> TokenRewards:
     """The last token gets the reward of its sequence."""

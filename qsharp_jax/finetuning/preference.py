@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,11 @@ from qsharp_jax.training import rows as rows_lib
 class Preference(base.Settings):
   """Settings of DPO, RPO and CPL."""
 
-  fit: fit_lib.Fit = fit_lib.Fit(learning_rate=5e-7, num_epochs=1)
+  answers_per_row: ClassVar[int] = 2
+
+  fit: fit_lib.Fit = fit_lib.Fit(
+    learning_rate=5e-7, num_epochs=1, max_length=4096
+  )
   loss: Literal["dpo", "rpo", "cpl"] = "dpo"
   eta: float = 0.1  # KL weight (of CPL: entropy weight) in reward units
   pairs_per_question: int = 1

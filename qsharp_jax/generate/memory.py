@@ -76,14 +76,14 @@ def needed(
   Returns:
     The prediction, for one device.
   """
-  cut = functools.partial(_share, mesh=mesh, axes=("data", "fsdp"))
+  cut = functools.partial(share, mesh=mesh, axes=("data", "fsdp"))
   batch_size, num_newcomers = cut(batch_size), cut(num_newcomers)
   rows, new_rows = batch_size * num_samples, num_newcomers * num_samples
   # The last prompt token is left to the loop.
   num_read = prompt_length - 1
   num_slots = prompt_length + max_new_tokens
   whole = list(itertools.chain(*policy.decoders.values()))
-  configs = [_on_one_device(c, mesh) for c in whole]
+  configs = [on_one_device(c, mesh) for c in whole]
   held = [(rows, num_slots)] + [(new_rows, num_read)] * (new_rows > 0)
   # Tokens and four numbers of each.
   tables = (rows + new_rows) * max_new_tokens * 5 * 4
@@ -97,7 +97,11 @@ def needed(
 
 
 def check(
-  predict: Callable[[int], Needed], batch_size: int, available: int
+  predict: Callable[[int], Needed],
+  batch_size: int,
+  available: int,
+  *,
+  name: str = "this",
 ) -> Needed:
   """The prediction, refused where it is more than there is.
 
@@ -105,6 +109,7 @@ def check(
     predict: from a batch size to what it needs, such as a partial `needed`.
     batch_size: the one wanted.
     available: bytes of a device, see `available_bytes`.
+    name: of what is checked.
 
   Returns:
     What is needed.
@@ -123,7 +128,7 @@ def check(
     "sampling.max_new_tokens or take a smaller model"
   )
   raise InputError(
-    f"this needs {_gb(found.total)} GB (reference {_gb(found.reference)}, "
+    f"{name} needs {_gb(found.total)} GB (reference {_gb(found.reference)}, "
     f"value {_gb(found.value)}, caches {_gb(found.caches)}, workspace "
     f"{_gb(found.workspace)}) on each device, which has {_gb(available)}: "
     f"{advice}"
@@ -149,7 +154,9 @@ def _weights(policy: policy_lib.Policy, name: str, mesh: Mesh) -> int:
 
 
 @functools.cache
-def parameter_bytes(model: nn.Module, mesh: Mesh = None) -> int:
+def parameter_bytes(
+  model: nn.Module, mesh: Mesh = None, table: rules.Rules = rules.DECODING
+) -> int:
   """Bytes of the weights of a language or value model on one device."""
   one = jnp.zeros((1, 1), jnp.int32)
   with nn.logical_axis_rules(()):
@@ -157,24 +164,24 @@ def parameter_bytes(model: nn.Module, mesh: Mesh = None) -> int:
     shapes = nn.unbox(jax.eval_shape(init))
   if mesh is None:
     return _bytes(shapes)
-  places = placement.shardings(model, mesh, rules.DECODING)
+  places = placement.shardings(model, mesh, table, method="prefill")
   own = lambda x, place: jax.ShapeDtypeStruct(
     place.shard_shape(x.shape), x.dtype
   )
   return _bytes(jax.tree.map(own, shapes, places))
 
 
-def _share(size: int, *, mesh: Mesh, axes: Sequence[str]) -> int:
+def share(size: int, *, mesh: Mesh, axes: Sequence[str]) -> int:
   """What one device has of a dimension; all, where it cannot be cut."""
   num_parts = 1 if mesh is None else math.prod(mesh.shape[x] for x in axes)
   return size if size % num_parts else size // num_parts
 
 
-def _on_one_device(
+def on_one_device(
   config: config_lib.DecoderConfig, mesh: Mesh
 ) -> config_lib.DecoderConfig:
   """The part of a decoder that a device has, as if it were a decoder."""
-  cut = functools.partial(_share, mesh=mesh, axes=("tensor",))
+  cut = functools.partial(share, mesh=mesh, axes=("tensor",))
   # Caches keep heads more than once where more devices than heads share them.
   config = config.shared_by(1 if mesh is None else mesh.shape["tensor"])
   sizes = {
@@ -212,7 +219,7 @@ def _step_bytes(
   policy: policy_lib.Policy, rows: int, num_slots: int, mesh: Mesh
 ) -> int:
   """Workspace of a decode step: the distribution, or the values before it."""
-  table = rows * _on_one_device(policy.reference.config, mesh).vocab_size * 4
+  table = rows * on_one_device(policy.reference.config, mesh).vocab_size * 4
   distribution = _DISTRIBUTION_TABLES * table
   if policy.value is None:
     return distribution
@@ -222,7 +229,7 @@ def _step_bytes(
   leaves = policy.num_candidates if is_v_type else 0
   values = max(
     _score_bytes(c, num_slots) + _mlp_bytes(c)
-    for c in (_on_one_device(c, mesh) for c in policy.value.decoders)
+    for c in (on_one_device(c, mesh) for c in policy.value.decoders)
   )
   return max(
     distribution, _LOGITS_TABLES * table + rows * (1 + leaves) * values

@@ -9,6 +9,7 @@ from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.generate import guided as guided_lib
+from qsharp_jax.generate import memory
 from qsharp_jax.pipeline import algorithm1, bindings
 from qsharp_jax.pipeline import run as run_lib
 
@@ -27,6 +28,9 @@ class Method:
   # What else decides the samples, as plain data by name.
   settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   has_values: bool = True  # of the last round, where it has no rounds
+  # Bytes that it holds while it samples, by the sizes that `memory.needed`
+  # takes beside a policy.
+  needs: Callable[..., memory.Needed] | None = None
 
   def made_from(self, run: run_lib.Run, round_index: int) -> dict[str, Any]:
     """All that decides the samples beyond what all methods share.
@@ -45,7 +49,23 @@ class Method:
 
 def reference(run: run_lib.Run) -> Method:
   """The reference alone."""
-  return Method(lambda _: run.sampler(None), has_values=False)
+  return Method(
+    lambda _: run.sampler(None), has_values=False, needs=needs(run.unguided())
+  )
+
+
+def needs(policy: generate.Policy, **own: int) -> Callable[..., memory.Needed]:
+  """What sampling from a policy holds, by sizes; `own` ones are the method's.
+
+  Args:
+    policy: the models, of which only the shapes matter.
+    **own: sizes of `memory.needed` that the method decides itself.
+  """
+
+  def found(**sizes: Any) -> memory.Needed:
+    return memory.needed(policy, **(sizes | own))
+
+  return found
 
 
 def guided(
@@ -57,7 +77,9 @@ def guided(
   def sampler(round_index: int) -> rollout.Sampler:
     return run.sampler_of(policy, {"value": run.values(round_index)})
 
-  return Method(sampler, etas, has_rounds=True, guidance=guidance)
+  return Method(
+    sampler, etas, has_rounds=True, guidance=guidance, needs=needs(policy)
+  )
 
 
 def mixture(
@@ -87,22 +109,25 @@ def mixture(
     )
 
   both = guided_lib.mixture(guidance, tuple(weights))
+  found = [run.players.policy.value, *(_value_of(run, x) for x in others)]
+  policy = dataclasses.replace(
+    run.players.policy,
+    value=models.Several(tuple((x.config, x.head) for x in found)),
+    guidance=both,
+  )
 
   def sampler(_: int) -> rollout.Sampler:
-    own = run.players.policy.value
     last = run.values(run.rounds.num_rounds)
-    loaded = [(own, last), *(_load_value(run, path) for path in others)]
-    heads = tuple((model.config, model.head) for model, _ in loaded)
-    policy = dataclasses.replace(
-      run.players.policy, value=models.Several(heads), guidance=both
-    )
+    loaded = [last, *(_load_value(run, path) for path in others)]
     members = {
-      f"members_{i}": params["params"] for i, (_, params) in enumerate(loaded)
+      f"members_{i}": params["params"] for i, params in enumerate(loaded)
     }
     return run.sampler_of(policy, {"value": {"params": members}})
 
   made_from = {path: run.workdir.weights(path) for path in others}
-  return Method(sampler, etas, guidance=both, settings=made_from)
+  return Method(
+    sampler, etas, guidance=both, settings=made_from, needs=needs(policy)
+  )
 
 
 def outcome(
@@ -120,6 +145,7 @@ def outcome(
     prepare=lambda: algorithm1.train_outcome(run),
     guidance=guidance,
     has_values=False,
+    needs=needs(policy),
   )
 
 
@@ -131,7 +157,12 @@ def tuned(run: run_lib.Run, train: Callable[[], str]) -> Method:
     policy = run.unguided(actor=actor)
     return run.sampler_of(policy, {"actor": params})
 
-  return Method(sampler, prepare=train, has_values=False)
+  return Method(
+    sampler,
+    prepare=train,
+    has_values=False,
+    needs=needs(run.unguided(actor=run.players.policy.reference)),
+  )
 
 
 def log_ratio(
@@ -141,28 +172,38 @@ def log_ratio(
   etas: Sequence[float],
 ) -> Method:
   """The reference guided by how a tuned policy differs from it."""
+  reference_model = run.players.policy.reference
+
+  def policy_of(tuned_model: models.LanguageModel) -> generate.Policy:
+    return dataclasses.replace(
+      run.players.policy,
+      value=models.LogRatio(tuned_model.config, reference_model.config),
+      guidance=guidance,
+    )
 
   def sampler(_: int) -> rollout.Sampler:
     model, params = load_policy(run, train())
-    reference_model = run.players.policy.reference
-    policy = dataclasses.replace(
-      run.players.policy,
-      value=models.LogRatio(model.config, reference_model.config),
-      guidance=guidance,
-    )
     untuned = run.players.reference_params["params"]
     both = {"tuned": params["params"], "untuned": untuned}
-    return run.sampler_of(policy, {"value": {"params": both}})
+    return run.sampler_of(policy_of(model), {"value": {"params": both}})
+
+  def held(**sizes: Any) -> memory.Needed:
+    found = needs(policy_of(reference_model))(**sizes)
+    # The untuned one is the reference, which is there once.
+    return dataclasses.replace(found, value=found.value - found.reference)
 
   return Method(
-    sampler, etas, prepare=train, guidance=guidance, has_values=False
+    sampler,
+    etas,
+    prepare=train,
+    guidance=guidance,
+    has_values=False,
+    needs=held,
   )
 
 
-def _load_value(
-  run: run_lib.Run, directory: str
-) -> tuple[models.ValueModel, PyTree]:
-  """A value model of another run, placed for decoding."""
+def _value_of(run: run_lib.Run, directory: str) -> models.ValueModel:
+  """The value model of another run, as it samples; no weights are read."""
   raw = huggingface.read_config(directory)
   dtype = run.players.policy.reference.config.dtype
   head = huggingface.saved_head(raw)
@@ -171,14 +212,19 @@ def _load_value(
       f"{directory} holds no value model; expected the `value` of a round"
     )
   config = huggingface.families.from_hf(raw, dtype=dtype)
-  model = models.ValueModel(config, head)
+  return run.layout.sampling(models.ValueModel(config, head))
+
+
+def _load_value(run: run_lib.Run, directory: str) -> PyTree:
+  """The weights of another run's value model, placed for decoding."""
+  model = _value_of(run, directory)
   _, _, params = huggingface.load_value_model(
     directory,
-    dtype=dtype,
-    param_dtype=dtype,
+    dtype=model.config.dtype,
+    param_dtype=model.config.dtype,
     shardings=run.layout.for_decoding(model),
   )
-  return run.layout.sampling(model), params
+  return params
 
 
 def load_policy(

@@ -2,11 +2,12 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from qsharp_jax import rollout
-from qsharp_jax.generate import beam, blocks, transfer
+from qsharp_jax.generate import beam, blocks, memory, transfer
 from qsharp_jax.pipeline import methods
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.training import value_model
@@ -31,7 +32,17 @@ def likeliest(
       )
     )
 
-  return methods.Method(sampler, prepare=train, num_samples=1, has_values=False)
+  policy = run.unguided(actor=run.players.policy.reference)
+  beams = methods.needs(policy, num_samples=num_beams, num_newcomers=0)
+
+  def held(**sizes: Any) -> memory.Needed:
+    found = beams(**sizes)
+    # The beams of the next step are copies.
+    return dataclasses.replace(found, caches=2 * found.caches)
+
+  return methods.Method(
+    sampler, prepare=train, num_samples=1, has_values=False, needs=held
+  )
 
 
 def looking_ahead(
@@ -65,8 +76,26 @@ def looking_ahead(
       )
     )
 
+  reference = run.players.policy.reference
+  whole = run.unguided(actor=reference if train is not None else None)
+  num_branches = num_candidates * num_rollouts
+
+  def held(**sizes: Any) -> memory.Needed:
+    found = methods.needs(whole, num_newcomers=0)(**sizes)
+    # Branches are rows of their own, of whichever model rolls out.
+    rows = methods.needs(
+      run.unguided(), num_newcomers=0, num_samples=num_branches
+    )(**sizes)
+    return dataclasses.replace(
+      found,
+      caches=found.caches + rows.caches,
+      workspace=found.workspace + rows.workspace,
+    )
+
   prepare = train or (lambda: None)
-  return methods.Method(sampler, etas, prepare=prepare, num_samples=1)
+  return methods.Method(
+    sampler, etas, prepare=prepare, num_samples=1, needs=held
+  )
 
 
 def block_search(
@@ -88,7 +117,14 @@ def block_search(
       )
     )
 
-  return methods.Method(sampler, num_samples=num_samples)
+  def held(**sizes: Any) -> memory.Needed:
+    # Every kept prefix is a prompt, which grows by blocks.
+    length = sizes["prompt_length"] + sizes["max_new_tokens"] - block_length
+    own = {"prompt_length": length, "max_new_tokens": block_length}
+    own["num_samples"] = num_samples // num_kept
+    return methods.needs(run.unguided(), **own)(**sizes)
+
+  return methods.Method(sampler, num_samples=num_samples, needs=held)
 
 
 def best_of(run: run_lib.Run, *, num_samples: int) -> methods.Method:
@@ -102,7 +138,8 @@ def best_of(run: run_lib.Run, *, num_samples: int) -> methods.Method:
       )
     )
 
-  return methods.Method(sampler, num_samples=1)
+  held = methods.needs(run.unguided(), num_samples=num_samples)
+  return methods.Method(sampler, num_samples=1, needs=held)
 
 
 def judge(run: run_lib.Run) -> blocks.Score:

@@ -1,6 +1,7 @@
 """From logical axis names to arrays lying on the devices of a mesh."""
 
 import contextlib
+import functools
 import math
 from collections.abc import Iterator, Mapping
 
@@ -29,7 +30,12 @@ def context(mesh: Mesh, rules: Rules) -> Iterator[None]:
 
 
 def shardings(
-  model: nn.Module, mesh: Mesh, rules: Rules, *example_args, **example_kwargs
+  model: nn.Module,
+  mesh: Mesh,
+  rules: Rules,
+  *example_args,
+  method: str = "__call__",
+  **example_kwargs,
 ) -> PyTree:
   """Where each variable of a model lives, found without allocating any.
 
@@ -42,6 +48,7 @@ def shardings(
     rules: logical axis names to mesh axes.
     *example_args: arrays, or their shapes and dtypes, that the model is called
       with. By default one token and its position.
+    method: of the model, that is called.
     **example_kwargs: likewise.
 
   Returns:
@@ -51,7 +58,10 @@ def shardings(
   # No rules while tracing: here an axis that does not divide is no error.
   with nn.logical_axis_rules(()):
     boxed = jax.eval_shape(
-      model.init, jax.random.key(0), *args, **example_kwargs
+      functools.partial(model.init, method=method),
+      jax.random.key(0),
+      *args,
+      **example_kwargs,
     )
     shapes = nn.unbox(boxed)
   specs = nn.logical_to_mesh(nn.get_partition_spec(boxed), rules)

@@ -163,7 +163,7 @@ def aot(*arguments):
 
 
 @needs_compiler
-def test_what_does_not_fit_is_told_and_is_no_failure(directory):
+def test_what_does_not_fit_is_told_by_the_exit_code(directory):
   flags = _FLAGS | {
     "sampling.batch_size": 2**18,
     "reference": directory,
@@ -177,7 +177,7 @@ def test_what_does_not_fit_is_told_and_is_no_failure(directory):
     "--json",
     *(f"--config.{name}={value}" for name, value in flags.items()),
   )
-  assert done.returncode == 0, done.stderr
+  assert done.returncode == 3, done.stderr
   found = json.loads(done.stdout.splitlines()[-1])
   step, train = found["programs"]["step"], found["programs"]["train"]
   assert not found["fits"] and not step["fits"] and train["fits"]
@@ -186,6 +186,8 @@ def test_what_does_not_fit_is_told_and_is_no_failure(directory):
     16 * 128
   )
   assert "DOES NOT FIT" in done.stdout
+  by_arithmetic = found["training_bytes_by_arithmetic"]
+  assert 0.9 < by_arithmetic / train["hbm_bytes"] < 1.5
 
 
 def test_a_mistake_is_one_line():
