@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 import ml_collections
 
-from qsharp_jax import generate, pipeline, rollout
+from experiments.harness import questions
+from qsharp_jax import data, generate, pipeline, rollout
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.finetuning import base
 
@@ -35,6 +36,27 @@ def check(
         "the rows of training, fit.max_length,": config.fit.max_length,
       },
     )
+
+
+def check_own(
+  config: ml_collections.ConfigDict,
+  splits: questions.Splits,
+  tokenizer: data.Tokenizer,
+) -> None:
+  """As `check`, for a model of our own that is not trained yet."""
+  problems = [
+    rollout.Problem(
+      question.id,
+      data.prompts.render(
+        question.question, tokenizer, style=config.data.prompt
+      ),
+      question.answer,
+      name,
+    )
+    for name, found in splits.items()
+    for question in found
+  ]
+  check(config, problems, config.pretrain.context)
 
 
 def check_tuned(

@@ -29,6 +29,8 @@ class Bench:
   run: pipeline.Run
   grade: Callable[[str], rollout.collect.Grade]  # name of a reward -> grades
   gold: base.Gold | None  # for pairs, where a question has one sample
+  # Settings of all policies that were asked for, by name.
+  tuned: dict[str, base.Settings] = dataclasses.field(default_factory=dict)
 
   def train(self, name: str) -> Callable[[], str]:
     """Fine-tunes a policy when it is needed, and says where it is."""
@@ -54,7 +56,8 @@ class Bench:
     changes = self.config.baselines.to_dict().get(name, {})
     found = finetuning_methods.make(name, changes, seed=self.run.fit.seed)
     lengths.check_tuned(self.run, name, found, self.gold)
-    return memory_checks.tuned(self.run, name, found)
+    self.tuned[name] = memory_checks.tuned(self.run, name, found)
+    return self.tuned[name]
 
 
 def check(names: Collection[str]) -> None:

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import ml_collections
 
 from experiments.harness import (
+  beforehand,
   checks,
   compiling,
+  lengths,
   questions,
   starts,
   wiring,
@@ -49,15 +51,19 @@ def run(
     pipeline.hold.hold(workdir.path),
     compiling.Clock() as clock,
     layout.context(),
-    _pool(config, config.reward) as pool,
     contextlib.ExitStack() as stack,
   ):
-    config = starts.make(config, workdir, layout, task)
-    found = wiring.run(config, splits, workdir, pool, layout)
+    beforehand.check_writable(workdir)
     start = functools.cache(
-      lambda name: stack.enter_context(_pool(config, name)).grade
+      lambda name: stack.enter_context(_pool(config, name, splits))
     )
-    what = lambda run: wiring.evaluation(config, run, start, task.columns)
+    pool = start(config.reward)
+    fits = functools.partial(lengths.check_own, config, splits)
+    config = starts.make(config, workdir, layout, task, fits)
+    found = wiring.run(config, splits, workdir, pool, layout)
+    what = lambda run: wiring.evaluation(
+      config, run, lambda name: start(name).grade, task.columns
+    )
     what(found)  # refuses what would not fit once the values are there
     found = pipeline.learn(found)
     pipeline.evaluate.evaluate(
@@ -68,13 +74,18 @@ def run(
   print(f"seconds spent compiling: {clock.seconds:.1f}", file=sys.stderr)
 
 
-def _pool(config: ml_collections.ConfigDict, name: str) -> rewards.GradingPool:
-  """Workers that grade by a reward."""
-  return rewards.GradingPool(
+@contextlib.contextmanager
+def _pool(
+  config: ml_collections.ConfigDict, name: str, splits: questions.Splits
+) -> Iterator[rewards.GradingPool]:
+  """Workers that grade by a reward, which was tried."""
+  with rewards.GradingPool(
     name,
     config.reward_workers,
     max_failed_share=config.reward_max_failed_share,
-  )
+  ) as pool:
+    beforehand.check_reward(name, pool, splits)
+    yield pool
 
 
 @contextlib.contextmanager

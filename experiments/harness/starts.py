@@ -3,7 +3,7 @@
 import contextlib
 import pathlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -21,12 +21,21 @@ def make(
   workdir: pipeline.Workdir,
   layout: sharding.Layout,
   task: tasks.TaskSpec,
+  check: Callable[[data.Tokenizer], None],
 ) -> ml_collections.ConfigDict:
-  """Makes what is missing; returns the config that names it (`resolved`)."""
+  """Makes what is missing; returns the config that names it (`resolved`).
+
+  Args:
+    config: the experiment's.
+    workdir: for the models.
+    layout: trains them.
+    task: makes what a reference of our own is trained on.
+    check: refuses what does not fit, once the tokenizer is there.
+  """
   paths = pipeline.RunPaths(workdir.path)
   named = resolved(config, paths)
   if not config.reference:
-    _pretrain(config, workdir, layout, task, paths.reference)
+    _pretrain(config, workdir, layout, task, paths.reference, check)
   if config.value.num_new_layers:
     start = config.value.start or named.reference
     _deeper(config, workdir, layout, start, paths.value_start)
@@ -50,6 +59,7 @@ def _pretrain(
   layout: sharding.Layout,
   task: tasks.TaskSpec,
   directory: places.Path,
+  check: Callable[[data.Tokenizer], None],
 ) -> None:
   """Trains the small reference of some variants."""
   stage = pipeline.workdir.Stage(
@@ -62,6 +72,7 @@ def _pretrain(
   ):
     if due:
       found, tokenizer = task.corpus(stack.enter_context(_own(directory)))
+      check(tokenizer)
       pipeline.pretraining.pretrain(
         wiring.own_reference(config, tokenizer),
         found,

@@ -7,6 +7,7 @@ import jax
 import ml_collections
 
 from experiments.harness import (
+  beforehand,
   checks,
   lengths,
   memory_checks,
@@ -268,8 +269,9 @@ def evaluation(
     # One sample makes no pair: the gold answer is the other half.
     tokenizer = data.tokenizer.load(config.reference)
     gold = lambda problem: data.prompts.completion(problem.answer, tokenizer)
+  bench = methods.Bench(config, run, grade, gold)
   what = pipeline.Evaluation(
-    methods.build(methods.Bench(config, run, grade, gold)),
+    methods.build(bench),
     config.evaluation.num_samples,
     seeds.stable_seed("evaluation", config.seed),
     columns=columns,
@@ -277,6 +279,7 @@ def evaluation(
     objective_eta=config.evaluation.objective_eta,
   )
   memory_checks.evaluation(run, what)
+  beforehand.check_disk(run, bench.tuned.values())
   return what
 
 
