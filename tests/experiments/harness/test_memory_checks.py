@@ -17,17 +17,19 @@ from qsharp_jax.generate import memory
 from qsharp_jax.sharding import mesh as mesh_lib
 
 # What the configurations say of themselves; tokens of the longest prompt.
+SLOW = pytest.mark.slow  # shapes of so many layers take seconds
 SLICES = [
-  *((gsm8k, name, "v5e", 8, 512) for name in ("llama3_8b", "llama31_8b")),
-  (gsm8k, "qwen25_7b", "v5e", 8, 512),
-  (gsm8k, "qwen25_7b", "v5e", 16, 512),
-  (competition_math, "llama31_8b", "v5e", 8, 512),
-  (competition_math, "qwen25_7b", "v5e", 8, 512),
-  (competition_math, "aime", "v5e", 16, 512),
-  (competition_math, "llama31_70b_1b", "v5p", 16, 512),
-  (competition_math, "llama31_70b_3b", "v5p", 16, 512),
-  (quality, "llama31_8b", "h100", 8, 10_240),
+  (gsm8k, "llama31_8b", "v5e", 8, 512),
   (quality, "qwen25_7b", "h100", 8, 10_240),
+  pytest.param(gsm8k, "llama3_8b", "v5e", 8, 512, marks=SLOW),
+  pytest.param(gsm8k, "qwen25_7b", "v5e", 8, 512, marks=SLOW),
+  pytest.param(gsm8k, "qwen25_7b", "v5e", 16, 512, marks=SLOW),
+  pytest.param(competition_math, "llama31_8b", "v5e", 8, 512, marks=SLOW),
+  pytest.param(competition_math, "qwen25_7b", "v5e", 8, 512, marks=SLOW),
+  pytest.param(competition_math, "aime", "v5e", 16, 512, marks=SLOW),
+  pytest.param(competition_math, "llama31_70b_1b", "v5p", 16, 512, marks=SLOW),
+  pytest.param(competition_math, "llama31_70b_3b", "v5p", 16, 512, marks=SLOW),
+  pytest.param(quality, "llama31_8b", "h100", 8, 10_240, marks=SLOW),
 ]
 
 
