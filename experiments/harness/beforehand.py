@@ -3,7 +3,8 @@
 All that needs no sample, in this order; each raises an InputError:
 
 1. single fields, and fields against each other (`checks.check`)
-2. the run's directory holds this run or nothing (`pipeline.Workdir`)
+2. the run's directory holds this run or nothing (`pipeline.Workdir`), and no
+   other process works in it (`pipeline.hold`)
 3. the devices share the rows of every batch (`checks.check_rows`)
 4. questions, their splits and gold answers (`questions.splits`)
 5. the directory can be written (`check_writable`)
@@ -96,6 +97,8 @@ def check_disk(run: pipeline.Run, tuned: Iterable[base.Settings]) -> None:
     states.append(sum(map(size, settings.trained(reference))))
   needed = saved + _NUM_STATES * _STATE * max(states)
   path = run.workdir.path
+  if not isinstance(path, pathlib.Path):
+    return  # a bucket has no end
   held = sum(f.stat().st_size for f in _files(path))
   free = shutil.disk_usage(_existing(path)).free
   if needed > free + held:
