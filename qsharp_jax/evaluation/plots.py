@@ -223,6 +223,11 @@ def _reference(axes: Axes, points: Sequence[Mapping[str, Any]]) -> None:
 
 def _front(axes: Axes, front: Band) -> None:
   """What no policy exceeds, with its interval as a band."""
+  # Where every sample but the best is gone, more KL buys no more reward.
+  right = max(axes.get_xlim()[1], front.kl[-1])
+  front = Band(
+    np.append(front.kl, right), *(np.append(y, y[-1]) for y in front[1:])
+  )
   axes.fill_between(
     front.kl,
     front.low,
@@ -230,7 +235,6 @@ def _front(axes: Axes, front: Band) -> None:
     color=_FRONT_COLOUR,
     alpha=0.2,
     linewidth=0,
-    label="its 95% interval",
     zorder=1,
   )
   axes.plot(
@@ -239,7 +243,7 @@ def _front(axes: Axes, front: Band) -> None:
     linestyle=(0, (5, 3)),
     linewidth=1.3,
     color=_FRONT_COLOUR,
-    label="Optimal front",
+    label="Optimal front, 95% interval",
     zorder=2,
   )
   # The front may leave the picture to the right, but not above.
