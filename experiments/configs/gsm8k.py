@@ -157,8 +157,7 @@ def _tiny_baselines() -> dict:
     "sft": {"fit": alone(3e-4, 64, 2)},
     "rloo": group,
     "reinforce": group,  # the former name of rloo
-    # Its eta is in deviations of a group's rewards, near 0.5 of 0 and 1.
-    "grpo": group | {"eta": 0.1},
+    "grpo": group,
     "dr_grpo": group,
     "ppo": ppo,
     "dpo": dpo,

@@ -81,7 +81,7 @@ class PPO(on_policy.Plan):
 
   fit: fit_lib.Fit = fit_lib.Fit(learning_rate=1e-6, num_epochs=4)
   clip: float = 0.2
-  value_clip: float = 0.2
+  value_clip: float = 0.2  # in reward units; inf to clip nothing
   value_weight: float = 0.5
   discount: float = 1.0
   decay: float = 0.95  # lambda of the advantages

@@ -95,7 +95,10 @@ def whiten(advantages: Array, mask: Array) -> Array:
   chex.assert_equal_shape([advantages, mask])
   centred = batch_baseline(advantages, mask)
   variance = numerics.masked_mean(jnp.square(centred), mask)
-  return centred * jax.lax.rsqrt(variance + 1e-8)
+  # What rounding leaves of equal advantages is no deviation, on any scale.
+  size = jnp.max(jnp.where(mask, jnp.abs(advantages), 0.0))
+  deviation = jnp.sqrt(variance + jnp.square(1e-4 * size.astype(jnp.float32)))
+  return centred / jnp.where(deviation > 0, deviation, 1.0)
 
 
 def reinforce(log_probs: Array, advantages: Array) -> Array:

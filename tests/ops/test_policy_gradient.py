@@ -108,9 +108,21 @@ def test_whitened_advantages(staged):
     values[mask], (kept - kept.mean()) / kept.std(), rtol=1e-4, atol=1e-5
   )
   assert not values[~mask].any()
-  # Without a spread there is nothing to learn, and nothing to divide by.
-  flat = policy_gradient.whiten(jnp.ones(3), jnp.ones(3, bool))
-  np.testing.assert_allclose(flat, np.zeros(3), atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-6, 0.37, 2500.7])
+def test_equal_advantages_stay_next_to_nothing_when_whitened(size):
+  # There is nothing to learn, and nothing but rounding to divide by.
+  flat = policy_gradient.whiten(jnp.full(7, size), jnp.ones(7, bool))
+  np.testing.assert_allclose(flat, np.zeros(7), atol=2e-3)
+
+
+def test_whitened_advantages_have_no_unit():
+  advantages, mask = normal(4, 6), normal(4, 6, seed=1) > -0.5
+  plain = policy_gradient.whiten(advantages, mask)
+  for scale in (1e-6, 1e3):
+    other = policy_gradient.whiten(advantages * np.float32(scale), mask)
+    np.testing.assert_allclose(other, plain, rtol=1e-4)
 
 
 def test_reinforce_has_the_gradient_of_the_expected_reward():
