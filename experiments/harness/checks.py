@@ -23,6 +23,7 @@ _AT_LEAST = {
   "sampling.batch_size": 1,
   "sampling.max_new_tokens": 1,
   "sampling.num_candidates": 1,
+  "sampling.num_scored": 0,
   "sampling.prompt_bucket": 1,
   "sampling.prompts_per_refill": 1,
   "value.num_atoms": 0,  # 0 leaves it to the loss
@@ -37,6 +38,7 @@ _CHOICES = {
   "dtype": ("float32", "bfloat16"),
   "fit.schedule": ("constant", "cosine"),
   "rounds.rule": ("algorithm1", "response"),
+  "sampling.top_p_of": ("reference", "guided"),
   "value.head": ("v", "q"),
   "value.loss": ("auto", "bernoulli", "categorical", "squared_error"),
   "value.q_head": ("lm_head", "zeros"),

@@ -202,6 +202,8 @@ def policy_of(
     num_candidates=config.sampling.num_candidates,
     is_guidance_tempered=config.sampling.is_guidance_tempered,
     is_truncated=config.sampling.is_truncated,
+    num_scored=config.sampling.num_scored,
+    top_p_of=config.sampling.top_p_of,
   )
 
 

@@ -32,6 +32,9 @@ _ETA = flags.DEFINE_float(
 _ROUND = flags.DEFINE_integer("round", 0, "Round of the values; 0 is the last.")
 _SAMPLES = flags.DEFINE_integer("num_samples", 1, "Answers of each policy.")
 _SEED = flags.DEFINE_integer("seed", 0, "Another seed, other answers.")
+_EXACT_KL = flags.DEFINE_bool(
+  "exact_kl", False, "Score all candidates of every token, for the exact KL."
+)
 _VALUES = flags.DEFINE_bool(
   "values", False, "Print the value's running estimate beside every token."
 )
@@ -59,8 +62,10 @@ def main(argv: list[str]) -> None:
       shardings=layout.for_decoding(players.critic.model),
     )[2]
     params = {"reference": players.reference_params, "value": values}
+    num_scored = 0 if _EXACT_KL.value else config.sampling.num_scored
     policy = dataclasses.replace(
       players.policy,
+      num_scored=num_scored,
       guidance=methods.select(players.critic, _METHOD.value),
     )
     prompt = data.prompts.render(
@@ -112,7 +117,8 @@ def _print(
 ) -> None:
   kl = float(answer.kl.sum())
   title = name if np.isinf(eta) else f"{name}, eta {eta:g}"
-  print(f"--- {title} ({len(answer.tokens)} tokens, KL {kl:.3f} nats)")
+  cost = "KL only with --exact_kl" if np.isnan(kl) else f"KL {kl:.3f} nats"
+  print(f"--- {title} ({len(answer.tokens)} tokens, {cost})")
   print(tokenizer.decode(answer.tokens))
 
 

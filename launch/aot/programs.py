@@ -140,7 +140,9 @@ class Plan:
   @property
   def _sizes(self) -> dict[str, int]:
     room = self.config.sampling.max_new_tokens
-    return {"num_slots": self.prompt_length + room, "num_new_tokens": room}
+    spare = self.players.policy.num_spare(room)
+    num_slots = self.prompt_length + room + spare
+    return {"num_slots": num_slots, "num_new_tokens": room}
 
   def state(self) -> PyTree:
     """The state before the first step, where it is expected to lie."""

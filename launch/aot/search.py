@@ -127,9 +127,8 @@ def candidate(
 
 def _readers(policy: generate.Policy):
   """The models, and the tokens of a row that each reads in a step."""
-  is_v_type = policy.value.head.kind == "v"
   yield policy.reference, 1
-  yield policy.value, 1 + (policy.num_candidates if is_v_type else 0)
+  yield policy.value, 1 + policy.num_leaves
 
 
 def _looked_up(model: Any, num_parts: int) -> float:

@@ -24,8 +24,9 @@ def heading(plan: programs.Plan, where: slices.Slice) -> str:
     f"decoding {plan.rows} rows ({own.sampling.batch_size} prompts x "
     f"{plan.num_samples} samples) of {plan.prompt_length} + "
     f"{own.sampling.max_new_tokens} tokens, {own.sampling.num_candidates} "
-    f"candidates; training {own.fit.batch_size} rows of {own.fit.max_length} "
-    f"in {own.fit.num_microbatches} micro-batches",
+    f"candidates, {policy.num_leaves} leaves a turn; training "
+    f"{own.fit.batch_size} rows of {own.fit.max_length} in "
+    f"{own.fit.num_microbatches} micro-batches",
   ]
   if where.is_estimate:
     lines.append(

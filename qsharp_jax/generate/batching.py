@@ -45,10 +45,12 @@ def generate(
   requests_lib.check(policy, requests, sampling)
   if not requests:
     return
+  policy = policy.at(sampling.top_p)
   reader = requests_lib.Reader(policy, params, requests, sampling, place)
   waiting = collections.deque(range(len(requests)))
   entering = _take(waiting, sampling.batch_size)
-  room = min(_FIRST_ROOM, sampling.max_new_tokens)
+  most = sampling.max_new_tokens + policy.num_spare(sampling.max_new_tokens)
+  room = min(_FIRST_ROOM, most)
   # A slot more than is needed: where their number is odd, the TPU compiler
   # turns the caches around in memory, as copies, whenever the loop is entered.
   state = reader.read(entering, sampling.batch_size, reader.width + room)
@@ -61,7 +63,7 @@ def generate(
     wanted = per_refill if waiting else len(rows.owners)
     state = decode_lib.decode(policy, params, state, np.int32(wanted))
     if rows.leave(state) < wanted:  # it stopped for want of room
-      room = min(2 * room, sampling.max_new_tokens)
+      room = min(2 * room, most)
       state = decode_lib.grow(state, reader.width + room)
     while waiting and len(rows.free()) >= per_refill:
       entering = _take(waiting, sampling.prompts_per_refill)

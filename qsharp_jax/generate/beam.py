@@ -134,6 +134,6 @@ def _step(
     take(own), reference, surprise, surprise
   )
   state = decode_lib.record(
-    policy, state.replace(caches=caches), tokens, distribution
+    policy, state.replace(caches=caches), distribution.at(tokens)
   )
   return state, scores.reshape(-1)

@@ -131,10 +131,12 @@ def _extend(beam: _Beam, block: requests_lib.Completion) -> _Beam:
   """The beam with one more block."""
   unknown = np.full(len(beam.tokens) + len(block.tokens), np.nan, np.float32)
   join = lambda name: getattr(block, name)
+  num_scored = block.num_scored
   if beam.completion is not None:
     join = lambda name: np.concatenate(
       [getattr(beam.completion, name), getattr(block, name)]
     )
+    num_scored += beam.completion.num_scored
   whole = dataclasses.replace(
     block,
     tokens=join("tokens"),
@@ -142,6 +144,7 @@ def _extend(beam: _Beam, block: requests_lib.Completion) -> _Beam:
     ref_log_probs=join("ref_log_probs"),
     kl=unknown,
     kl_filtered=unknown,
+    num_scored=num_scored,
   )
   return _Beam(beam.request, whole, is_over=block.ended)
 

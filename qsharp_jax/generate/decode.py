@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax import struct
 
-from qsharp_jax.core.arrays import Array, PyTree
+from qsharp_jax.core.arrays import Array, ArrayLike, PyTree
 from qsharp_jax.generate import policy as policy_lib
+from qsharp_jax.generate import race as race_lib
 from qsharp_jax.models import cache as cache_lib
 from qsharp_jax.ops import filtering
 
@@ -19,11 +20,13 @@ class DecodeState:
   """All that the loop carries; M is the most tokens that a row can write.
 
   Rows do not know of each other: each counts its own tokens, and a row that
-  has finished can be given to another prompt.
+  has finished can be given to another prompt. A turn of the loop takes a slot
+  of all caches; a row whose token it does not settle leaves a hole there.
   """
 
   caches: PyTree  # of `KVCache`s, by the name of the model; None: left out
   controls: policy_lib.Controls
+  race: race_lib.Race | None  # for the next token; None: never waits
   newest: Array  # [B] int32, last token of each prefix, not yet in the caches
   position: Array  # [B] int32, its position
   finished: Array  # [B] bool
@@ -34,6 +37,9 @@ class DecodeState:
   ref_log_probs: Array  # [B, M] of the reference at temperature
   kl: Array  # [B, M] nats
   kl_filtered: Array  # [B, M] nats
+  turns: Array  # [B] int32, of the loop, that the row was open
+  scored: Array  # [B] int32, candidates whose log-weights were needed
+  holes: Array  # [B] int32, slots since its first key that it left empty
 
 
 @functools.partial(
@@ -81,19 +87,26 @@ def prefill(
   )
   repeat = lambda x: jnp.repeat(x, num_samples)
   per_token = lambda dtype: jnp.zeros((num_rows, num_new_tokens), dtype)
+  none_yet = jnp.zeros(num_rows, jnp.int32)
   return DecodeState(
     caches=cache_lib.each(grow, caches),
     controls=controls,
+    race=race_lib.empty(num_rows, policy.most_candidates)
+    if policy.is_lazy
+    else None,
     newest=repeat(prompts[:, -1]),
     position=repeat(positions[:, -1]),
     finished=controls.max_new_tokens <= 0,
     ended=jnp.zeros(num_rows, bool),
-    lengths=jnp.zeros(num_rows, jnp.int32),
+    lengths=none_yet,
     tokens=per_token(jnp.int32),
     log_probs=per_token(jnp.float32),
     ref_log_probs=per_token(jnp.float32),
     kl=per_token(jnp.float32),
     kl_filtered=per_token(jnp.float32),
+    turns=none_yet,
+    scored=none_yet,
+    holes=none_yet,
   )
 
 
@@ -131,7 +144,7 @@ def decode(
   num_slots = state.caches["reference"].positions.shape[1]
 
   def is_going(state: DecodeState) -> Array:
-    has_room = state.finished | (state.position < num_slots)
+    has_room = state.finished | (state.position + state.holes < num_slots)
     return has_room.all() & (state.finished.sum() < num_finished)
 
   return jax.lax.while_loop(
@@ -140,21 +153,25 @@ def decode(
 
 
 def grow(state: DecodeState, num_slots: int) -> DecodeState:
-  """The same state with caches of `num_slots`. The old one is given up.
+  """The same state with caches of `num_slots`, without holes.
 
-  One array after the other, so that only one lies in memory twice.
+  The old one is given up, one array after the other, so that only one lies in
+  memory twice.
   """
 
-  def unroll(slots: Array, index: Array, **sizes: int) -> Array:
-    wider = _unroll(slots, index, **sizes)
+  def gather(slots: Array, order: Array, **sizes: int) -> Array:
+    wider = _gather(slots, order, **sizes)
     slots.delete()
     return wider
 
-  wider = lambda cache: cache_lib.grow(cache, num_slots, unroll=unroll)
-  return state.replace(caches=cache_lib.each(wider, state.caches))
+  pack = lambda cache: cache_lib.pack(cache, num_slots, gather=gather)
+  # A row that waits leaves its next slot empty.
+  holes = is_waiting(state).astype(jnp.int32)
+  return state.replace(caches=cache_lib.each(pack, state.caches), holes=holes)
 
 
-_unroll = jax.jit(cache_lib.unroll, static_argnames=("num_slots", "fill"))
+_PADDING = -1  # the position of what is not kept
+_gather = jax.jit(cache_lib.gather, static_argnames=("num_slots", "fill"))
 
 
 def step(
@@ -162,16 +179,17 @@ def step(
   params: PyTree,
   state: DecodeState,
 ) -> DecodeState:
-  """Reads the newest token, draws the next one, writes it down."""
+  """One turn: reads what is new, scores candidates, writes what is settled."""
   logits, state = read(policy, params, state)
   # Beyond the switch, and for the reference's own rows, eta is infinite.
   is_guided = state.lengths < state.controls.guided_steps
-  eta = jnp.where(is_guided, state.controls.eta, jnp.inf)
-  # Without values there are no candidates to keep to.
-  is_truncated = policy.is_truncated and policy.value is not None
-  other = jnp.where(jnp.isfinite(eta) & is_truncated, -jnp.inf, 0.0)
+  eta = jnp.where(is_guided, state.controls.eta, jnp.inf)[:, None]
+  if policy.is_raced:
+    return _race(policy, params, state, logits["reference"], eta)
   proposed = logits.get("actor", logits["reference"])
-  candidates, weights, state = _weigh(policy, params, state, proposed, eta)
+  candidates, weights, other, state = _weigh(
+    policy, params, state, proposed, eta
+  )
   distribution = policy_lib.next_distribution(
     logits["reference"],
     candidates,
@@ -180,8 +198,11 @@ def step(
     actor_logits=logits.get("actor"),
     other_weight=other,
     is_guidance_tempered=policy.is_guidance_tempered,
+    top_p_of=policy.top_p_of,
   )
-  return write(policy, state, distribution)
+  is_weighed = jnp.isfinite(eta[:, 0]) & (policy.value is not None)
+  scored = jnp.where(is_weighed, candidates.shape[1], 0)
+  return write(policy, state, distribution, scored)
 
 
 def read(
@@ -189,31 +210,68 @@ def read(
 ) -> tuple[dict[str, Array], DecodeState]:
   """Logits [B, V] of the reference and the actor after the newest token."""
   logits, caches = {}, dict(state.caches)
+  position = jnp.where(is_waiting(state), _PADDING, state.position)
   for name in ("reference", "actor"):
     if name in caches:
       logits[name], caches[name] = getattr(policy, name).apply(
         params[name],
         state.newest,
-        state.position,
+        position,
         caches[name],
         method="next_logits",
       )
   return logits, state.replace(caches=caches)
 
 
+def is_waiting(state: DecodeState) -> Array:
+  """Rows whose newest token has been read; its slot of this turn is empty."""
+  if state.race is None:
+    return jnp.zeros_like(state.finished)
+  return state.race.num_scored > 0
+
+
 def write(
   policy: policy_lib.Policy,
   state: DecodeState,
   distribution: policy_lib.NextDistribution,
+  scored: ArrayLike = 0,
 ) -> DecodeState:
-  """Draws the next tokens and writes them down."""
-  uniforms = _uniforms(state.controls, state.lengths)
-  return record(
-    policy,
-    state,
-    filtering.sample(distribution.sampled, uniforms),
-    distribution,
+  """Draws the next tokens and writes them down; `scored` as for `record`."""
+  keys = race_lib.row_keys(state.controls, state.lengths)
+  uniforms = jax.vmap(jax.random.uniform)(keys)
+  tokens = filtering.sample(distribution.sampled, uniforms)
+  return record(policy, state, distribution.at(tokens), scored=scored)
+
+
+def _race(
+  policy: policy_lib.Policy,
+  params: PyTree,
+  state: DecodeState,
+  ref_logits: Array,
+  eta: Array,
+) -> DecodeState:
+  """Scores as many candidates as a turn may, and writes what they settle."""
+  laws = policy_lib.laws(ref_logits, state.controls, top_p_of=policy.top_p_of)
+  candidates = most_likely(ref_logits, policy.most_candidates)
+  race = race_lib.begin(
+    policy.guidance, laws.base, candidates, state.controls, state.lengths, eta
   )
+  num_scored = policy.most_candidates
+  if policy.is_lazy:
+    race = race_lib.resume(state.race, race)
+    num_scored = policy.num_scored
+  needed = race.needed(num_scored)
+  leaves = race.next(num_scored)
+  values, state = _values(policy, params, state, leaves)
+  race = race.add(policy.guidance.scores(values, eta))
+  other = _other(policy, race.scores, eta)
+  column, is_settled = race_lib.lead(policy.guidance, race, other)
+  if policy.is_lazy:
+    state = state.replace(race=race_lib.leave(race, is_settled))
+    return record(policy, state, race.known(column), is_settled, needed)
+  distribution = policy_lib.tilt(laws, race.candidates, race.scores, other)
+  tokens = race.known(column).tokens
+  return record(policy, state, distribution.at(tokens), scored=needed)
 
 
 def _weigh(
@@ -222,23 +280,39 @@ def _weigh(
   state: DecodeState,
   logits: Array,
   eta: Array,
-) -> tuple[Array, Array, DecodeState]:
-  """Candidates [B, A], their log-weights [B, A], and the next value cache."""
+) -> tuple[Array, Array, Array, DecodeState]:
+  """Candidates and log-weights [B, A], that of others [B], the next state."""
   if policy.value is None:
     nothing = jnp.zeros((logits.shape[0], 1))
-    return nothing.astype(jnp.int32), nothing, state
-  num_candidates = min(policy.num_candidates, logits.shape[-1])
-  candidates = most_likely(logits, num_candidates)
+    return nothing.astype(jnp.int32), nothing, nothing[:, 0], state
+  candidates = most_likely(logits, policy.most_candidates)
+  values, state = _values(policy, params, state, candidates)
+  scores = policy.guidance.scores(values, eta)
+  return candidates, scores, _other(policy, scores, eta), state
+
+
+def _values(
+  policy: policy_lib.Policy, params: PyTree, state: DecodeState, leaves: Array
+) -> tuple[Array, DecodeState]:
+  """Value logits [B, n, K] of next tokens, and the state with a new cache."""
+  how = {} if state.race is None else {"is_read": is_waiting(state)}
   values, cache = policy.value.apply(
     params["value"],
     state.newest,
     state.position,
-    candidates,
+    leaves,
     state.caches["value"],
+    **how,
     method="candidate_values",
   )
-  state = state.replace(caches=state.caches | {"value": cache})
-  return candidates, policy.guidance(values, eta[:, None]), state
+  return values, state.replace(caches=state.caches | {"value": cache})
+
+
+def _other(policy: policy_lib.Policy, scores: Array, eta: Array) -> Array:
+  """The score of tokens that are no candidates, at most. Shape [B]."""
+  other = policy.guidance.other(scores)
+  is_excluded = policy.is_truncated & jnp.isfinite(eta)
+  return jnp.where(is_excluded, -jnp.inf, other)[:, 0]
 
 
 def most_likely(logits: Array, k: int) -> Array:
@@ -258,52 +332,47 @@ def most_likely(logits: Array, k: int) -> Array:
   )(logits)
 
 
-def _uniforms(controls: policy_lib.Controls, steps: Array) -> Array:
-  """One number a row, that depends on its seed and own step [B] only.
-
-  After the switch the stream is another one: a switch chosen by looking at a
-  completion must not be followed by the same luck.
-  """
-
-  def draw(seed: Array, guided_steps: Array, step: Array) -> Array:
-    key = jax.random.fold_in(jax.random.key(seed), step)
-    key = jax.random.fold_in(key, step >= guided_steps)
-    return jax.random.uniform(key)
-
-  return jax.vmap(draw)(controls.seeds, controls.guided_steps, steps)
-
-
 def record(
   policy: policy_lib.Policy,
   state: DecodeState,
-  tokens: Array,
-  distribution: policy_lib.NextDistribution,
+  drawn: policy_lib.NextToken,
+  is_settled: ArrayLike = True,
+  scored: ArrayLike = 0,
 ) -> DecodeState:
-  """Writes the tokens and their numbers behind those of open rows."""
-  chex.assert_rank(tokens, 1)
-  chex.assert_type(tokens, int)
-  is_open = ~state.finished
+  """Writes the tokens that are settled behind those of open rows.
+
+  Args:
+    policy: knows the end tokens.
+    state: before this turn.
+    drawn: tokens and their numbers.
+    is_settled: False for rows that wait for another turn. Scalar or [B].
+    scored: candidates whose log-weights this turn needed. Scalar or [B].
+  """
+  chex.assert_rank(drawn.tokens, 1)
+  chex.assert_type(drawn.tokens, int)
+  is_open = ~state.finished & is_settled
   one = is_open.astype(jnp.int32)
+  turn = (~state.finished).astype(jnp.int32)
   columns = jnp.arange(state.tokens.shape[1])[None]
   # A choice, not a scatter: rows are at different columns, and stay where they
   # lie when the batch is cut over devices.
   is_next = is_open[:, None] & (columns == state.lengths[:, None])
   put = lambda table, new: jnp.where(is_next, new[:, None], table)
-  at_token = lambda log_probs: jnp.take_along_axis(
-    log_probs, tokens[:, None], axis=1
-  )[:, 0]
-  is_end = jnp.isin(tokens, jnp.array(policy.eos_ids, jnp.int32))
+  is_end = jnp.isin(drawn.tokens, jnp.array(policy.eos_ids, jnp.int32))
   lengths = state.lengths + one
   is_full = lengths >= state.controls.max_new_tokens
   return state.replace(
-    newest=tokens,
+    newest=jnp.where(is_open, drawn.tokens, state.newest),
     position=state.position + one,
-    finished=state.finished | is_end | is_full,
-    ended=state.ended | (is_open & is_end),
+    finished=state.finished | is_open & (is_end | is_full),
+    ended=state.ended | is_open & is_end,
     lengths=lengths,
-    tokens=put(state.tokens, tokens),
-    log_probs=put(state.log_probs, at_token(distribution.sampled)),
-    ref_log_probs=put(state.ref_log_probs, at_token(distribution.reference)),
-    kl=put(state.kl, distribution.kl),
-    kl_filtered=put(state.kl_filtered, distribution.kl_filtered),
+    tokens=put(state.tokens, drawn.tokens),
+    log_probs=put(state.log_probs, drawn.log_probs),
+    ref_log_probs=put(state.ref_log_probs, drawn.ref_log_probs),
+    kl=put(state.kl, drawn.kl),
+    kl_filtered=put(state.kl_filtered, drawn.kl_filtered),
+    turns=state.turns + turn,
+    scored=state.scored + turn * scored,
+    holes=state.holes + turn - one,
   )

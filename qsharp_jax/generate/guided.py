@@ -7,6 +7,9 @@ the compiled programs and share them.
 A token that was not scored has log-weight 0 and counts as the least reward that
 its values know, or as the worst candidate where they know none: values are
 counted from there (docs/decisions, 13).
+
+Where a log-weight depends on its own candidate alone and has a bound, those
+that can still win are scored first, and most never (docs/decisions, 14).
 """
 
 import dataclasses
@@ -58,7 +61,55 @@ class Guidance:
     Returns:
       Log-weights, float32. Shape [B, A].
     """
+    scores = self.scores(logits, eta)
+    return scores - self.other(scores)
+
+  def scores(self, logits: Array, eta: Array) -> Array:
+    """Log-weights [B, A] before those of other tokens, `other`, become 0."""
     return _KINDS[self.kind](self, logits, eta)
+
+  def other(self, scores: Array) -> Array:
+    """What a token that is no candidate has for a score.
+
+    Args:
+      scores: of all candidates. Shape [B, A].
+
+    Returns:
+      No more than the least of them, and no less if they grow. Shape [B, 1].
+    """
+    least = jnp.min(scores, axis=-1, keepdims=True)
+    return least if self.is_floored else jnp.zeros_like(least)
+
+  def bound(self, eta: Array) -> Array:
+    """What no score exceeds, where `has_bound`.
+
+    Args:
+      eta: as above. Shape [B, 1].
+
+    Returns:
+      The bound, float32. Shape [B, 1].
+    """
+    if self.members:
+      pairs = zip(self.members, self.weights, strict=True)
+      return guidance.mixed([member.bound(eta / w) for member, w in pairs])
+    if self.kind == "fudge":
+      return guidance.fudge_bound(strength=1 / eta)
+    least, most = self.bounds
+    return guidance.reward_bound(most - least, eta=eta)
+
+  @property
+  def has_bound(self) -> bool:
+    """Whether each score depends on its own candidate and has a bound."""
+    if self.members:
+      return all(member.has_bound for member in self.members)
+    by_reward = self.kind in ("qsharp", "cd", "args")
+    return self.kind == "fudge" or by_reward and math.isfinite(self.bounds[1])
+
+  @property
+  def is_floored(self) -> bool:
+    """Whether other tokens count as the worst candidate, not as score 0."""
+    # A logarithm has no least value: the worst candidate's stands for it.
+    return self.kind == "fudge" or any(m.is_floored for m in self.members)
 
   @property
   def num_logits(self) -> int:
@@ -78,9 +129,9 @@ class Guidance:
 
   def gain(self, logits: Array) -> Array:
     """Mean rewards [B, A] above what an unscored token counts as, >= 0."""
-    means, (least, _) = self.mean(logits), self.bounds
+    means, (least, most) = self.mean(logits), self.bounds
     if math.isfinite(least):
-      return means - least
+      return jnp.clip(means, least, most) - least
     return guidance.zero_floor(means)
 
 
@@ -123,8 +174,7 @@ def _fudge(own: Guidance, logits: Array, eta: Array) -> Array:
       least, most = own.bounds
       share = (share - least) / (most - least)
     odds = jax.scipy.special.logit(jnp.clip(share, 1e-6, 1 - 1e-6))
-  # A logarithm has no least value: the worst candidate's stands for it.
-  return guidance.zero_floor(guidance.fudge(odds, strength=1 / eta))
+  return guidance.fudge(odds, strength=1 / eta)
 
 
 def _args(own: Guidance, logits: Array, eta: Array) -> Array:
@@ -144,7 +194,7 @@ def _mixture(own: Guidance, logits: Array, eta: Array) -> Array:
   parts = jnp.split(logits, ends, axis=-1)
   return guidance.mixed(
     [
-      member(part, eta / weight)
+      member.scores(part, eta / weight)
       for member, part, weight in zip(
         own.members, parts, own.weights, strict=True
       )

@@ -18,7 +18,6 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from qsharp_jax import models
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.generate import policy as policy_lib
@@ -81,7 +80,7 @@ def needed(
   rows, new_rows = batch_size * num_samples, num_newcomers * num_samples
   # The last prompt token is left to the loop.
   num_read = prompt_length - 1
-  num_slots = prompt_length + max_new_tokens
+  num_slots = prompt_length + max_new_tokens + policy.num_spare(max_new_tokens)
   whole = list(itertools.chain(*policy.decoders.values()))
   configs = [on_one_device(c, mesh) for c in whole]
   held = [(rows, num_slots)] + [(new_rows, num_read)] * (new_rows > 0)
@@ -223,17 +222,12 @@ def _step_bytes(
   distribution = _DISTRIBUTION_TABLES * table
   if policy.value is None:
     return distribution
-  is_v_type = isinstance(policy.value, models.ValueModel) and (
-    policy.value.head.kind == "v"
-  )
-  leaves = policy.num_candidates if is_v_type else 0
   values = max(
     _score_bytes(c, num_slots) + _mlp_bytes(c)
     for c in (on_one_device(c, mesh) for c in policy.value.decoders)
   )
-  return max(
-    distribution, _LOGITS_TABLES * table + rows * (1 + leaves) * values
-  )
+  tokens = rows * (1 + policy.num_leaves)
+  return max(distribution, _LOGITS_TABLES * table + tokens * values)
 
 
 def _score_bytes(config: config_lib.DecoderConfig, num_keys: int) -> int:

@@ -1,9 +1,11 @@
 """The guided policy: from logits and values to the next-token distribution."""
 
 import dataclasses
+from typing import Literal
 
 import chex
 import jax
+import jax.numpy as jnp
 from flax import struct
 
 from qsharp_jax import models
@@ -14,6 +16,8 @@ from qsharp_jax.ops import kl as kl_ops
 
 # What gives values to candidates.
 Scorer = models.ValueModel | models.LogRatio | models.Several
+# What top-p cuts: what is guided, or what guidance makes of it.
+TopPOf = Literal["reference", "guided"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +43,57 @@ class Policy:
   actor: models.LanguageModel | None = None
   # True: where guidance acts, only candidates can be sampled.
   is_truncated: bool = False
+  # m: candidates of a row that are scored in one turn of the loop. A token that
+  # they do not settle gets m more in the next turn. 0: all at once, which the
+  # KL and the log-probability of a guided token need.
+  num_scored: int = 0
+  top_p_of: TopPOf = "reference"
+
+  @property
+  def most_candidates(self) -> int:
+    """A, or all tokens if they are fewer."""
+    return min(self.num_candidates, self.reference.config.vocab_size)
+
+  @property
+  def is_raced(self) -> bool:
+    """Whether noise of its own decides if a candidate comes next.
+
+    The one place that says where that is impossible: without a bound of the
+    weights; where the guided distribution is cut, which takes all of it; where
+    weights are divided by a temperature that may be 0; and where the KL is
+    measured by another model than the one that samples.
+    """
+    return (
+      self.guidance is not None
+      and self.guidance.has_bound
+      and self.top_p_of == "reference"
+      and not self.is_guidance_tempered
+      and self.actor is None
+    )
+
+  @property
+  def is_lazy(self) -> bool:
+    """Whether turns may leave candidates unscored; not where they are free."""
+    is_fewer = 0 < self.num_scored < self.most_candidates
+    return is_fewer and self.is_raced and self.value.has_leaves
+
+  @property
+  def num_leaves(self) -> int:
+    """Candidates of a row in a pass of the value model."""
+    if self.value is None or not self.value.has_leaves:
+      return 0
+    return self.num_scored if self.is_lazy else self.most_candidates
+
+  def num_spare(self, num_new_tokens: int) -> int:
+    """Slots for turns that write no token, beside those of the tokens."""
+    return max(16, num_new_tokens // 8) if self.is_lazy else 0
+
+  def at(self, top_p: float) -> "Policy":
+    """The same policy where all rows have this top-p."""
+    # Where nothing is cut, both orders are one.
+    return (
+      dataclasses.replace(self, top_p_of="reference") if top_p >= 1 else self
+    )
 
   @property
   def decoders(self) -> dict[str, tuple[models.DecoderConfig, ...]]:
@@ -64,13 +119,80 @@ class Controls:
 
 
 @struct.dataclass
+class Laws:
+  """What the next token's distribution is made from, before guidance."""
+
+  base: Array  # [B, V] log-probabilities that guidance tilts
+  reference: Array  # [B, V] log-probabilities that the KL is measured to
+
+
+@struct.dataclass
+class NextToken:
+  """One token of each row and its numbers; NaN where they were not computed."""
+
+  tokens: Array  # [B] int32
+  log_probs: Array  # [B]
+  ref_log_probs: Array  # [B]
+  kl: Array  # [B] nats
+  kl_filtered: Array  # [B] nats
+
+
+@struct.dataclass
 class NextDistribution:
   """Distribution of the next token, and what it costs."""
 
   sampled: Array  # [B, V] log-probabilities that the token is drawn from
-  reference: Array  # [B, V] log-probabilities of the reference at temperature
+  reference: Array  # [B, V] log-probabilities that the KL is measured to
   kl: Array  # [B] nats, KL(guided || reference) before top-p
   kl_filtered: Array  # [B] nats, the same after top-p
+
+  def at(self, tokens: Array) -> NextToken:
+    """The numbers of these tokens [B]."""
+    take = lambda table: jnp.take_along_axis(table, tokens[:, None], axis=1)
+    return NextToken(
+      tokens,
+      take(self.sampled)[:, 0],
+      take(self.reference)[:, 0],
+      self.kl,
+      self.kl_filtered,
+    )
+
+
+def laws(
+  ref_logits: Array,
+  controls: Controls,
+  *,
+  actor_logits: Array | None = None,
+  top_p_of: TopPOf = "guided",
+) -> Laws:
+  """Temperature, and top-p of what is guided.
+
+  An actor is cut, but not the reference that it is measured by: nothing keeps
+  the actor inside the reference's nucleus.
+
+  Args:
+    ref_logits: reference logits. Shape [B, V].
+    controls: per-row temperature and top-p.
+    actor_logits: logits that are guided instead of the reference's. [B, V].
+    top_p_of: see `Policy`.
+
+  Returns:
+    What guidance tilts, and the reference.
+  """
+  chex.assert_rank(ref_logits, 2)
+  chex.assert_type(ref_logits, float)
+  at_temperature = lambda logits: jax.nn.log_softmax(
+    filtering.apply_temperature(logits, controls.temperature)
+  )
+  base = reference = at_temperature(ref_logits)
+  if actor_logits is not None:
+    chex.assert_type(actor_logits, float)
+    chex.assert_equal_shape([ref_logits, actor_logits])
+    base = at_temperature(actor_logits)
+  if top_p_of == "reference":
+    base = filtering.top_p(base, controls.top_p)
+    reference = base if actor_logits is None else reference
+  return Laws(base, reference)
 
 
 def next_distribution(
@@ -82,8 +204,9 @@ def next_distribution(
   actor_logits: Array | None = None,
   other_weight: ArrayLike = 0.0,
   is_guidance_tempered: bool = False,
+  top_p_of: TopPOf = "guided",
 ) -> NextDistribution:
-  """Temperature, then guidance, then top-p.
+  """Temperature, then guidance, then top-p; or top-p before guidance.
 
   Args:
     ref_logits: reference logits. Shape [B, V].
@@ -94,6 +217,7 @@ def next_distribution(
     other_weight: log-weight of all other tokens, 0, or -inf to exclude them.
       Scalar or [B].
     is_guidance_tempered: see `Policy`.
+    top_p_of: see `Policy`.
 
   Returns:
     The distribution to sample from, the reference's, and both divergences.
@@ -103,30 +227,49 @@ def next_distribution(
   chex.assert_rank([ref_logits, candidates, log_weights], 2)
   chex.assert_type([ref_logits, candidates, log_weights], [float, int, float])
   chex.assert_equal_shape_prefix([ref_logits, candidates, log_weights], 1)
-  if actor_logits is not None:
-    chex.assert_type(actor_logits, float)
-    chex.assert_equal_shape([ref_logits, actor_logits])
-  reference = jax.nn.log_softmax(
-    filtering.apply_temperature(ref_logits, controls.temperature)
+  found = laws(
+    ref_logits, controls, actor_logits=actor_logits, top_p_of=top_p_of
   )
-  logits = ref_logits if actor_logits is None else actor_logits
-  weights = guidance.at_tokens(
-    log_weights, candidates, logits.shape[-1], other=other_weight
-  )
+  whole = tilt(found, candidates, log_weights, other_weight)
   if is_guidance_tempered:
-    # The sum is divided, not the weights: temperature 0 stays the argmax.
-    tilted = jax.nn.log_softmax(
-      filtering.apply_temperature(logits + weights, controls.temperature)
+    logits = ref_logits if actor_logits is None else actor_logits
+    weights = guidance.at_tokens(
+      log_weights, candidates, logits.shape[-1], other=other_weight
     )
-  else:
-    base = reference
-    if actor_logits is not None:
-      base = filtering.apply_temperature(actor_logits, controls.temperature)
-    tilted = kl_ops.tilted_log_probs(base, weights)
-  sampled = filtering.top_p(tilted, controls.top_p)
-  return NextDistribution(
-    sampled=sampled,
-    reference=reference,
-    kl=kl_ops.kl_divergence(tilted, reference),
-    kl_filtered=kl_ops.kl_divergence(sampled, reference),
+    tilted = _tempered(logits + weights, found.base, controls, top_p_of)
+    whole = _beside(found.reference, tilted)
+  if top_p_of == "reference":
+    return whole
+  sampled = filtering.top_p(whole.sampled, controls.top_p)
+  cost = kl_ops.kl_divergence(sampled, found.reference)
+  return whole.replace(sampled=sampled, kl_filtered=cost)
+
+
+def tilt(
+  laws: Laws, candidates: Array, log_weights: Array, other_weight: ArrayLike
+) -> NextDistribution:
+  """The guided distribution, nothing cut off it; see `next_distribution`."""
+  weights = guidance.at_tokens(
+    log_weights, candidates, laws.base.shape[-1], other=other_weight
+  )
+  return _beside(laws.reference, kl_ops.tilted_log_probs(laws.base, weights))
+
+
+def _beside(reference: Array, tilted: Array) -> NextDistribution:
+  cost = kl_ops.kl_divergence(tilted, reference)
+  return NextDistribution(tilted, reference, cost, cost)
+
+
+def _tempered(
+  logits: Array, base: Array, controls: Controls, top_p_of: TopPOf
+) -> Array:
+  """Guided logits at temperature; the sum is divided, not the weights.
+
+  So temperature 0 stays the argmax of the sum.
+  """
+  if top_p_of == "reference":
+    is_whole = controls.top_p[:, None] >= 1
+    logits = jnp.where(is_whole | jnp.isfinite(base), logits, -jnp.inf)
+  return jax.nn.log_softmax(
+    filtering.apply_temperature(logits, controls.temperature)
   )

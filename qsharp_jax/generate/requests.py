@@ -39,8 +39,9 @@ class Completion:
   kl_filtered: np.ndarray  # nats a token, after top-p
   ended: bool  # by an end token, not by the limit
   # Passes of any model over one row: over its prompt, or over one new token
-  # together with its candidates.
+  # together with candidates, or over more candidates.
   num_forwards: int
+  num_scored: int = 0  # candidates whose values decided
 
 
 # Samples of each request, in the order of the requests: guided decoding, or a
@@ -219,6 +220,9 @@ def completion(
 ) -> Completion:
   """A copy of a row, cut to its own length; its caches are not looked at.
 
+  What was not computed is NaN: the KL of a token that was drawn without the
+  values of all its candidates, and its log-probability.
+
   Args:
     state: on the host.
     row: which one.
@@ -236,7 +240,8 @@ def completion(
   return Completion(
     *(table[row, :length].copy() for table in tables),
     bool(state.ended[row]),
-    num_models * (1 + int(length)) + int(extra_forwards),
+    num_models * (1 + int(state.turns[row])) + int(extra_forwards),
+    int(state.scored[row]),
   )
 
 

@@ -184,6 +184,7 @@ def _choose(
     # Nobody has looked ahead from the other tokens.
     other_weight=jnp.where(jnp.isfinite(eta), -jnp.inf, 0.0),
     is_guidance_tempered=policy.is_guidance_tempered,
+    top_p_of=policy.top_p_of,
   )
   return decode_lib.write(policy, state, distribution)
 

@@ -64,20 +64,45 @@ def unroll(slots: Array, index: Array, *, num_slots: int, fill: int) -> Array:
   return jnp.pad(slots, pad, constant_values=fill)
 
 
-def grow(
-  cache: KVCache, num_slots: int, *, unroll: Callable[..., Array] = unroll
-) -> KVCache:
-  """The same tokens in a ring of `num_slots`, no fewer than before.
-
-  `unroll` does it for one array after the other.
-  """
-  old = cache.positions.shape[1]
+def grow(cache: KVCache, num_slots: int) -> KVCache:
+  """The same slots, the oldest first, in a ring of no fewer slots."""
   wider = lambda x, fill: unroll(x, cache.index, num_slots=num_slots, fill=fill)
+  return _wider(cache, num_slots, wider)
+
+
+def gather(slots: Array, order: Array, *, num_slots: int, fill: int) -> Array:
+  """Slots [B, S] or [B, G, S, H] in the order [B, S], then as `unroll`."""
+  take = lambda slots, order: jnp.take(
+    slots, order, axis=min(1, slots.ndim - 1)
+  )
+  return unroll(
+    jax.vmap(take)(slots, order),
+    jnp.zeros((), jnp.int32),
+    num_slots=num_slots,
+    fill=fill,
+  )
+
+
+def pack(
+  cache: KVCache, num_slots: int, *, gather: Callable[..., Array] = gather
+) -> KVCache:
+  """The same tokens in a ring of no fewer slots, empty slots the oldest.
+
+  `gather` does it for one array after the other.
+  """
+  order = jnp.argsort(cache.positions, axis=1)
+  wider = lambda x, fill: gather(x, order, num_slots=num_slots, fill=fill)
+  return _wider(cache, num_slots, wider)
+
+
+def _wider(
+  cache: KVCache, num_slots: int, wider: Callable[[Array, int], Array]
+) -> KVCache:
   return KVCache(
     keys=tuple(wider(x, 0) for x in cache.keys),
     values=tuple(wider(x, 0) for x in cache.values),
     positions=wider(cache.positions, -1),
-    index=jnp.full_like(cache.index, old % num_slots),
+    index=jnp.full_like(cache.index, cache.positions.shape[1] % num_slots),
   )
 
 

@@ -48,6 +48,7 @@ class Backbone(nn.Module):
     cache: cache_lib.KVCache | None = None,
     segments: Array | None = None,
     num_leaves: int = 0,
+    is_read: Array | None = None,
   ) -> tuple[Array, cache_lib.KVCache | None]:
     """Hidden states of a block of tokens, with or without a cache.
 
@@ -63,6 +64,8 @@ class Backbone(nn.Module):
       segments: without a cache, tokens see only their own segment, so that one
         row can hold several sequences. Shape [B, T], int32.
       num_leaves: A, a Python int.
+      is_read: rows that the cache holds already, up to the leaves: they are
+        read again, and leave empty what would hold them twice. Shape [B].
 
     Returns:
       Hidden states after the final norm, [B, T, D], and the updated cache.
@@ -73,6 +76,7 @@ class Backbone(nn.Module):
       cache=cache,
       segments=segments,
       num_leaves=num_leaves,
+      is_read=is_read,
     )
     return hidden[-1], cache
 
@@ -84,6 +88,7 @@ class Backbone(nn.Module):
     cache: cache_lib.KVCache | None = None,
     segments: Array | None = None,
     num_leaves: int = 0,
+    is_read: Array | None = None,
     below: int = 0,
   ) -> tuple[list[Array], cache_lib.KVCache | None]:
     """Hidden states at two heights; arguments as `__call__`.
@@ -94,6 +99,7 @@ class Backbone(nn.Module):
       cache: keys and values of what went before.
       segments: Shape [B, T], int32.
       num_leaves: A, a Python int.
+      is_read: Shape [B].
       below: so many layers lie below the lower height; 0: there is none.
 
     Returns:
@@ -104,7 +110,10 @@ class Backbone(nn.Module):
     found = []
     num_kept = tokens.shape[1] - num_leaves
     if cache is not None:
-      cache = cache_lib.claim(cache, positions[:, :num_kept])
+      kept = positions[:, :num_kept]
+      if is_read is not None:
+        kept = jnp.where(is_read[:, None], -1, kept)
+      cache = cache_lib.claim(cache, kept)
     keys_at = positions if cache is None else cache.positions
     turn = None
     if self.config.rope_theta is not None:

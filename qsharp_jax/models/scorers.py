@@ -1,7 +1,8 @@
 """Other models that score next-token candidates as a value model does.
 
-A scorer has `prefill`, `candidate_values` and `decoders`, as `ValueModel` has;
-the decode loop knows no more of it. Its cache is a tuple of caches.
+A scorer has `prefill`, `candidate_values`, `decoders` and `has_leaves`, as
+`ValueModel` has; the decode loop knows no more of it. Its cache is a tuple of
+caches.
 """
 
 import jax
@@ -28,6 +29,7 @@ class LogRatio(nn.Module):
   # Configs, not modules: linen takes one module given twice for one model.
   tuned_config: config_lib.DecoderConfig
   untuned_config: config_lib.DecoderConfig
+  has_leaves = False  # one pass gives all tokens
 
   def setup(self) -> None:
     """Declares both models."""
@@ -76,12 +78,22 @@ class Several(nn.Module):
     """The caches of all members, holding a block of prompt tokens."""
     return tuple(member.prefill(tokens, positions) for member in self.members)
 
+  @property
+  def has_leaves(self) -> bool:
+    """Whether each candidate takes a token of its own, in every member."""
+    return all(head.kind == "v" for _, head in self.configs)
+
   def candidate_values(
-    self, newest: Array, position: Array, candidates: Array, cache: Caches
+    self,
+    newest: Array,
+    position: Array,
+    candidates: Array,
+    cache: Caches,
+    is_read: Array | None = None,
   ) -> tuple[Array, Caches]:
     """The members' logits one after the other, [B, A, sum of K]."""
     found = [
-      member.candidate_values(newest, position, candidates, own)
+      member.candidate_values(newest, position, candidates, own, is_read)
       for member, own in zip(self.members, cache, strict=True)
     ]
     logits, caches = zip(*found, strict=True)

@@ -78,6 +78,7 @@ class ValueModel(nn.Module):
     position: Array,
     candidates: Array,
     cache: cache_lib.KVCache,
+    is_read: Array | None = None,
   ) -> tuple[Array, cache_lib.KVCache]:
     """Value logits of the next-token candidates, in one pass over the weights.
 
@@ -90,13 +91,15 @@ class ValueModel(nn.Module):
       position: its position. Shape [B].
       candidates: next tokens to score. Shape [B, A].
       cache: the prefixes without their last token.
+      is_read: rows whose newest token is in the cache already, so that it is
+        not written again; they leave a slot empty. Shape [B].
 
     Returns:
       Logits [B, A, K], float32, and the cache with the newest token.
     """
     if self.head.kind == "q":
       hidden, cache = self.backbone(
-        newest[:, None], position[:, None], cache=cache
+        newest[:, None], position[:, None], cache=cache, is_read=is_read
       )
       return self._read(hidden, self.table[candidates]), cache
     num_leaves = candidates.shape[1]
@@ -107,6 +110,7 @@ class ValueModel(nn.Module):
       position[:, None] + steps[None],
       cache=cache,
       num_leaves=num_leaves,
+      is_read=is_read,
       below=self.head.predicting_layers,
     )
     hidden = hidden[:, 1:]
@@ -121,6 +125,11 @@ class ValueModel(nn.Module):
     if self.head.is_predicting and self.is_initializing():
       self.predicting_norm(hidden)  # or its parameters would not be made
     return cache
+
+  @property
+  def has_leaves(self) -> bool:
+    """Whether each candidate takes a token of its own to score."""
+    return self.head.kind == "v"
 
   @property
   def decoders(self) -> tuple[config_lib.DecoderConfig, ...]:

@@ -118,6 +118,32 @@ def sample(log_probs: Array, uniforms: Array) -> Array:
   return jnp.min(jnp.where(is_beyond, tokens, probs.shape[-1] - 1), axis=-1)
 
 
+def gumbels_below(log_probs: Array, noise: Array, greatest: ArrayLike) -> Array:
+  """Perturbed log-probabilities of tokens that lost to another one.
+
+  ln p + Gumbel noise, given that none exceeds `greatest`. A draw of `sample`
+  then stands for the argmax over the vocabulary, and only those tokens need
+  noise that are looked at.
+
+  Args:
+    log_probs: ln p of the tokens; -inf stays -inf. Shape [B, A].
+    noise: independent standard Gumbel numbers. Shape [B, A].
+    greatest: the perturbed log-probability of the token that won, itself a
+      standard Gumbel number. Scalar or [B, 1].
+
+  Returns:
+    Numbers <= `greatest`, float32. Shape [B, A].
+
+  Source: arXiv 1411.0030 (A* sampling), the top-down construction.
+  """
+  chex.assert_rank([log_probs, noise], 2)
+  chex.assert_type([log_probs, noise], float)
+  chex.assert_equal_shape([log_probs, noise])
+  greatest = numerics.per_row(greatest, (len(log_probs), 1))
+  perturbed = log_probs.astype(jnp.float32) + noise.astype(jnp.float32)
+  return -jnp.logaddexp(-greatest, -perturbed)
+
+
 def _threshold(probs: Array, mass: Array) -> Array:
   """Greatest of the probabilities [B, V] above which `mass` [B] is reached.
 

@@ -35,7 +35,26 @@ def qsharp_bernoulli(logits: Array, *, eta: ArrayLike) -> Array:
   shifted = logits + 1 / _per_row(eta, logits)
   # The same expression in log-odds, where nothing is exponentiated: exp(1/eta)
   # overflows below eta = 0.0113.
-  return jax.nn.softplus(shifted) - jax.nn.softplus(logits)
+  weights = jax.nn.softplus(shifted) - jax.nn.softplus(logits)
+  return jnp.minimum(weights, reward_bound(1.0, eta=_per_row(eta, logits)))
+
+
+def reward_bound(greatest: ArrayLike, *, eta: ArrayLike) -> Array:
+  """What no log-weight for rewards up to `greatest` exceeds.
+
+  It bounds `qsharp_bernoulli`, with 1 as the greatest reward,
+  `qsharp_categorical`, `cd` and `args`; and, summed over the rewards, `mixed`.
+
+  Args:
+    greatest: the greatest reward, in reward units. Scalar or [...].
+    eta: KL weight, in reward units, inf allowed. Scalar or [...].
+
+  Returns:
+    The bound, float32. Shape [...].
+  """
+  bound = jnp.asarray(greatest, jnp.float32) / jnp.asarray(eta, jnp.float32)
+  # A compiler may divide by multiplying, and round otherwise.
+  return bound + jnp.abs(bound) * 2**-20
 
 
 def qsharp_categorical(
@@ -58,7 +77,8 @@ def qsharp_categorical(
   chex.assert_type([log_probs, atoms], float)
   chex.assert_axis_dimension_gteq(log_probs, -2, 1)
   eta = _per_row(eta, log_probs[..., 0])
-  return distributions.log_mean_exp(log_probs, atoms, eta=eta)
+  weights = distributions.log_mean_exp(log_probs, atoms, eta=eta)
+  return jnp.minimum(weights, reward_bound(jnp.max(atoms), eta=eta))
 
 
 def cd(values: Array, *, eta: ArrayLike) -> Array:
@@ -117,6 +137,18 @@ def fudge(logits: Array, *, strength: ArrayLike) -> Array:
   _assert_scores(logits)
   log_success = jax.nn.log_sigmoid(logits.astype(jnp.float32))
   return _per_row(strength, logits) * log_success
+
+
+def fudge_bound(*, strength: ArrayLike) -> Array:
+  """What no log-weight of `fudge` exceeds: success is sure at best.
+
+  Args:
+    strength: factor, >= 0. Scalar or [...].
+
+  Returns:
+    Zeros, float32. Shape [...].
+  """
+  return jnp.zeros_like(jnp.asarray(strength, jnp.float32))
 
 
 def args(rewards: Array, *, strength: ArrayLike) -> Array:

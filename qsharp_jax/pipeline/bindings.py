@@ -1,7 +1,8 @@
 """What each stage of a run is made from; sizes that change no result are not.
 
-Batch sizes of sampling, prompts per refill, prompt buckets, micro-batches, the
-time between checkpoints, the mesh and reward workers are left out.
+Batch sizes of sampling, prompts per refill, prompt buckets, candidates scored
+in a turn, micro-batches, the time between checkpoints, the mesh and reward
+workers are left out.
 """
 
 import dataclasses
@@ -210,6 +211,8 @@ def samples(
     "sampling.top_p": run.sampling.top_p,
     "sampling.max_new_tokens": run.sampling.max_new_tokens,
   }
+  if run.sampling.top_p < 1:
+    always["sampling.top_p_of"] = policy.top_p_of
   return workdir_lib.Stage(
     name,
     given=always | dict(given or {}),

@@ -61,9 +61,11 @@ def needs(policy: generate.Policy, **own: int) -> Callable[..., memory.Needed]:
     policy: the models, of which only the shapes matter.
     **own: sizes of `memory.needed` that the method decides itself.
   """
+  # An evaluation's KL takes the scores of all candidates.
+  whole = dataclasses.replace(policy, num_scored=0)
 
   def found(**sizes: Any) -> memory.Needed:
-    return memory.needed(policy, **(sizes | own))
+    return memory.needed(whole, **(sizes | own))
 
   return found
 

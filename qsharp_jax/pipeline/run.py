@@ -118,13 +118,16 @@ class Run:
     return dataclasses.replace(self.players.policy, **changes)
 
   def sampler(self, value_params: PyTree | None) -> rollout.Sampler:
-    """Samples with the given values, or with the reference alone."""
+    """Samples with the given values, or with the reference alone.
+
+    Candidates may be left unscored: the KL of such samples is NaN.
+    """
     policy, params = self.players.policy, {}
     if value_params is None:
       policy = self.unguided()
     else:
       params["value"] = value_params
-    return self.sampler_of(policy, params)
+    return self._sampler(policy, params, self.sampling)
 
   def sampler_of(
     self,
@@ -132,15 +135,26 @@ class Run:
     params: PyTree,
     sampling: generate.Sampling | None = None,
   ) -> rollout.Sampler:
-    """Samples with any policy; `params` are those beside the reference's."""
+    """Samples with any policy, all candidates scored: the KL is exact.
+
+    Args:
+      policy: who samples.
+      params: those beside the reference's.
+      sampling: if not the run's own.
+    """
+    policy = dataclasses.replace(policy, num_scored=0)
+    return self._sampler(policy, params, sampling or self.sampling)
+
+  def _sampler(
+    self,
+    policy: generate.Policy,
+    params: PyTree,
+    sampling: generate.Sampling,
+  ) -> rollout.Sampler:
     params = {"reference": self.players.reference_params} | params
     return self.searcher(
       lambda requests: generate.generate(
-        policy,
-        params,
-        requests,
-        sampling or self.sampling,
-        place=self.layout.place,
+        policy, params, requests, sampling, place=self.layout.place
       )
     )
 

@@ -108,7 +108,8 @@ def test_truncation_leaves_candidates_alone_where_guidance_acts():
   policy = dataclasses.replace(players.policy("v"), is_truncated=True)
   params = players.params("v")
   requests = [
-    dataclasses.replace(r, guided_steps=[3, 3]) for r in players.requests()
+    dataclasses.replace(r, guided_steps=[3, 3])
+    for r in players.requests(eta=2.0)
   ]
   found = run(policy, params, requests)
   loose = run(dataclasses.replace(policy, is_truncated=False), params, requests)

@@ -138,8 +138,20 @@ def test_samples_share_a_prompt_but_no_luck():
   assert len(set(map(tuple, players.tokens(shared)))) > 4
 
 
-def test_one_program_for_all_numbers():
-  players.run("v", players.requests())
+@pytest.mark.parametrize("num_scored", [0, 2])
+def test_one_program_for_all_numbers(num_scored):
+  policy = dataclasses.replace(
+    players.policy("v"), top_p_of="reference", num_scored=num_scored
+  )
+
+  def run(requests, **changes):
+    list(
+      generate.generate(
+        policy, players.params("v"), requests, players.sampling(**changes)
+      )
+    )
+
+  run(players.requests())
   sizes = decode.decode._cache_size(), decode.prefill._cache_size()
   for i, (eta, temperature, top_p) in enumerate(
     [(0.01, 1.3, 0.5), (math.inf, 0.0, 1.0), (3.0, 0.7, 0.9)]
@@ -148,7 +160,7 @@ def test_one_program_for_all_numbers():
       dataclasses.replace(r, eta=eta, seeds=[7 + i, 8], guided_steps=[i, 3])
       for r in players.requests((2, 8, 4)[: i + 1])
     ]
-    players.run("v", changed, temperature=temperature, top_p=top_p)
+    run(changed, temperature=temperature, top_p=top_p)
   assert (decode.decode._cache_size(), decode.prefill._cache_size()) == sizes
 
 

@@ -145,3 +145,25 @@ def test_equal_guidances_share_one_compiled_program(kind):
   assert len(traced) == 1
   compiled(make(kind, "categorical"), LOGITS, ETA)
   assert len(traced) == 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("loss", MEANS)
+def test_scores_stay_below_the_bound_where_there_is_one(kind, loss):
+  how = make(kind, loss)
+  expected = kind == "fudge" or (
+    kind in ("qsharp", "cd", "args", "mixture") and loss != "squared_error"
+  )
+  assert how.has_bound == expected
+  rng = np.random.default_rng(0)
+  logits = rng.normal(scale=20, size=(50, 8, 3)).astype(np.float32)
+  eta = np.float32(10.0) ** rng.uniform(-2, 1, (50, 1)).astype(np.float32)
+  scores = jax.jit(how.scores)(logits, eta)
+  other = np.asarray(how.other(scores))
+  np.testing.assert_array_equal(weights(how, logits, eta), scores - other)
+  if expected:
+    assert (scores <= how.bound(eta)).all()
+    # Other tokens gain nothing on any candidate, and less on fewer.
+    assert (other <= scores).all()
+    raised = scores.at[:, 0].set(how.bound(eta)[:, 0])
+    assert (how.other(raised) >= other).all()

@@ -60,6 +60,8 @@ def test_a_completion_is_a_copy_of_its_row_up_to_its_end():
   table = np.arange(8.0).reshape(2, 4)
   state = types.SimpleNamespace(
     lengths=np.array([2, 4]),
+    turns=np.array([6, 4]),
+    scored=np.array([9, 8]),
     ended=np.array([True, False]),
     tokens=table.astype(np.int32),
     log_probs=-table,
@@ -72,7 +74,8 @@ def test_a_completion_is_a_copy_of_its_row_up_to_its_end():
   for name, factor in (("log_probs", -1), ("ref_log_probs", -2), ("kl", 3)):
     np.testing.assert_array_equal(getattr(found, name), [0, factor])
   assert found.kl_filtered.tolist() == [0, 4]
-  assert found.num_forwards == 3 * (1 + 2) + 5
+  assert found.num_forwards == 3 * (1 + 6) + 5
+  assert found.num_scored == 9
   state.tokens[:] = 9
   assert found.tokens.tolist() == [0, 1]
   assert not requests_lib.completion(state, 1, 1).ended

@@ -44,6 +44,7 @@ GOOD = {
   "filtering.apply_temperature": ([SCORES], {"temperature": 0.5}),
   "filtering.top_k": ([LOG_PROBS], {"k": 2}),
   "filtering.top_p": ([LOG_PROBS], {"top_p": 0.7}),
+  "filtering.gumbels_below": ([LOG_PROBS, SCORES], {"greatest": 0.5}),
   "filtering.sample": ([LOG_PROBS, jnp.array([0.1, 0.9])], {}),
   "guidance.qsharp_bernoulli": ([SCORES], {"eta": 0.5}),
   "guidance.qsharp_categorical": ([DISTRIBUTION, SUPPORT], {"eta": 0.5}),
@@ -95,11 +96,13 @@ GOOD = {
   ),
 }
 # Of numbers of any kind and shape: `support` refuses by an error of its own,
-# `kl_floor` broadcasts, `bounds` takes settings alone, `mixed` takes a list,
-# and has tests of its own below.
+# `kl_floor` and bounds of weights broadcast, `bounds` takes settings alone,
+# `mixed` takes a list, and has tests of its own below.
 FREE = {
   "distributions.support",
+  "guidance.fudge_bound",
   "guidance.mixed",
+  "guidance.reward_bound",
   "kl.kl_floor",
   "readout.bounds",
 }

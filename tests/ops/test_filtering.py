@@ -205,3 +205,35 @@ def test_sample_has_the_right_frequencies():
   log_probs = jnp.broadcast_to(jnp.log(probs), (20_000, 4))
   counts = np.bincount(filtering.sample(log_probs, uniforms), minlength=4)
   np.testing.assert_allclose(counts / 20_000, probs, atol=0.015)
+
+
+def test_gumbels_below_are_those_that_lost():
+  # Of many draws of full noise, those that a token of probability 1/2 won.
+  rng = np.random.default_rng(0)
+  log_probs = np.log(np.float32([0.5, 0.3, 0.2]))
+  noise = rng.gumbel(size=(200_000, 3)).astype(np.float32)
+  perturbed = log_probs + noise
+  greatest = perturbed.max(axis=1)
+  is_won = perturbed.argmax(axis=1) == 0
+  got = filtering.gumbels_below(
+    jnp.asarray(np.broadcast_to(log_probs[1:], (200_000, 2))),
+    jnp.asarray(rng.gumbel(size=(200_000, 2)).astype(np.float32)),
+    jnp.asarray(greatest)[:, None],
+  )
+  got = np.asarray(got)
+  assert (got <= greatest[:, None]).all()
+  gaps = lambda table: greatest[is_won, None] - table[is_won]
+  shares = np.linspace(0.05, 0.95, 10)
+  np.testing.assert_allclose(
+    np.quantile(gaps(got), shares, axis=0),
+    np.quantile(gaps(perturbed[:, 1:]), shares, axis=0),
+    atol=0.05,
+    rtol=0.02,
+  )
+
+
+def test_gumbels_below_of_impossible_tokens_are_out():
+  got = filtering.gumbels_below(
+    jnp.array([[-jnp.inf, 0.0]]), jnp.array([[5.0, 90.0]]), 1.5
+  )
+  np.testing.assert_allclose(got, [[-np.inf, 1.5]])

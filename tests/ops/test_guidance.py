@@ -361,3 +361,39 @@ def test_gradient_of_at_tokens_goes_back_to_each_candidate():
     )
   )(jnp.ones(2))
   np.testing.assert_array_equal(slopes, [100, 1])
+
+
+BOUNDS = {
+  "qsharp_bernoulli": lambda eta: guidance.reward_bound(1.0, eta=eta),
+  "qsharp_categorical": lambda eta: guidance.reward_bound(1.0, eta=eta),
+  "cd": lambda eta: guidance.reward_bound(1.0, eta=eta),
+  "fudge": lambda eta: guidance.fudge_bound(strength=1 / eta),
+}
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_no_weight_exceeds_its_bound_and_some_come_near(name):
+  rng = np.random.default_rng(1)
+  eta = np.float32(10.0) ** rng.uniform(-2, 1.5, (400, 1)).astype(np.float32)
+  scale = np.float32(10.0) ** rng.uniform(-1, 2.5, (400, 1)).astype(np.float32)
+  logits = scale * normal(400, 20, seed=2)
+  weights = np.asarray(jax.jit(METHODS[name])(logits, eta=eta))
+  bound = np.asarray(BOUNDS[name](eta))
+  assert bound.shape == (400, 1) and (weights <= bound).all()
+  surest = jax.jit(METHODS[name])(np.full((400, 1), 90, np.float32), eta=eta)
+  np.testing.assert_allclose(surest, bound, rtol=1e-5, atol=2e-5)
+
+
+def test_bounds_vanish_with_guidance():
+  assert guidance.reward_bound(3.0, eta=jnp.inf) == 0
+  assert guidance.fudge_bound(strength=jnp.zeros(2)).tolist() == [0, 0]
+
+
+def test_the_bound_of_a_sum_of_rewards_is_the_sum_of_theirs():
+  eta, parts = 0.2, [10 * normal(50, 20, seed=i) for i in range(2)]
+  weights = [
+    guidance.qsharp_bernoulli(x, eta=eta / w)
+    for x, w in zip(parts, (0.5, 2.0), strict=True)
+  ]
+  bounds = [guidance.reward_bound(1.0, eta=eta / w) for w in (0.5, 2.0)]
+  assert (guidance.mixed(weights) <= guidance.mixed(bounds)).all()

@@ -44,13 +44,14 @@ def policy(kind: str | None, num_atoms: int = 1) -> generate.Policy:
   """Guided by values of the given head; with None the reference alone."""
   reference = models.LanguageModel(CONFIG)
   if kind is None:
-    return generate.Policy(reference, EOS)
+    return generate.Policy(reference, EOS, top_p_of="guided")
   return generate.Policy(
     reference,
     EOS,
     models.ValueModel(CONFIG, models.HeadConfig(kind, num_atoms)),
     guidance(num_atoms),
     CANDIDATES,
+    top_p_of="guided",  # what the oracle cuts
   )
 
 
