@@ -5,7 +5,7 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 
@@ -26,6 +26,24 @@ def median_seconds(
   jax.block_until_ready(run())
   seconds = timed(run, repeats)
   return statistics.median(seconds), max(seconds) / min(seconds) - 1
+
+
+def in_turns(
+  runs: Mapping[str, Callable[[], object]], repeats: int
+) -> dict[str, list[float]]:
+  """Seconds of each of some runs, which take turns.
+
+  A machine that slows down slows them all, and ratios are those of neighbours.
+
+  Args:
+    runs: by name, each ready, so called and compiled before.
+    repeats: how often each is timed.
+  """
+  seconds = {name: [] for name in runs}
+  for _ in range(repeats):
+    for name, run in runs.items():
+      seconds[name] += timed(run, 1)
+  return seconds
 
 
 def timed(run: Callable[[], object], repeats: int) -> list[float]:

@@ -1,5 +1,6 @@
 """One decode step of a whole batch, timed over and over without a prefill."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import jax
@@ -13,12 +14,14 @@ from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.generate import decode
 
 ETA = 0.1
+_SPREAD = 1.0
 _NO_END = 1 << 30  # an end token that never comes
 
 
 def make_policy(
   configs: tuple[models.DecoderConfig, models.DecoderConfig],
   num_candidates: int,
+  num_scored: int = 0,
 ) -> generate.Policy:
   """A reference guided by a V-type value model."""
   reference, value = configs
@@ -28,6 +31,7 @@ def make_policy(
     models.ValueModel(value, models.HeadConfig("v", 1)),
     generate.Guidance("qsharp"),
     num_candidates,
+    num_scored=num_scored,
   )
 
 
@@ -41,6 +45,34 @@ def weights(policy: generate.Policy) -> PyTree:
     "reference": make(policy.reference, 0),
     "value": make(policy.value, 1),
   }
+
+
+def valued(
+  policy: generate.Policy, params: PyTree, mean_success: float
+) -> PyTree:
+  """The weights with values around a mean success, instead of all at 1/2.
+
+  Log-odds of the candidates have a standard deviation of `_SPREAD`.
+  """
+  tokens, positions = prompts(8, 64)
+  value = params["value"]["params"]
+  # A feature that is the same for all tokens, for the mean to hang on.
+  backbone = dict(value["backbone"])
+  backbone["embedding"] = backbone["embedding"].at[:, 0].set(1.0)
+  head = jax.random.normal(jax.random.key(2), value["head"].shape)
+  direction = head.at[..., 0].set(0.0).astype(value["head"].dtype)
+  constant = jnp.zeros_like(direction).at[..., 0].set(1.0)
+  read = jax.jit(
+    lambda head: policy.value.apply(
+      {"params": {"backbone": backbone, "head": head}}, tokens, positions
+    )
+  )
+  own, level = read(direction), read(constant)
+  steep = _SPREAD / own.std()
+  odds = math.log(mean_success / (1 - mean_success))
+  lift = (odds - steep * own.mean()) / level.mean()
+  head = (steep * direction + lift * constant).astype(direction.dtype)
+  return params | {"value": {"params": {"backbone": backbone, "head": head}}}
 
 
 def prompts(batch: int, length: int) -> tuple[np.ndarray, np.ndarray]:
@@ -94,7 +126,7 @@ def seconds_per_step(
     name: np.asarray(getattr(state, name))
     for name in (
       "newest position finished ended lengths tokens "
-      "log_probs ref_log_probs kl kl_filtered"
+      "log_probs ref_log_probs kl kl_filtered turns scored holes"
     ).split()
   }
   median, spread = measure.median_seconds(again, repeats)

@@ -31,24 +31,28 @@ _MIDDLE = dataclasses.replace(
 )
 _DEEP = dataclasses.replace(_MIDDLE, num_layers=3, num_kv_heads=8)
 
-# reference, value, head, (batch, samples, prompt, new tokens, candidates)
+# reference, value, head, (batch, samples, prompt, new tokens, candidates, and
+# those scored in a turn where they are not all)
 _CASES = {
   "tiny": (_TINY, _TINY, "v", (8, 1, 64, 128, 20)),
   "samples": (_DEEP, _MIDDLE, "v", (16, 4, 64, 64, 20)),
   "many_candidates": (_MIDDLE, _MIDDLE, "v", (32, 1, 32, 32, 100)),
+  "lazy": (_MIDDLE, _MIDDLE, "v", (32, 1, 32, 64, 100, 2)),
   "long_prompt": (_MIDDLE, _MIDDLE, "v", (16, 1, 512, 32, 10)),
   "q_type": (_MIDDLE, _MIDDLE, "q", (32, 1, 64, 64, 20)),
   "unguided": (_DEEP, None, "v", (64, 1, 64, 64, 20)),
 }
 
 
-def _policy(reference, value, kind, num_candidates):
+def _policy(reference, value, kind, num_candidates, num_scored=0):
   reference = models.LanguageModel(reference)
   if value is None:
     return generate.Policy(reference, (1,))
   value = models.ValueModel(value, models.HeadConfig(kind, 1))
   guidance = generate.Guidance("qsharp")
-  return generate.Policy(reference, (1,), value, guidance, num_candidates)
+  return generate.Policy(
+    reference, (1,), value, guidance, num_candidates, num_scored=num_scored
+  )
 
 
 def _abstract_params(policy):
@@ -77,7 +81,8 @@ def _compiled(policy, batch, samples, prompt, new):
   params = _abstract_params(policy)
   prompts = jax.ShapeDtypeStruct((batch, prompt), jnp.int32)
   arrays = params, prompts, prompts, _controls(batch * samples)
-  sizes = dict(num_slots=prompt + new, num_new_tokens=new)
+  num_slots = prompt + new + policy.num_spare(new)
+  sizes = dict(num_slots=num_slots, num_new_tokens=new)
   prefill = decode.prefill.lower(policy, *arrays, **sizes).compile()
   state = jax.eval_shape(
     lambda *arrays: decode.prefill(policy, *arrays, **sizes), *arrays
@@ -99,8 +104,8 @@ def _compiled(policy, batch, samples, prompt, new):
 @pytest.mark.parametrize("name", _CASES)
 def test_prediction_is_near_the_compilers(name):
   reference, value, kind, sizes = _CASES[name]
-  batch, samples, prompt, new, candidates = sizes
-  policy = _policy(reference, value, kind, candidates)
+  batch, samples, prompt, new, *candidates = sizes
+  policy = _policy(reference, value, kind, *candidates)
   predicted = memory.needed(
     policy,
     batch_size=batch,
@@ -126,6 +131,21 @@ def test_parts_by_hand():
   assert found.caches == 2 * (keys_and_values + slots * 4 + 4)
   assert found.total == (
     found.reference + found.value + found.caches + found.workspace
+  )
+
+
+def test_fewer_leaves_take_less_room_and_their_turns_some_slots():
+  sizes = dict(batch_size=8, prompt_length=64, max_new_tokens=64)
+  full, lazy = (
+    memory.needed(_policy(_TINY, _MIDDLE, "v", 100, m), **sizes) for m in (0, 2)
+  )
+  assert lazy.workspace < full.workspace
+  more = memory.cache_bytes(_TINY, 8, 16) + memory.cache_bytes(_MIDDLE, 8, 16)
+  # Both caches count one index more.
+  assert lazy.caches - full.caches == more - 2 * 4
+  # Q-type values are free: nothing is left out.
+  assert memory.needed(_policy(_TINY, _TINY, "q", 20, 2), **sizes) == (
+    memory.needed(_policy(_TINY, _TINY, "q", 20), **sizes)
   )
 
 
