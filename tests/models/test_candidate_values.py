@@ -66,6 +66,48 @@ def test_block_scores_equal_a_full_forward(variant, head):
   assert int(cache.index) == 0  # the ring is full
 
 
+@pytest.mark.parametrize(
+  ("variant", "head"),
+  [("mistral", ("v", 1)), ("llama31", ("v", 1, 2)), ("gpt2", ("q", 1))],
+)
+def test_rows_that_wait_are_scored_as_if_read_once(variant, head):
+  model = models.ValueModel(decoders.config(variant), models.HeadConfig(*head))
+  params = decoders.params(model)
+  tokens, _, positions = decoders.left_padded(LENGTHS, PROMPT, 97)
+  cache = jax.jit(lambda p, *args: model.apply(p, *args, method="prefill"))(
+    params, tokens[:, :-1], positions[:, :-1]
+  )
+  cache = models.cache.grow(cache, PROMPT + 3)
+  step = jax.jit(
+    lambda p, *args: model.apply(p, *args, method="candidate_values")
+  )
+  newest, at = tokens[:, -1], positions[:, -1]
+  drawn = np.random.default_rng(2).integers(0, 97, (3, 3, 2)).astype(np.int32)
+  none, second = np.zeros(3, bool), np.array([False, True, False])
+  _, cache = step(params, newest, at, drawn[0], cache, none)
+  # The others have gone on; one waits, and then reads what they have read.
+  first = np.where(second, newest, 7).astype(np.int32)
+  waited, holed = step(params, first, at + ~second, drawn[1], cache, second)
+  found, _ = step(params, newest, at, drawn[1], cache, ~none)
+  np.testing.assert_allclose(waited[1], found[1], atol=1e-5)
+  assert holed.positions[1].tolist().count(int(at[1])) == 1
+  assert holed.positions[0].tolist().count(int(at[0]) + 1) == 1
+  later = np.full(3, 9, np.int32)
+  got, _ = step(params, later, at + 1 + ~second, drawn[2], holed, none)
+  rows = [
+    [*row[mask >= 0], *[7] * (i != 1), 9, candidate]
+    for i, (row, mask) in enumerate(zip(tokens, positions, strict=True))
+    for candidate in drawn[2, i]
+  ]
+  np.testing.assert_allclose(
+    got.reshape(6, -1), _full(model, params, rows), atol=1e-5, rtol=1e-5
+  )
+  rows = [[*tokens[1][positions[1] >= 0], c] for c in drawn[1, 1]]
+  np.testing.assert_allclose(
+    waited[1], _full(model, params, rows), atol=1e-5, rtol=1e-5
+  )
+
+
 def test_zero_head_gives_the_same_value_everywhere():
   config = decoders.config("llama")
   tokens = np.arange(8, dtype=np.int32)[None]
