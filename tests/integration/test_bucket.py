@@ -142,16 +142,12 @@ def kill_when(file, start, workdir, environment, log):
     process.wait()
 
 
-@pytest.fixture(scope="module")
-def expected(environment, tmp_path_factory):
-  """The report of a run on this machine, never stopped."""
-  return finish(ONE, tmp_path_factory.mktemp("local") / "run", environment)
-
-
 @pytest.mark.parametrize("start", [ONE, TWO], ids=["one", "two"])
 def test_a_run_killed_in_each_stage_ends_in_the_same_report(
-  start, environment, expected, request, tmp_path
+  start, environment, request, tmp_path
 ):
+  expected = finish(start, tmp_path / "run", environment)
+
   workdir = f"gs://bucket/{request.node.callspec.id}/run"
   before = set(os.listdir(ROOT))
   for file in MOMENTS.values():
