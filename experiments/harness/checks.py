@@ -1,10 +1,12 @@
 """Refuses configs that mean nothing, before any work is done."""
 
 import math
+from typing import Any
 
 import ml_collections
 
 from experiments.harness import methods
+from qsharp_jax.core import errors
 from qsharp_jax.core.errors import InputError
 
 _AT_LEAST = {
@@ -33,6 +35,16 @@ _AT_LEAST = {
   "search.transfer.num_rollouts": 1,
   "value.num_new_layers": 0,
 }
+# What the entries of lists are.
+_ENTRIES = {
+  "evaluation.etas": float,
+  "evaluation.methods": str,
+  "mesh": int,
+  "search.mixture.others": str,
+  "search.mixture.weights": float,
+  "search.transfer.etas": float,
+}
+_LARGEST = 2**31 - 1  # whole numbers end up in arrays of 32 bits
 _CHOICES = {
   "data.prompt": ("plain", "chat", "raw"),
   "dtype": ("float32", "bfloat16"),
@@ -52,13 +64,17 @@ def check(config: ml_collections.ConfigDict) -> None:
     InputError: says which field, and what it should be.
   """
   field = lambda name: _field(config, name)
+  _check_numbers(config.to_dict(), "")
+  for name, kind in _ENTRIES.items():
+    _check_entries(name, field(name), kind)
   for name, bound in _AT_LEAST.items():
     if field(name) < bound:
       raise InputError(f"{name} is {field(name)}; expected at least {bound}")
   for name, choices in _CHOICES.items():
     if field(name) not in choices:
       raise InputError(
-        f"{name} is {field(name)!r}; expected one of {', '.join(choices)}"
+        f"{name} is {errors.short(field(name))}; expected one of "
+        f"{', '.join(choices)}"
       )
   _check_etas(config)
   methods.check_guided(config.rounds.method)
@@ -103,6 +119,31 @@ def check_rows(config: ml_collections.ConfigDict, num_parts: int) -> None:
         f"{num_parts} devices share its rows in {num_cuts} micro-batches; "
         "change it or --config.mesh"
       )
+
+
+def _check_numbers(tree: Any, name: str) -> None:
+  """Refuses numbers that no field of any config can mean."""
+  if isinstance(tree, dict):
+    for key, value in tree.items():
+      _check_numbers(value, f"{name}.{key}" if name else str(key))
+  elif isinstance(tree, float) and not math.isfinite(tree):
+    raise InputError(f"{name} is {tree}; expected a finite number")
+  elif isinstance(tree, int) and abs(tree) > _LARGEST:
+    raise InputError(
+      f"{name} is {errors.short(tree)}; expected at most {_LARGEST}"
+    )
+
+
+def _check_entries(name: str, entries: Any, kind: type) -> None:
+  """Makes sure that a list holds what it is a list of."""
+  allowed = {int: (int,), float: (int, float), str: (str,)}[kind]
+  for entry in entries:
+    if not isinstance(entry, allowed) or isinstance(entry, bool):
+      words = {int: "whole numbers", float: "numbers", str: "names"}[kind]
+      raise InputError(
+        f"{name} has {errors.short(entry)}; expected {words} alone"
+      )
+    _check_numbers(entry, name)
 
 
 def _check_etas(config: ml_collections.ConfigDict) -> None:

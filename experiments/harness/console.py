@@ -23,6 +23,7 @@ from qsharp_jax.core.errors import Absent, InputError, Preempted
 
 PREEMPTED = 75  # "try again later", as sysexits.h has it
 INTERRUPTED = 130  # what a shell says of a command that Ctrl-C ended
+_LONGEST = 1000  # characters of a refusal
 _GRACE = 5.0  # seconds between Ctrl-C and the end
 _HELP = {f"{dash}{name}" for dash in ("-", "--") for name in ("help", "h", "?")}
 _OURS = str(pathlib.Path(qsharp_jax.__file__).parent) + os.sep
@@ -143,9 +144,16 @@ def _refusal_behind(error: BaseException) -> BaseException:
 
 
 def _refuse(message: str) -> NoReturn:
-  line = " ".join(message.split())
-  print(f"error: {line}", file=sys.stderr)
+  print(f"error: {line(message)}", file=sys.stderr)
   _exit(2)
+
+
+def line(message: str) -> str:
+  """A message in one line; the middle of a very long one is left out."""
+  text = " ".join(message.split())
+  if len(text) <= _LONGEST:
+    return text
+  return f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
 
 
 def _exit(code: int) -> NoReturn:

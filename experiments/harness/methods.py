@@ -13,6 +13,7 @@ import ml_collections
 
 from experiments.harness import lengths, memory_checks
 from qsharp_jax import generate, pipeline, rollout, training
+from qsharp_jax.core import errors
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.finetuning import base
 from qsharp_jax.finetuning import methods as finetuning_methods
@@ -74,7 +75,7 @@ def check_guided(name: str) -> None:
   """Raises an InputError for a name of anything but a guidance by values."""
   if name not in guided.BY_VALUES:
     raise InputError(
-      f"there is no guidance {name!r}; choose from "
+      f"there is no guidance {errors.short(name)}; choose from "
       f"{', '.join(guided.BY_VALUES)}"
     )
 

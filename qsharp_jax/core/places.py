@@ -37,9 +37,14 @@ def path(place: str | os.PathLike) -> Path:
     place: a local path, or one that starts with file://, gs:// or s3://.
 
   Raises:
-    InputError: another scheme, or no package to read it by.
+    InputError: no name of a file, another scheme, or no package to read it by.
   """
   text = os.fspath(place)
+  if not _is_name(text):
+    raise errors.InputError(
+      f"{errors.short(text)} is no path: it is too long, or has characters "
+      "that no file's name can have; choose another"
+    )
   found = _SCHEME.match(text)
   if not found:
     return pathlib.Path(text).expanduser()
@@ -58,6 +63,16 @@ def path(place: str | os.PathLike) -> Path:
     )
   _prepare(scheme)
   return epath.Path(text)
+
+
+def _is_name(text: str) -> bool:
+  """Whether a file could be called so."""
+  try:
+    encoded = os.fsencode(text)
+  except UnicodeEncodeError:  # half of a surrogate pair
+    return False
+  longest = max(map(len, encoded.split(b"/")))
+  return b"\0" not in encoded and longest <= 255 and len(encoded) < 4096
 
 
 def is_remote(place: str | os.PathLike) -> bool:

@@ -1,5 +1,6 @@
 """Questions with their gold answers, from JSONL files, the Hub or TFDS."""
 
+import logging
 import os
 
 from qsharp_jax.core import errors, places
@@ -41,13 +42,23 @@ def from_hub(
     )
   import datasets
 
+  # Its own report of what it could not read; the reason is told below.
+  quiet = logging.getLogger("datasets")
+  level = quiet.level
+  quiet.setLevel(logging.CRITICAL)
   try:
-    rows = datasets.load_dataset(name, config, split=split)
-  except (OSError, ValueError, RuntimeError) as error:
+    rows = list(datasets.load_dataset(name, config, split=split))
+  except Exception as error:  # readers of each format have their own
+    cause = error
+    while cause.__cause__ is not None:  # the one that names the fault
+      cause = cause.__cause__
     raise InputError(
       f"hub data set {name!r}, config {config!r}, split {split!r} did not load "
-      f"({errors.reason(error)}); check the three names and the network"
+      f"({errors.reason(cause)}); check its files, the three names and the "
+      "network"
     ) from error
+  finally:
+    quiet.setLevel(level)
   parse = parse or records.keyed(question_key, answer_key)
   questions = [
     question

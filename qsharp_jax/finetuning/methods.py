@@ -5,9 +5,11 @@ larger steps.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
+from qsharp_jax.core import errors
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.finetuning import (
   a_star_po,
@@ -58,17 +60,35 @@ def make(
 
 def _changed(settings: Any, changes: Mapping[str, Any], where: str) -> Any:
   """A dataclass with changes, those of its own dataclasses included."""
+  if not isinstance(changes, Mapping):
+    raise InputError(
+      f"{where} is {errors.short(changes)}; expected fields and their values"
+    )
   fields = {field.name for field in dataclasses.fields(settings)}
   found = {}
   for name, value in changes.items():
     if name not in fields:
       raise InputError(
-        f"{where} has no field {name!r}; expected one of "
+        f"{where} has no field {errors.short(name)}; expected one of "
         f"{', '.join(sorted(fields))}"
       )
     default = getattr(settings, name)
     is_nested = dataclasses.is_dataclass(default)
+    if not is_nested and not _is_like(value, default):
+      raise InputError(
+        f"{where}.{name} is {errors.short(value)}; expected a value like its "
+        f"default, {default!r}"
+      )
     found[name] = (
       _changed(default, value, f"{where}.{name}") if is_nested else value
     )
   return dataclasses.replace(settings, **found)
+
+
+def _is_like(value: Any, default: Any) -> bool:
+  """Whether a value is of the kind of a default."""
+  if isinstance(default, bool) or isinstance(value, bool):
+    return isinstance(value, bool) and isinstance(default, bool | None)
+  if isinstance(default, float):
+    return isinstance(value, int | float) and math.isfinite(value)
+  return default is None or isinstance(value, type(default))

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from qsharp_jax.core import errors
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.rewards import graders
 from qsharp_jax.rewards.graders import Grade
@@ -129,10 +130,11 @@ def check(name: str) -> None:
     InputError: neither in `NAMED` nor a dotted path, or one to `__main__`.
   """
   module_name, colon, attribute = name.partition(":")
-  if name not in NAMED and not (colon and module_name and attribute):
+  is_path = colon and module_name and attribute and name.isprintable()
+  if name not in NAMED and not is_path:
     raise InputError(
-      f"unknown reward {name!r}: expected one of {', '.join(NAMED)} or "
-      "package.module:function"
+      f"unknown reward {errors.short(name)}: expected one of "
+      f"{', '.join(NAMED)} or package.module:function"
     )
   if module_name == "__main__":
     raise InputError(

@@ -131,3 +131,21 @@ def test_digests_of_more_files_join_the_others(bucket):
       digests.write(folder, beside=place if name == "b" else None)
   assert set(files.read_json(place / digests.NAME)) == {"a", "b"}
   digests.check(places.local(place))
+
+
+NAMES = ["a\0b", "x" * 300, "a/" * 3000, "\ud800", "gs://bucket/" + "y" * 300]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+def test_what_can_be_no_name_is_refused_in_one_line(name):
+  with pytest.raises(InputError, match="is no path: it is too long") as error:
+    places.path(name)
+  assert len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize(
+  "name", ["ünï cødé 数学", "-x", "a\nb", "*", "$HOME", "\udcff", " ", "a:b"]
+)
+def test_odd_names_are_names(name, tmp_path):
+  files.replace(places.path(tmp_path / name) / "a.json", "{}")
+  assert files.read_json(places.absolute(tmp_path / name) / "a.json") == {}
