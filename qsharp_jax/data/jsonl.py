@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Iterable
 
-from qsharp_jax.core import places
+from qsharp_jax.core import errors, places
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data import records
 
@@ -50,9 +50,10 @@ def read(
       place = f"{path}:{number}"
       try:
         row = json.loads(line)
-      except ValueError as error:
+      except (ValueError, RecursionError) as error:
         raise InputError(
-          f"{place}: not JSON ({error}); expected one object a line, fix it"
+          f"{place}: not JSON ({errors.reason(error)}); expected one object a "
+          "line, fix it"
         ) from error
       questions += records.questions(row, f"{path.stem}-{number}", place, parse)
   return records.not_empty(questions, str(path))

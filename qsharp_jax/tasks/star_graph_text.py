@@ -13,7 +13,7 @@ from qsharp_jax.core import errors, places
 from qsharp_jax.core.errors import InputError
 
 Edge = tuple[int, int]
-_NODE = re.compile(r"0|[1-9][0-9]*")
+_NODE = re.compile(r"0|[1-9][0-9]{0,8}")
 _FORM = "a,b|c,d|…/start,goal=n1,n2,…"
 
 

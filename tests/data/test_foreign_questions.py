@@ -52,7 +52,10 @@ def faults(file, contents, read):
 def test_damaged_questions_give_one_line(kind, tmp_path):
   file = tmp_path / "train.jsonl"
   prefix = "" if kind == "jsonl" else f"{kind}:"
-  read = lambda: reading.Reading(f"{prefix}jsonl:{file}").tests()
+  keys = [k for k in ("question", "problem") if k in ROWS[kind]]
+  keys += [k for k in ("answer", "solution") if k in ROWS[kind]]
+  source = reading.Reading(f"{prefix}jsonl:{file}", "", *keys)
+  read = source.tests
   file.write_text(json.dumps(ROWS[kind]))
   assert read()
   assert not faults(file, mutants(ROWS[kind]), read)
