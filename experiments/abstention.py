@@ -16,7 +16,6 @@ again goes on where the last one stopped.
 """
 
 import json
-import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -24,7 +23,7 @@ import ml_collections
 from absl import flags
 
 from experiments.harness import command, console, questions
-from qsharp_jax.core import files
+from qsharp_jax.core import files, places
 from qsharp_jax.tasks import abstention
 
 _FAR = 0.03  # from theory: a row whose reward is further off is marked
@@ -58,7 +57,7 @@ def main(argv: list[str]) -> None:
   config = flags.FLAGS.config
   if "graphs" not in config or not processes.is_main():
     return
-  workdir = pathlib.Path(flags.FLAGS.workdir).expanduser()
+  workdir = places.path(flags.FLAGS.workdir)
   report = json.loads((workdir / "report.json").read_text())
   text = "\n".join(_beside_theory(config, report["rows"])) + "\n"
   files.replace(workdir / "theory.md", text)
