@@ -79,6 +79,9 @@ def _changed(settings: Any, changes: Mapping[str, Any], where: str) -> Any:
         f"{where}.{name} is {errors.short(value)}; expected a value like its "
         f"default, {default!r}"
       )
+    is_count = where.endswith(".fit") and type(default) is int and default > 0
+    if is_count and value < 1:
+      raise InputError(f"{where}.{name} is {value}; expected at least 1")
     found[name] = (
       _changed(default, value, f"{where}.{name}") if is_nested else value
     )

@@ -119,8 +119,9 @@ def block_search(
 
   def held(**sizes: Any) -> memory.Needed:
     # Every kept prefix is a prompt, which grows by blocks.
-    length = sizes["prompt_length"] + sizes["max_new_tokens"] - block_length
-    own = {"prompt_length": length, "max_new_tokens": block_length}
+    block = min(block_length, sizes["max_new_tokens"])
+    length = sizes["prompt_length"] + sizes["max_new_tokens"] - block
+    own = {"prompt_length": length, "max_new_tokens": block}
     own["num_samples"] = num_samples // num_kept
     return methods.needs(run.unguided(), **own)(**sizes)
 
