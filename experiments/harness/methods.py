@@ -28,7 +28,7 @@ class Bench:
 
   config: ml_collections.ConfigDict
   run: pipeline.Run
-  grade: Callable[[str], rollout.collect.Grade]  # name of a reward -> grades
+  grade: Callable[[str], rollout.grading.Grade]  # name of a reward -> grades
   gold: base.Gold | None  # for pairs, where a question has one sample
   # Settings of all policies that were asked for, by name.
   tuned: dict[str, base.Settings] = dataclasses.field(default_factory=dict)

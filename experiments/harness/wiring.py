@@ -262,7 +262,7 @@ def run(
 def evaluation(
   config: ml_collections.ConfigDict,
   run: pipeline.Run,
-  grade: Callable[[str], rollout.collect.Grade],
+  grade: Callable[[str], rollout.grading.Grade],
   columns: pipeline.evaluate.ColumnsFn,
 ) -> pipeline.Evaluation:
   """What to compare, checked; `grade` starts another reward's grading."""

@@ -117,7 +117,7 @@ def _grade_run(workdir: places.Path) -> None:
   with _pool(_GRADER.value or config["reward"]) as pool:
     for store in stores:
       before = rollout.store.read(store, with_text=False)
-      rollout.collect.grade_again(
+      rollout.grading.grade_again(
         store, pool.grade, pool.identity, is_forced=True
       )
       after = rollout.store.read(store, with_text=False)

@@ -91,7 +91,7 @@ class Job:
     found = None
     if processes.is_main():
       task = self.run.task
-      grades = rollout.collect.grade_texts(
+      grades = rollout.grading.grade_texts(
         task.grade, [task.decode(list(tokens)) for tokens in answers], problems
       )
       found = [g.reward for g in grades], [g.error is None for g in grades]

@@ -24,7 +24,7 @@ class Task:
   validation: Sequence[rollout.Problem]
   test: Sequence[rollout.Problem]
   decode: Callable[[list[int]], str]
-  grade: rollout.collect.Grade
+  grade: rollout.grading.Grade
   reward: str = ""  # its name, and the digest of its source
   # Least and greatest reward, where the reward says so.
   bounds: tuple[float, float] | None = None
@@ -105,7 +105,7 @@ class Run:
     reward that failed can be mended, and the same command goes on.
     """
     for store in stores:
-      count = rollout.collect.grade_again(
+      count = rollout.grading.grade_again(
         store, self.task.grade, self.task.reward
       )
       if count:

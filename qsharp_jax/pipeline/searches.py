@@ -165,7 +165,7 @@ def value_rewards(run: run_lib.Run) -> transfer.Rewards:
 
 
 def graded_rewards(
-  task: run_lib.Task, grades: Sequence[rollout.collect.Grade]
+  task: run_lib.Task, grades: Sequence[rollout.grading.Grade]
 ) -> transfer.Rewards:
   """Rewards of texts against the gold answers: one column for each grade.
 
@@ -178,7 +178,7 @@ def graded_rewards(
     texts = [task.decode(tokens) for _, tokens in ends]
     asked = [problems[request.id] for request, _ in ends]
     columns = [
-      [g.reward for g in rollout.collect.grade_texts(grade, texts, asked)]
+      [g.reward for g in rollout.grading.grade_texts(grade, texts, asked)]
       for grade in grades
     ]
     return np.array(columns, np.float32).T

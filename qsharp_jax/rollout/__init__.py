@@ -1,8 +1,16 @@
 """Rollouts of Algorithm 1: switch, sample, score, store."""
 
-from qsharp_jax.rollout import collect, columns, store, switch
-from qsharp_jax.rollout.collect import Plan, Problem, Sampler
+from qsharp_jax.rollout import (
+  collect,
+  columns,
+  grading,
+  problems,
+  store,
+  switch,
+)
+from qsharp_jax.rollout.collect import Sampler
 from qsharp_jax.rollout.columns import Rollout, Rollouts
+from qsharp_jax.rollout.problems import Plan, Problem
 
 __all__ = [
   "Plan",
@@ -12,6 +20,8 @@ __all__ = [
   "Sampler",
   "collect",
   "columns",
+  "grading",
+  "problems",
   "store",
   "switch",
 ]

@@ -5,57 +5,18 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 
-from qsharp_jax import generate, rewards
-from qsharp_jax.core import seeds as seeds_lib
-from qsharp_jax.core.errors import InputError, Preempted
-from qsharp_jax.rollout import store, switch
+from qsharp_jax import generate
+from qsharp_jax.core.errors import Preempted
+from qsharp_jax.rollout import grading, store, switch
+from qsharp_jax.rollout import problems as problems_lib
+from qsharp_jax.rollout.problems import Answer, Plan, Problem
 from qsharp_jax.sharding import processes
-
-
-class Grade(Protocol):
-  """How texts are graded, such as `rewards.GradingPool.grade`."""
-
-  def __call__(
-    self,
-    predictions: list[str],
-    answers: list[str],
-    split: str = "",
-    *,
-    prompts: list[str] | None = None,
-  ) -> list[rewards.Grade]:
-    """Grades of completions by gold answers and, maybe, questions."""
-
 
 _STRETCH = 8  # batches that refill one another's rows
 _UNSEEN = 90.0  # seconds until a new file of another host is seen at the latest
-
-
-@dataclasses.dataclass(frozen=True)
-class Problem:
-  """A question ready to be sampled and graded."""
-
-  id: str
-  prompt: Sequence[int]  # token ids
-  answer: str  # gold
-  split: str = ""  # train, validation or test
-  question: str = ""  # its text, for rewards that read it
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-  """What to sample."""
-
-  num_samples: int
-  seed: int
-  eta: float | None = None  # None: the reference alone
-  rule: switch.Rule | None = None  # None: one policy from start to end
-  horizon: int = 1  # latest switch of the rule `algorithm1`, in tokens
-  # Samples of a problem that are decoded together, a part of all; None: all.
-  num_together: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,17 +26,8 @@ class Sampler:
   complete: generate.requests.Complete
   batch_size: int  # problems of one shard of the store
   decode: Callable[[list[int]], str]  # token ids to text
-  grade: Grade
+  grade: grading.Grade
   reward: str = ""  # what grades, as the store notes it
-
-
-@dataclasses.dataclass(frozen=True)
-class Answer:
-  """All samples of one problem."""
-
-  request: generate.Request
-  completions: list[generate.Completion]
-  first_labels: np.ndarray  # [num_samples]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,14 +164,15 @@ def _answer(
     request
     for plan, batch in parts
     for problem in batch
-    for request in _requests(problem, plan)
+    for request in problems_lib.requests(problem, plan)
   ]
   answers = _complete(sampler, requests, parts[0][0])
   for plan, batch in parts:
     started = time.monotonic()
-    size = _num_parts(plan)
+    size = problems_lib.num_requests(plan)
     found = [
-      _joined(list(itertools.islice(answers, size))) for _ in range(len(batch))
+      problems_lib.joined(list(itertools.islice(answers, size)))
+      for _ in range(len(batch))
     ]
     seconds = (time.monotonic() - started) / (len(batch) * plan.num_samples)
     yield Batch(batch, found, seconds)
@@ -234,7 +187,7 @@ def graded(sampler: Sampler, plan: Plan, batch: Batch) -> list[store.Rollout]:
   ]
   tokens = [answer.completions[i].tokens for _, answer, i in rows]
   texts = [sampler.decode(ids.tolist()) for ids in tokens]
-  grades = grade_texts(
+  grades = grading.grade_texts(
     sampler.grade, texts, [problem for problem, _, _ in rows]
   )
   return [
@@ -266,103 +219,6 @@ def graded(sampler: Sampler, plan: Plan, batch: Batch) -> list[store.Rollout]:
   ]
 
 
-def grade_texts(
-  grade: Grade, texts: Sequence[str], problems: Sequence[Problem]
-) -> list[rewards.Grade]:
-  """Grades of texts, one for each of the problems; each split by itself."""
-  found: dict[int, rewards.Grade] = {}
-  for split in dict.fromkeys(problem.split for problem in problems):
-    own = [i for i, problem in enumerate(problems) if problem.split == split]
-    grades = grade(
-      [texts[i] for i in own],
-      [problems[i].answer for i in own],
-      split,
-      prompts=[problems[i].question for i in own],
-    )
-    found.update(zip(own, grades, strict=True))
-  return [found[i] for i in range(len(problems))]
-
-
-def grade_again(
-  directory: str | os.PathLike,
-  grade: Grade,
-  reward: str,
-  *,
-  is_forced: bool = False,
-) -> int:
-  """Grades stored texts, without sampling, that another reward has graded.
-
-  Args:
-    directory: of a store.
-    grade: by the reward.
-    reward: what grades, as the store notes it.
-    is_forced: grades all again, even what this reward has graded.
-
-  Returns:
-    How many shards were graded again.
-  """
-
-  def grades(rows: store.Rollouts) -> list[rewards.Grade]:
-    columns = zip(rows.answer, rows.split, rows.question, strict=True)
-    asked = [Problem("", (), *strings) for strings in columns]
-    return grade_texts(grade, rows.text.tolist(), asked)
-
-  return store.regrade(directory, grades, reward, is_forced=is_forced)
-
-
-def _num_parts(plan: Plan) -> int:
-  """Requests of a problem."""
-  size = plan.num_together or plan.num_samples
-  if plan.num_samples % size:
-    raise InputError(
-      f"{plan.num_samples} samples, {size} together: expected a multiple"
-    )
-  return plan.num_samples // size
-
-
-def _requests(problem: Problem, plan: Plan) -> list[generate.Request]:
-  """The requests for a problem, for as many samples each."""
-  whole, num_parts = _request(problem, plan), _num_parts(plan)
-  if num_parts == 1:
-    return [whole]
-  size = len(whole.seeds) // num_parts
-  cut = lambda column, i: column and column[i * size : (i + 1) * size]
-  return [
-    dataclasses.replace(
-      whole,
-      seeds=cut(whole.seeds, i),
-      guided_steps=cut(whole.guided_steps, i),
-    )
-    for i in range(num_parts)
-  ]
-
-
-def _joined(parts: Sequence[Answer]) -> Answer:
-  """All samples of one problem, from the answers to its requests."""
-  first, *others = parts
-  if not others:
-    return first
-  seeds = [seed for part in parts for seed in part.request.seeds]
-  return Answer(
-    dataclasses.replace(first.request, seeds=seeds),
-    [c for part in parts for c in part.completions],
-    np.concatenate([part.first_labels for part in parts]),
-  )
-
-
-def _request(problem: Problem, plan: Plan) -> generate.Request:
-  """What a problem asks for; its seeds name the question and the sample."""
-  seeds = [
-    seeds_lib.stable_seed(plan.seed, problem.id, i)
-    for i in range(plan.num_samples)
-  ]
-  steps = None
-  if plan.rule == "algorithm1":
-    steps = switch.draw_before(seeds, horizon=plan.horizon).tolist()
-  eta = float("inf") if plan.eta is None else plan.eta
-  return generate.Request(problem.prompt, seeds, eta, steps, id=problem.id)
-
-
 def _complete(
   sampler: Sampler, requests: Sequence[generate.Request], plan: Plan
 ) -> Iterator[Answer]:
@@ -372,7 +228,9 @@ def _complete(
     # The same seeds give the same guided response again, up to the switch.
     groups = _watched(run(requests))
     lengths = [[len(c.tokens) for c in group] for group in groups]
-    requests = [_cut(r, own) for r, own in zip(requests, lengths, strict=True)]
+    requests = [
+      problems_lib.cut(r, own) for r, own in zip(requests, lengths, strict=True)
+    ]
   yield from _labelled(requests, _watched(run(requests)), plan.rule)
 
 
@@ -397,9 +255,3 @@ def _labelled(
     if rule is not None:
       first = switch.first_label(request.guided_steps, rule)
     yield Answer(request, group, first)
-
-
-def _cut(request: generate.Request, lengths: Sequence[int]) -> generate.Request:
-  """The same request with a switch inside each guided response."""
-  steps = switch.draw_within(request.seeds, lengths).tolist()
-  return dataclasses.replace(request, guided_steps=steps)
