@@ -343,4 +343,4 @@ def _change(name: str, before: Any, now: Any) -> str:
   """What is different now; digests say nothing to people."""
   if contents.is_digest(before) or contents.is_digest(now):
     return f"{name} changed"
-  return f"{name} {before!r} there, {now!r} here"
+  return f"{name} {errors.short(before)} there, {errors.short(now)} here"

@@ -6,6 +6,7 @@ import logging
 import os
 
 import pytest
+from oracles import mutations
 
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.pipeline import Workdir, contents
@@ -306,3 +307,24 @@ def test_seconds_pass_over_marks_that_cannot_be_read(tmp_path, caplog):
     (tmp_path / "stages" / f"{name}.json").write_text(content)
   assert set(workdir.seconds()) == {"first"}
   assert "a.json is not JSON" in caplog.text
+
+
+def test_damaged_files_of_a_run_are_read_over_or_one_line(tmp_path):
+  given, settings = {"a": 1, "b": [1, "x"]}, {"c": {"d": 2.5}}
+  begun(tmp_path, given=given, settings=settings)
+  for name in ("stages/first.json", "config.json", "weights.json"):
+    file = tmp_path / name
+    document = json.loads(file.read_text()) if file.exists() else {"a": {}}
+    good = file.read_bytes() if file.exists() else b"{}"
+    for content in (
+      *mutations.documents(document, 1, 100),
+      *mutations.texts(good, 1, 100),
+    ):
+      file.write_bytes(content)
+      try:
+        workdir = Workdir(tmp_path, CONFIG)
+        is_due(workdir, given=given, settings=settings)
+        workdir.seconds(), workdir.digest("first")
+      except InputError as error:
+        assert "\n" not in str(error) and len(str(error)) < 2000
+    file.write_bytes(good)

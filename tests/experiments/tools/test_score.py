@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 from flax import linen as nn
+from oracles import mutations
 
 from experiments.tools import score
 from qsharp_jax import checkpoint, models
@@ -119,3 +120,19 @@ def test_names_the_broken_line(line, says, tmp_path):
   with pytest.raises(InputError, match=r"in\.jsonl:2") as error:
     score.read(str(path), CONFIG)
   assert says in str(error.value)
+
+
+def test_damaged_input_gives_one_line(tmp_path):
+  path = tmp_path / "in.jsonl"
+  row = {"tokens": [1, 2, 3]}
+  good = (json.dumps(row) + "\n").encode() * 3
+  for content in (
+    *mutations.documents(row, 1, 150),
+    *mutations.texts(good, 1, 150),
+    mutations.DEEP.encode(),
+  ):
+    path.write_bytes(content)
+    try:
+      score.read(str(path), CONFIG)
+    except InputError as error:
+      assert "\n" not in str(error)
