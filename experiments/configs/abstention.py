@@ -43,9 +43,10 @@ def _stars() -> ml_collections.ConfigDict:
   # One more token: the sign that commits.
   length = config.fit.max_length + 1
   config.sampling.max_new_tokens += 1
-  config.graphs.num_pretrain = 128_000
+  config.graphs.num_pretrain = 256_000
   config.pretrain.max_length = config.fit.max_length = length
-  config.fit.num_epochs = 2
+  config.pretrain.num_epochs = 3
+  config.fit.num_epochs = 4
   config.evaluation.update(num_samples=4)
   config.baselines = ml_collections.ConfigDict()
   return config

@@ -101,9 +101,9 @@ class WordProblems:
       num: how many.
       seed: same seed, same problems.
       exclude: question texts never to repeat (a set, for speed).
-      mistake_rate: chance that a worked step's result is off by one or two;
-        the later steps, right or wrong, go on from that result. 0 gives gold
-        answers.
+      mistake_rate: chance that a worked step's result is one or two too large,
+        if there is room for it; the later steps go on from that result, and no
+        later mistake makes up for it. 0 gives gold answers.
 
     Returns:
       The problems. The answer holds one worked step a line, such as
@@ -164,15 +164,8 @@ class WordProblems:
       result = current + change
       if rng.random() < mistake_rate:
         shift = result - values[step]  # earlier mistakes, carried on
-        rest = values[step:]
-        result += rng.choice(
-          [
-            error
-            for error in (-2, -1, 1, 2)
-            if min(rest) + shift + error >= 0
-            and max(rest) + shift + error <= self.max_value
-          ]
-        )
+        room = self.max_value - max(values[step:]) - shift
+        result += rng.randint(min(1, room), min(2, room))
       sign = "+" if change > 0 else "-"
       lines.append(f"{current}{sign}{abs(change)}={result}")
       current = result

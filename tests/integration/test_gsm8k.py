@@ -40,6 +40,7 @@ FLAGS = {
   "rounds.num_rounds": 2,
   "rounds.num_samples": 8,
   "rounds.rule": "response",
+  "fit.num_frozen_layers": 2,
   "fit.batch_size": 16,
   "fit.num_epochs": 2,
   "fit.checkpoint_every": 5,

@@ -14,7 +14,11 @@ PATHS = pipeline.RunPaths(pathlib.Path("/runs/mine"))
 @pytest.mark.parametrize(
   ("config", "reference", "start"),
   [
-    (gsm8k.get_config("tiny"), "/runs/mine/reference/model", ""),
+    (
+      gsm8k.get_config("tiny"),
+      *("/runs/mine/reference/model", "/runs/mine/value_start"),
+    ),
+    (gsm8k.get_config("tiny_q"), "/runs/mine/reference/model", ""),
     (
       star_graph.get_config("tiny"),
       *("/runs/mine/reference/model", "/runs/mine/value_start"),
