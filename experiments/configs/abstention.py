@@ -19,10 +19,14 @@ The reward is a grader of qsharp_jax/tasks/abstention.py, named by its path.
 Why values are categorical: a law of 0, 0.6 and 1 is no coin. Eleven atoms have
 all three among them.
 
-Why stars: their values are learnt almost perfectly once the reference is kept
-frozen under two new layers (experiments/configs/star_graph.py), so theory shows
-undisturbed. Why `!`: were the first node the first token, it would be right or
-wrong by itself, and the mean of a sure thing misleads nobody.
+Why stars: all of them are alike, so theory has every number. Their values are
+those of experiments/configs/star_graph.py, new layers on the frozen reference,
+and need as many steps: with half of the graphs they knew what to commit to, and
+not yet which arm is right (docs/reproducing.md). The variant was not run as it
+is.
+
+Why `!`: were the first node the first token, it would be right or wrong by
+itself, and the mean of a sure thing misleads nobody.
 """
 
 import ml_collections
@@ -39,7 +43,7 @@ def get_config(variant: str = "stars") -> ml_collections.ConfigDict:
 def _stars() -> ml_collections.ConfigDict:
   config = star_graph.get_config("tiny")
   _may_decline(config, "path", phrase="?", pays=0.6, commit="!", rate=0.4)
-  config.data.update(num_train=96_000, num_validation=500, num_test=1000)
+  config.data.update(num_train=192_000, num_validation=500, num_test=1000)
   # One more token: the sign that commits.
   length = config.fit.max_length + 1
   config.sampling.max_new_tokens += 1
