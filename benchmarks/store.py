@@ -126,6 +126,7 @@ def _rollouts(shard: int) -> rollout.Rollouts:
     "seconds": np.full(num, 0.5),
     "answer": strings("{}"),
     "split": np.where(question % 20, "train", "validation").astype(object),
+    "question": np.array([f"{'word ' * 40}{i}" for i in question], object),
     "value": np.full(num, np.nan),
   }
   return rollout.Rollouts(**rollouts, label=rollouts["correct"].astype(float))

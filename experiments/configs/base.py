@@ -26,10 +26,14 @@ def _apart(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
 
   What dictionaries shared would stay one part of a ConfigDict.
   """
-  is_part = lambda value: isinstance(value, ml_collections.ConfigDict)
-  return ml_collections.ConfigDict(
-    {k: _apart(v) if is_part(v) else v for k, v in config.items()}
-  )
+  found = {}
+  for name, value in config.items():
+    if isinstance(value, ml_collections.ConfigDict):
+      value = _apart(value)
+    elif value is None:  # or a flag could not tell what it stands for
+      value = config_dict.placeholder(config.get_type(name))
+    found[name] = value
+  return ml_collections.ConfigDict(found)
 
 
 def guide(

@@ -89,6 +89,7 @@ GOOD = {
   "preferences.dpo": (PAIRS, {}),
   "preferences.rpo": ([*PAIRS, jnp.array([3.0, 5.0])], {}),
   "preferences.cpl": (PAIRS[:2], {}),
+  "readout.distribution": ([DISTRIBUTION], CATEGORICAL),
   "readout.mean": ([DISTRIBUTION], CATEGORICAL),
   "readout.token_loss": (
     [DISTRIBUTION, jax.nn.sigmoid(SCORES)],

@@ -46,3 +46,20 @@ def test_means_lie_within_the_bounds_and_reach_them(loss):
     assert (least, most) == (-np.inf, np.inf)
   else:
     np.testing.assert_allclose(found, [least, most], atol=1e-6)
+
+
+def test_the_distribution_has_the_mean_and_the_loss():
+  logits = np.float32([[0.4, -1.0, 0.2]])
+  for loss, own in (("bernoulli", logits[:, :1]), ("categorical", logits)):
+    how = {"loss": loss, "atoms": ATOMS}
+    log_probs, atoms = readout.distribution(own, **how)
+    np.testing.assert_allclose(np.exp(log_probs).sum(axis=-1), 1.0, rtol=1e-6)
+    np.testing.assert_allclose(
+      np.exp(log_probs) @ np.asarray(atoms),
+      readout.mean(own, **how),
+      rtol=1e-6,
+    )
+    certain = np.full(1, atoms[-1])
+    np.testing.assert_allclose(
+      -log_probs[:, -1], readout.token_loss(own, certain, **how), rtol=1e-6
+    )
