@@ -26,6 +26,7 @@ INTERRUPTED = 130  # what a shell says of a command that Ctrl-C ended
 _LONGEST = 1000  # characters of a refusal
 _GRACE = 5.0  # seconds between Ctrl-C and the end
 _HELP = {f"{dash}{name}" for dash in ("-", "--") for name in ("help", "h", "?")}
+_ORBAX = f"{os.sep}orbax{os.sep}"
 _OURS = str(pathlib.Path(qsharp_jax.__file__).parent) + os.sep
 
 
@@ -91,6 +92,8 @@ def _is_wanted(record: std_logging.LogRecord) -> bool:
   """Ours and warnings; --verbosity=1 adds every detail that libraries tell."""
   if record.exc_info and record.exc_info[0] is KeyboardInterrupt:
     return False  # Orbax reports where it was
+  if record.exc_info and _ORBAX in record.pathname:
+    return flags.FLAGS.verbosity > 0  # each of its threads; it is raised, too
   return (
     record.levelno >= std_logging.WARNING
     or record.pathname.startswith(_OURS)

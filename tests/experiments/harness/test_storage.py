@@ -1,14 +1,16 @@
 """Disks that are full or not to be written: one line on how to go on."""
 
 import errno
+import logging
 import os
 import subprocess
 import sys
 
 import pytest
 import safetensors.numpy as safetensors_numpy
+from absl import flags
 
-from experiments.harness import storage
+from experiments.harness import console, storage
 
 # Writes a run's files under a limit that the second of them meets.
 FULL = """
@@ -103,3 +105,15 @@ def test_a_run_that_meets_a_full_disk_is_one_line(tmp_path):
   )
   names = {path.name for path in tmp_path.iterdir()}
   assert names == {"main.py", "main.py.small"}
+
+
+def test_what_orbax_logs_of_an_error_that_it_raises_is_left_out():
+  flags.FLAGS.mark_as_parsed()
+  record = lambda path, trace: logging.LogRecord(
+    "absl", logging.ERROR, path, 1, "raised", (), trace
+  )
+  trace = (OSError, OSError(errno.ENOSPC, "full"), None)
+  orbax = "/lib/site-packages/orbax/checkpoint/_src/futures/future.py"
+  assert not console._is_wanted(record(orbax, trace))
+  assert console._is_wanted(record(orbax, None))
+  assert console._is_wanted(record("/lib/site-packages/jax/x.py", trace))
