@@ -62,17 +62,16 @@ def valued(
   head = jax.random.normal(jax.random.key(2), value["head"].shape)
   direction = head.at[..., 0].set(0.0).astype(value["head"].dtype)
   constant = jnp.zeros_like(direction).at[..., 0].set(1.0)
-  read = jax.jit(
-    lambda head: policy.value.apply(
-      {"params": {"backbone": backbone, "head": head}}, tokens, positions
-    )
+  read = jax.jit(policy.value.apply)
+  with_head = lambda head: {"params": {"backbone": backbone, "head": head}}
+  own, level = (
+    read(with_head(head), tokens, positions) for head in (direction, constant)
   )
-  own, level = read(direction), read(constant)
   steep = _SPREAD / own.std()
   odds = math.log(mean_success / (1 - mean_success))
   lift = (odds - steep * own.mean()) / level.mean()
   head = (steep * direction + lift * constant).astype(direction.dtype)
-  return params | {"value": {"params": {"backbone": backbone, "head": head}}}
+  return params | {"value": with_head(head)}
 
 
 def prompts(batch: int, length: int) -> tuple[np.ndarray, np.ndarray]:
