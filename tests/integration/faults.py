@@ -1,0 +1,211 @@
+"""Runs a small experiment once for each line of stdin, disturbed where told.
+
+A line is a JSON object: `workdir`, and perhaps `stage` and `fault`. The run is
+disturbed the first time that this stage has something on the disk: a shard, or
+a checkpoint. Forks of one process, since importing takes longer than the run;
+the answer is a JSON object with the exit code, what was said on stderr, and
+whether the fault came.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import pathlib
+import signal
+import sys
+import tempfile
+import traceback
+
+from refusals import LAZY
+
+from experiments import gsm8k
+from experiments.harness import console
+from qsharp_jax.checkpoint import train_state
+from qsharp_jax.pipeline import workdir as workdir_lib
+from qsharp_jax.rewards import worker_process
+from qsharp_jax.rollout import store
+from qsharp_jax.training import loop
+
+PRELOADED = LAZY  # by importing it: every fork finds it there
+CONFIG = pathlib.Path(__file__).with_name("faults_config.py")
+
+
+def fail(number):
+  def act(where):
+    raise OSError(number, os.strerror(number), str(where.disturbed))
+
+  return act
+
+
+def send(number):
+  return lambda where: os.kill(os.getpid(), number)
+
+
+def damage(change):
+  """Ends the run unwarned; the newest file of the stage is found changed."""
+
+  def act(where):
+    files = [f for f in where.disturbed.rglob("*") if f.is_file()]
+    newest = max(files, key=lambda f: (f.stat().st_mtime_ns, f.stat().st_size))
+    newest.write_bytes(change(newest.read_bytes()))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+  return act
+
+
+def flip(content):
+  middle = len(content) // 2
+  return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+FAULTS = {
+  "kill -9": send(signal.SIGKILL),
+  "SIGTERM": send(signal.SIGTERM),
+  "Ctrl-C": send(signal.SIGINT),
+  "disk full": fail(errno.ENOSPC),
+  "read-only": fail(errno.EROFS),
+  "truncated": damage(lambda content: content[: len(content) // 2]),
+  "bit flipped": damage(flip),
+}
+
+
+class Where:
+  """Which stage is running, and what it has on the disk."""
+
+  def __init__(self, stage, fault):
+    self.stage, self.fault = stage, fault
+    self.running, self.disturbed, self.has_come = "", None, False
+
+  def stages(self, method):
+    """`Workdir.stages`, noting what is due."""
+
+    @contextlib.contextmanager
+    def noting(workdir, stages):
+      with method(workdir, stages) as due:
+        before, self.running = self.running, due[0] if due else ""
+        try:
+          yield due
+        finally:
+          self.running = before
+
+    return noting
+
+  def look(self, path):
+    """After something was written."""
+    if self.has_come or not self.running.startswith(self.stage):
+      return
+    self.has_come, self.disturbed = True, pathlib.Path(path)
+    print(f"FAULT in {self.running}", file=sys.stderr, flush=True)
+    self.act()
+
+  def act(self):
+    FAULTS[self.fault](self)
+
+
+class Busy(Where):
+  """Kills a grading worker that has just been given something to do."""
+
+  def look(self, path):
+    pass
+
+  def send(self, method):
+    def sending(worker, *args):
+      method(worker, *args)
+      if not self.has_come and self.running.startswith(self.stage):
+        self.has_come = True
+        print(f"FAULT in {self.running}", file=sys.stderr, flush=True)
+        os.kill(worker._process.pid, signal.SIGKILL)
+
+    return sending
+
+
+class NotANumber(Where):
+  """Loses the parameters in training, after the first checkpoint."""
+
+  def act(self):
+    self.is_lost = True
+
+  def record(self, function):
+    def recording(step_index, metrics):
+      found = function(step_index, metrics)
+      if getattr(self, "is_lost", False) and "loss" in found:
+        found["loss"] = float("nan")
+      return found
+
+    return recording
+
+
+KINDS = {"worker killed": Busy, "NaN": NotANumber}
+
+
+def after(method, look):
+  """A method that is followed by a look at the directory it wrote to."""
+
+  def following(self, *args, **kwargs):
+    found = method(self, *args, **kwargs)
+    look(self, *args)
+    return found
+
+  return following
+
+
+def disturb(stage, fault):
+  """Hooks the fault into this process."""
+  where = KINDS.get(fault, Where)(stage, fault)
+  workdir_lib.Workdir.stages = where.stages(workdir_lib.Workdir.stages)
+  store.write_shard = after(
+    store.write_shard, lambda directory, *_: where.look(directory)
+  )
+  saver = train_state.Checkpointer
+
+  def saved(checkpointer, step, *_):
+    directory = pathlib.Path(checkpointer._manager.directory)
+    if step % checkpointer._every == 0:
+      checkpointer._manager.wait_until_finished()
+      where.look(directory / str(step))
+
+  saver.save = after(saver.save, saved)
+  if isinstance(where, Busy):
+    worker_process.WorkerProcess.send = where.send(
+      worker_process.WorkerProcess.send
+    )
+  if isinstance(where, NotANumber):
+    loop._record = where.record(loop._record)
+
+
+def run(workdir, stage="", fault=""):
+  """One command, in a process of its own; nothing of jax runs before it."""
+  with tempfile.TemporaryFile() as said:
+    child = os.fork()
+    if not child:
+      os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+      os.dup2(said.fileno(), 2)
+      sys.argv = ["gsm8k", f"--config={CONFIG}:tiny", f"--workdir={workdir}"]
+      _finish(stage, fault)
+    _, status = os.waitpid(child, 0)
+    said.seek(0)
+    text = said.read().decode(errors="replace")
+  return {"code": os.waitstatus_to_exitcode(status), "said": text}
+
+
+def _finish(stage, fault):
+  """Ends this process like the interpreter, without its slow clean-up."""
+  code = 1
+  try:
+    if fault:
+      disturb(stage, fault)
+    console.run(gsm8k.main)
+  except SystemExit as end:
+    code = end.code or 0
+  except BaseException:
+    traceback.print_exc()
+  finally:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+  for line in sys.stdin:
+    print(json.dumps(run(**json.loads(line))), flush=True)
