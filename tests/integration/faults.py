@@ -115,7 +115,7 @@ class Busy(Where):
       if not self.has_come and self.running.startswith(self.stage):
         self.has_come = True
         print(f"FAULT in {self.running}", file=sys.stderr, flush=True)
-        os.kill(worker._process.pid, signal.SIGKILL)
+        os.kill(worker.process.pid, signal.SIGKILL)
 
     return sending
 
