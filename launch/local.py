@@ -109,6 +109,8 @@ def run_once(argvs: Sequence[Sequence[str]], *, num_devices: int) -> int:
   try:
     return _watch(children, ends, readers, said)
   except KeyboardInterrupt:
+    # A child may have heard of it first: ours may still be on its way.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     is_over.set()
     raise
   finally:
@@ -156,6 +158,8 @@ def _watch(
     code = children[index].returncode
     if not code:
       continue
+    if code == _INTERRUPTED:
+      raise KeyboardInterrupt
     how = f"exit code {code}"
     if code < 0:
       how = f"signal {-code} ({_name(-code)})"

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from launch import local
+
 ROOT = pathlib.Path(__file__).parents[2]
 LINE = "interrupted: run the same command again to go on"
 # What Ctrl-C can meet: Python, Python that loses it, what never ends after it.
@@ -59,3 +61,13 @@ def test_so_it_is_for_several_processes(tmp_path):
   )
   argv = [sys.executable, "-c", code, "--", tmp_path / "stage.py"]
   assert interrupt(argv) == (130, LINE + "\n")
+
+
+def test_a_process_that_hears_of_it_first_is_not_blamed():
+  before = signal.getsignal(signal.SIGINT)
+  code = "import sys; sys.exit(130)"
+  try:
+    with pytest.raises(KeyboardInterrupt):
+      local.run_once([[sys.executable, "-c", code]] * 2, num_devices=1)
+  finally:
+    signal.signal(signal.SIGINT, before)
