@@ -112,7 +112,7 @@ def paper() -> ml_collections.ConfigDict:
         "num_candidates": 20,
         # Candidates that the roll-in scores in a turn; those that this does
         # not settle get as many more. 0: all. The tokens are the same.
-        "num_scored": 2,
+        "num_scored": 0,
         # What top-p cuts: the reference, which is then guided, or guided.
         "top_p_of": "reference",
         # True divides the guidance by the temperature, too.
