@@ -310,6 +310,8 @@ def save_value_model(
   """
   raw = families.to_hf(config, family) | dict(token_ids or {})
   raw[_VALUE_HEAD] = dataclasses.asdict(head)
+  if not head.is_predicting:  # as the heads that do not know of it
+    del raw[_VALUE_HEAD]["predicting_layers"]
   if head.kind == "v" and not head.is_predicting:
     raw["architectures"] = [families.FAMILIES[family].classifier]
     labels = {str(k): f"LABEL_{k}" for k in range(head.num_atoms)}

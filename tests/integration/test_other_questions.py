@@ -141,7 +141,7 @@ def test_questions_about_a_passage_survive_a_fragile_reward(tmp_path):
   num_failed = 0
   for rollout in rollouts:
     rest = len(rollout.text) % 5
-    if rest > 1:
+    if rest > 1 or len(rollout.text) < 2:
       assert rollout.error is None
       assert rollout.label == (len(rollout.text) % 2 == 0)
     else:
