@@ -19,9 +19,11 @@ All that needs no sample, in this order; each raises an InputError:
 11. the disk holds what the run leaves there (`check_disk`)
 """
 
+import contextlib
+import os
 import pathlib
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import jax
 
@@ -99,7 +101,7 @@ def check_disk(run: pipeline.Run, tuned: Iterable[base.Settings]) -> None:
   path = run.workdir.path
   if not isinstance(path, pathlib.Path):
     return  # a bucket has no end
-  held = sum(f.stat().st_size for f in _files(path))
+  held = sum(_sizes(path))
   free = shutil.disk_usage(_existing(path)).free
   if needed > free + held:
     raise InputError(
@@ -115,9 +117,12 @@ def _num_parameters(model) -> int:
   return memory.parameter_bytes(model) // size
 
 
-def _files(path: pathlib.Path) -> Iterable[pathlib.Path]:
-  """Those that are there; others of the run may come and go meanwhile."""
-  return [file for file in path.rglob("*") if file.is_file()]
+def _sizes(path: pathlib.Path) -> Iterator[int]:
+  """Bytes of each file below; other processes may take some away meanwhile."""
+  for folder, _, names in os.walk(path):  # passes over what is gone
+    for name in names:
+      with contextlib.suppress(FileNotFoundError):
+        yield os.stat(os.path.join(folder, name)).st_size
 
 
 def _existing(path: pathlib.Path) -> pathlib.Path:

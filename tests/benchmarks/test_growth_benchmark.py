@@ -4,6 +4,10 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow  # a whole command, and compilations
+
 _NUMBERS = ("prefill_seconds", "step_seconds", "step_spread")
 
 

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow  # a whole command, and compilations
+
 
 @pytest.mark.parametrize("devices", [1, 8])
 def test_tokens_are_the_same(devices):

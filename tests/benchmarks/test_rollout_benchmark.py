@@ -4,6 +4,10 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow  # a whole command, and compilations
+
 
 # In a process of its own: benchmarks define flags of the same names.
 def test_keys_and_counts():

@@ -4,6 +4,10 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow  # a whole command, and compilations
+
 _RATIOS = ("eta_grid_over_one_eta", "eta_grid_over_separate_runs")
 
 

@@ -4,6 +4,10 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow  # a whole command, and compilations
+
 _SIZE = ["--prompt=8", "--new=4", "--repeats=1", "--candidates=3"]
 
 

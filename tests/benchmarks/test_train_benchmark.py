@@ -57,6 +57,7 @@ def test_beside_pytorch():
   assert set(result["versions"]) >= {"jax", "torch", "transformers"}
 
 
+@pytest.mark.slow
 def test_bfloat16_with_remat():
   result = run("--dtype=bfloat16", "--remat", "--notorch")
   assert_positive(result, NUMBERS)

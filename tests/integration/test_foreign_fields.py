@@ -30,7 +30,7 @@ HOSTILE = {
 METHODS = ("qsharp", "dpo", "ppo", "best_of_n", "blocks", "transfer")
 # Of all pairs of a field and a value, drawn by a fixed seed; QSHARP_ALL_FIELDS
 # takes all of them.
-SAMPLE = 150
+SAMPLE = 60
 
 
 def cases():

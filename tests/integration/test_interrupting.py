@@ -8,8 +8,6 @@ import sys
 
 import pytest
 
-from launch import local
-
 ROOT = pathlib.Path(__file__).parents[2]
 LINE = "interrupted: run the same command again to go on"
 # What Ctrl-C can meet: Python, Python that loses it, what never ends after it.
@@ -64,10 +62,16 @@ def test_so_it_is_for_several_processes(tmp_path):
 
 
 def test_a_process_that_hears_of_it_first_is_not_blamed():
-  before = signal.getsignal(signal.SIGINT)
-  code = "import sys; sys.exit(130)"
-  try:
-    with pytest.raises(KeyboardInterrupt):
-      local.run_once([[sys.executable, "-c", code]] * 2, num_devices=1)
-  finally:
-    signal.signal(signal.SIGINT, before)
+  code = (
+    "import sys; from launch import local;"
+    "child = [sys.executable, '-c', 'import sys; sys.exit(130)'];"
+    "local.commands = lambda *_, **__: [child] * 2;"
+    "local.app.run(local.main)"
+  )
+  done = subprocess.run(
+    [sys.executable, "-c", code, "--", "module"],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+  )
+  assert (done.returncode, done.stderr) == (130, LINE + "\n")
