@@ -152,6 +152,24 @@ def decode(
   )
 
 
+def advance(
+  policy: policy_lib.Policy,
+  params: PyTree,
+  state: DecodeState,
+  num_turns: int,
+) -> DecodeState:
+  """So many turns as a scan, which may stand inside any other program.
+
+  Rows that finish earlier do nothing in the turns that are left. Caches must
+  have room for all turns.
+  """
+
+  def turn(state: DecodeState, _: None) -> tuple[DecodeState, None]:
+    return step(policy, params, state), None
+
+  return jax.lax.scan(turn, state, length=num_turns)[0]
+
+
 def grow(state: DecodeState, num_slots: int) -> DecodeState:
   """The same state with caches of `num_slots`, without holes.
 

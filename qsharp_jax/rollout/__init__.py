@@ -5,6 +5,7 @@ from qsharp_jax.rollout import (
   columns,
   grading,
   problems,
+  program,
   store,
   switch,
 )
@@ -22,6 +23,7 @@ __all__ = [
   "columns",
   "grading",
   "problems",
+  "program",
   "store",
   "switch",
 ]
