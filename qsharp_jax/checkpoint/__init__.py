@@ -1,10 +1,17 @@
 """Models and train states on disk."""
 
 from qsharp_jax.checkpoint import (
+  classifiers,
   families,
   huggingface,
   name_tables,
   train_state,
 )
 
-__all__ = ["families", "huggingface", "name_tables", "train_state"]
+__all__ = [
+  "classifiers",
+  "families",
+  "huggingface",
+  "name_tables",
+  "train_state",
+]
