@@ -290,20 +290,20 @@ def own_reference(
 ) -> models.DecoderConfig:
   """The reference that some variants train: few sizes, else as its family."""
   own = config.pretrain
+  family = huggingface.families.FAMILIES[own.family]
   sizes = {
     "vocab_size": tokenizer.vocab_size,
     "width": own.width,
     "num_layers": own.num_layers,
     "num_heads": own.num_heads,
     # Three products of a gated layer are worth four plain widths in two.
-    "mlp_width": own.width * (4 if own.family == "gpt2" else 3),
+    "mlp_width": own.width * (3 if family.fixed.get("gated_mlp", True) else 4),
     "max_length": own.context,
     "norm_eps": 1e-5,
     "tied_embeddings": own.tied_embeddings,
     "init_std": own.init_std,
   }
-  keys = huggingface.families.FAMILIES[own.family].keys
-  raw = {keys[name]: size for name, size in sizes.items()}
+  raw = {family.keys[name]: size for name, size in sizes.items()}
   decoder = huggingface.families.from_hf(
     {"model_type": own.family, **raw}, dtype=config.dtype
   )

@@ -49,12 +49,15 @@ _HEADS = {  # of classifiers
 _TRAINING = {  # noise, initial weights, memory
   "attention_dropout",
   "attn_pdrop",
+  "classifier_dropout",
   "embd_pdrop",
   "gradient_checkpointing",
+  "hidden_dropout",
   "neftune_noise_alpha",
   "resid_pdrop",
 }
 _RUNNING = {  # the same function, in another order or with other outputs
+  "cache_implementation",
   "chunk_size_feed_forward",
   "is_decoder",
   "max_sequence_length",

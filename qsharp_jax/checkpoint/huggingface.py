@@ -12,6 +12,7 @@ from flax import traverse_util
 
 from qsharp_jax.checkpoint import (
   families,
+  layouts,
   loading,
   name_tables,
   tensor_files,
@@ -183,7 +184,7 @@ def load_language_model(
     directory,
     family,
     entries,
-    name_tables.sizes(config),
+    layouts.sizes(config),
     set(),
     is_tied=config.tied_embeddings,
   )
@@ -226,7 +227,7 @@ def load_value_model(
   if saved and head and saved != head:
     raise InputError(f"{path} has {saved}, got {head}; ask for the saved one")
   head = saved or head or HeadConfig()
-  sizes = name_tables.sizes(config, head)
+  sizes = layouts.sizes(config, head)
   *entries, own = name_tables.entries(family, config, head)
   is_copied = head == HeadConfig("q", 1) and q_head == "lm_head"
   if saved:
@@ -235,7 +236,7 @@ def load_value_model(
     entries = [name_tables.from_language_model(family, e) for e in entries]
   if is_copied and not saved:
     entries.append(name_tables.lm_head_as_q_head(family, config))
-  extra = set() if saved else {"lm_head.weight"}
+  extra = set() if saved else {name_tables.output(family)}
   sources = loading.sources(
     directory,
     family,
@@ -245,7 +246,7 @@ def load_value_model(
     is_tied=config.tied_embeddings and not saved,
   )
   if not saved and not is_copied:
-    sources[own.path] = loading.zeros(name_tables.shape(own, sizes))
+    sources[own.path] = loading.zeros(layouts.shape(own, sizes))
   return config, head, loading.place(sources, param_dtype, shardings)
 
 
@@ -324,7 +325,7 @@ def save_value_model(
 def _save(
   directory: str | os.PathLike,
   raw: dict[str, Any],
-  entries: Iterator[name_tables.Entry],
+  entries: Iterator[layouts.Entry],
   params: PyTree,
   max_shard_bytes: int,
 ) -> None:
@@ -334,8 +335,7 @@ def _save(
   whole = lambda entry: (entry, processes.fetch(flat[entry.path]))
   groups = itertools.groupby(sorted(entries, key=name), name)
   tensors = (
-    (name, name_tables.to_stored(list(map(whole, group))))
-    for name, group in groups
+    (name, layouts.to_stored(list(map(whole, group)))) for name, group in groups
   )
   if processes.is_main():
     tensor_files.write(

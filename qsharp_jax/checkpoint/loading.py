@@ -9,22 +9,21 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from qsharp_jax.checkpoint import name_tables, tensor_files
+from qsharp_jax.checkpoint import layouts, name_tables, tensor_files
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.core.errors import InputError
 
-_OUTPUT = {"lm_head.weight"}
 _ROWS = 4096  # of a table at a time
 
 # Shape of a parameter, and a function that reads a part of it.
-Source = tuple[tuple[int, ...], Callable[[name_tables.Index], np.ndarray]]
+Source = tuple[tuple[int, ...], Callable[[layouts.Index], np.ndarray]]
 
 
 def sources(
   directory: pathlib.Path,
   family: str,
-  entries: list[name_tables.Entry],
-  sizes: name_tables.Sizes,
+  entries: list[layouts.Entry],
+  sizes: layouts.Sizes,
   extra: set[str],
   *,
   is_tied: bool = False,
@@ -48,13 +47,13 @@ def sources(
   """
   files = tensor_files.TensorFiles(directory)
   if is_tied:
-    entries, extra = _untied(directory, family, files, entries), extra | _OUTPUT
+    entries = _untied(directory, family, files, entries)
+    extra = extra | {name_tables.output(family)}
   prefix = name_tables.prefix(family)
   is_bare = not any(name.startswith(prefix) for name in files.shapes)
   in_file = lambda name: name.removeprefix(prefix) if is_bare else name
   expected = {
-    in_file(entry.name): name_tables.stored_shape(entry, sizes)
-    for entry in entries
+    in_file(entry.name): layouts.stored_shape(entry, sizes) for entry in entries
   }
   _check(directory, files.shapes, expected, extra)
   for name in expected:
@@ -63,8 +62,8 @@ def sources(
   def source(entry):
     read = lambda index: files.read(in_file(entry.name), index)
     return (
-      name_tables.shape(entry, sizes),
-      lambda index: name_tables.read(entry, sizes, index, read),
+      layouts.shape(entry, sizes),
+      lambda index: layouts.read(entry, sizes, index, read),
     )
 
   return {entry.path: source(entry) for entry in entries}
@@ -74,15 +73,15 @@ def _untied(
   directory: pathlib.Path,
   family: str,
   files: tensor_files.TensorFiles,
-  entries: list[name_tables.Entry],
-) -> list[name_tables.Entry]:
+  entries: list[layouts.Entry],
+) -> list[layouts.Entry]:
   """The entries of a tied model, the embedding read from where it is.
 
   Raises:
     InputError: the file's output table is not the embedding. transformers 5
       then unties them, transformers 4 forgets the output table.
   """
-  (output,) = _OUTPUT
+  output = name_tables.output(family)
   embedding = name_tables.embedding(family)
   names = {embedding, embedding.removeprefix(name_tables.prefix(family))}
   found = names & set(files.shapes)

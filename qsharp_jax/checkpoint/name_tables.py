@@ -1,51 +1,16 @@
 """Which Hugging Face tensor holds which of our parameters, and in what layout.
 
-One table a family serves both directions. A layout reads "stored -> ours": each
-word left of the arrow is one dimension of the file's tensor, a bracket several
-of ours side by side in it. Letters: d width, n heads, g key-value heads, h head
-width, m MLP width, v vocabulary, p positions, k atoms, r rows of the value head
-(1, or v for a Q-type head), e what a V-type head reads (d, and a
-log-probability where it reads one). A digit says which of the three parts of
-GPT-2's fused projection is meant.
+One table a family serves both directions; `layouts` says how a layout reads.
 """
 
 import dataclasses
-import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-import numpy as np
-
+from qsharp_jax.checkpoint.layouts import Entry
 from qsharp_jax.models import DecoderConfig, HeadConfig
 
-Sizes = dict[str, int]
-Index = tuple[slice, ...]
-
 _FINAL_NORM = "backbone/final_norm/"
-_PARTS = "012"  # of a fused projection
-
-
-@dataclasses.dataclass(frozen=True)
-class Entry:
-  """One parameter and its place in a file.
-
-  Attributes:
-    path: ours, below "params"; `{i}` stands for the layer.
-    name: the tensor's name in the file; parts of one tensor share it.
-    layout: "stored -> ours", see the module.
-    needs: switch of `DecoderConfig` without which the parameter is absent.
-  """
-
-  path: str
-  name: str
-  layout: str
-  needs: str | None = None
-
-  def axes(self) -> tuple[list[list[str]], list[str]]:
-    """Our letters in each stored dimension, and our own order of them."""
-    stored, ours = self.layout.split(" -> ")
-    groups = re.findall(r"\(([^)]*)\)|(\S+)", stored)
-    return [(many or one).split() for many, one in groups], ours.split()
 
 
 def _layers(
@@ -57,19 +22,39 @@ def _layers(
   )
 
 
+def _norms(**names: str) -> tuple[Entry, ...]:
+  """Norms of a layer, by our name of each."""
+  rows = (
+    (f"{x}/scale", f"{name}.weight", "d -> d") for x, name in names.items()
+  )
+  return _layers("model.layers.{i}.", *rows)
+
+
 _HEADS = {
-  "unembedding": Entry("unembedding", "lm_head.weight", "v d -> v d"),
   "v": Entry("head", "score.weight", "(r k) e -> r k e"),
   "q": Entry("head", "q_head.weight", "(r k) d -> r k d"),
 }
 
-_ROTARY = (
+_ENDS = (
   Entry("backbone/embedding", "model.embed_tokens.weight", "v d -> v d"),
   Entry("backbone/final_norm/scale", "model.norm.weight", "d -> d"),
+)
+_PRE_NORMS = _norms(
+  attention_norm="input_layernorm", mlp_norm="post_attention_layernorm"
+)
+_POST_NORMS = _norms(
+  attention_post_norm="post_attention_layernorm",
+  mlp_post_norm="post_feedforward_layernorm",
+)
+_FOUR_NORMS = (
+  *_norms(
+    attention_norm="input_layernorm", mlp_norm="pre_feedforward_layernorm"
+  ),
+  *_POST_NORMS,
+)
+_PROJECTIONS = (
   *_layers(
     "model.layers.{i}.",
-    ("attention_norm/scale", "input_layernorm.weight", "d -> d"),
-    ("mlp_norm/scale", "post_attention_layernorm.weight", "d -> d"),
     ("attention/query/kernel", "self_attn.q_proj.weight", "(n h) d -> n h d"),
     ("attention/key/kernel", "self_attn.k_proj.weight", "(g h) d -> g h d"),
     ("attention/value/kernel", "self_attn.v_proj.weight", "(g h) d -> g h d"),
@@ -91,17 +76,38 @@ _ROTARY = (
     needs="output_bias",
   ),
   *_layers(
-    "model.layers.{i}.self_attn.",
-    ("attention/query_norm/scale", "q_norm.weight", "h -> h"),
-    ("attention/key_norm/scale", "k_norm.weight", "h -> h"),
-    needs="qk_norm",
-  ),
-  *_layers(
     "model.layers.{i}.mlp.",
     ("mlp/gate/bias", "gate_proj.bias", "m -> m"),
     ("mlp/up/bias", "up_proj.bias", "m -> m"),
     ("mlp/down/bias", "down_proj.bias", "d -> d"),
     needs="mlp_bias",
+  ),
+)
+_HEAD_NORMS = _layers(
+  "model.layers.{i}.self_attn.",
+  ("attention/query_norm/scale", "q_norm.weight", "h -> h"),
+  ("attention/key_norm/scale", "k_norm.weight", "h -> h"),
+)
+_PROJECTION_NORMS = _layers(
+  "model.layers.{i}.self_attn.",
+  ("attention/query_norm/scale", "q_norm.weight", "(n h) -> n h"),
+  ("attention/key_norm/scale", "k_norm.weight", "(g h) -> g h"),
+)
+_ROTARY = (*_ENDS, *_PRE_NORMS, *_PROJECTIONS)
+
+_QKV = "self_attn.qkv_proj.weight"
+_PHI3 = (
+  *_ENDS,
+  *_PRE_NORMS,
+  *_layers(
+    "model.layers.{i}.",
+    ("attention/query/kernel", _QKV, "(n+g+g@0 h) d -> n h d"),
+    ("attention/key/kernel", _QKV, "(n+g+g@1 h) d -> g h d"),
+    ("attention/value/kernel", _QKV, "(n+g+g@2 h) d -> g h d"),
+    ("attention/output/kernel", "self_attn.o_proj.weight", "d (n h) -> d n h"),
+    ("mlp/gate/kernel", "mlp.gate_up_proj.weight", "m+m@0 d -> m d"),
+    ("mlp/up/kernel", "mlp.gate_up_proj.weight", "m+m@1 d -> m d"),
+    ("mlp/down/kernel", "mlp.down_proj.weight", "d m -> d m"),
   ),
 )
 
@@ -116,12 +122,12 @@ _GPT2 = (
     ("attention_norm/bias", "ln_1.bias", "d -> d"),
     ("mlp_norm/scale", "ln_2.weight", "d -> d"),
     ("mlp_norm/bias", "ln_2.bias", "d -> d"),
-    ("attention/query/kernel", "attn.c_attn.weight", "d (0 n h) -> n h d"),
-    ("attention/key/kernel", "attn.c_attn.weight", "d (1 g h) -> g h d"),
-    ("attention/value/kernel", "attn.c_attn.weight", "d (2 g h) -> g h d"),
-    ("attention/query/bias", "attn.c_attn.bias", "(0 n h) -> n h"),
-    ("attention/key/bias", "attn.c_attn.bias", "(1 g h) -> g h"),
-    ("attention/value/bias", "attn.c_attn.bias", "(2 g h) -> g h"),
+    ("attention/query/kernel", "attn.c_attn.weight", "d (n+g+g@0 h) -> n h d"),
+    ("attention/key/kernel", "attn.c_attn.weight", "d (n+g+g@1 h) -> g h d"),
+    ("attention/value/kernel", "attn.c_attn.weight", "d (n+g+g@2 h) -> g h d"),
+    ("attention/query/bias", "attn.c_attn.bias", "(n+g+g@0 h) -> n h"),
+    ("attention/key/bias", "attn.c_attn.bias", "(n+g+g@1 h) -> g h"),
+    ("attention/value/bias", "attn.c_attn.bias", "(n+g+g@2 h) -> g h"),
     ("attention/output/kernel", "attn.c_proj.weight", "(n h) d -> d n h"),
     ("attention/output/bias", "attn.c_proj.bias", "d -> d"),
     ("mlp/up/kernel", "mlp.c_fc.weight", "d m -> m d"),
@@ -131,16 +137,58 @@ _GPT2 = (
   ),
 )
 
+_NEOX_QKV = "attention.query_key_value."
+_NEOX = (
+  Entry("backbone/embedding", "gpt_neox.embed_in.weight", "v d -> v d"),
+  Entry(
+    "backbone/final_norm/scale", "gpt_neox.final_layer_norm.weight", "d -> d"
+  ),
+  Entry("backbone/final_norm/bias", "gpt_neox.final_layer_norm.bias", "d -> d"),
+  *_layers(
+    "gpt_neox.layers.{i}.",
+    ("attention_norm/scale", "input_layernorm.weight", "d -> d"),
+    ("attention_norm/bias", "input_layernorm.bias", "d -> d"),
+    ("mlp_norm/scale", "post_attention_layernorm.weight", "d -> d"),
+    ("mlp_norm/bias", "post_attention_layernorm.bias", "d -> d"),
+    ("attention/query/kernel", _NEOX_QKV + "weight", "(n h+h+h@0) d -> n h d"),
+    ("attention/key/kernel", _NEOX_QKV + "weight", "(g h+h+h@1) d -> g h d"),
+    ("attention/value/kernel", _NEOX_QKV + "weight", "(g h+h+h@2) d -> g h d"),
+    ("attention/output/kernel", "attention.dense.weight", "d (n h) -> d n h"),
+    ("mlp/up/kernel", "mlp.dense_h_to_4h.weight", "m d -> m d"),
+    ("mlp/up/bias", "mlp.dense_h_to_4h.bias", "m -> m"),
+    ("mlp/down/kernel", "mlp.dense_4h_to_h.weight", "d m -> d m"),
+    ("mlp/down/bias", "mlp.dense_4h_to_h.bias", "d -> d"),
+  ),
+  *_layers(
+    "gpt_neox.layers.{i}.",
+    ("attention/query/bias", _NEOX_QKV + "bias", "(n h+h+h@0) -> n h"),
+    ("attention/key/bias", _NEOX_QKV + "bias", "(g h+h+h@1) -> g h"),
+    ("attention/value/bias", _NEOX_QKV + "bias", "(g h+h+h@2) -> g h"),
+    ("attention/output/bias", "attention.dense.bias", "d -> d"),
+    needs="qkv_bias",
+  ),
+)
+
+_GEMMA_2 = (*_ENDS, *_FOUR_NORMS, *_PROJECTIONS)
 TABLES = {
+  "gemma": _ROTARY,
+  "gemma2": _GEMMA_2,
+  "gemma3_text": (*_GEMMA_2, *_HEAD_NORMS),
   "gpt2": _GPT2,
+  "gpt_neox": _NEOX,
   "llama": _ROTARY,
   "mistral": _ROTARY,
+  "olmo2": (*_ENDS, *_POST_NORMS, *_PROJECTIONS, *_PROJECTION_NORMS),
+  "phi3": _PHI3,
   "qwen2": _ROTARY,
-  "qwen3": _ROTARY,
+  "qwen3": (*_ROTARY, *_HEAD_NORMS),
 }
+_OUTPUTS = {"gpt_neox": "embed_out.weight"}
 
 # Buffers that old releases stored; they follow from the config.
-HARMLESS = re.compile(r"rotary_emb\.inv_freq$|\.attn\.(masked_)?bias$")
+HARMLESS = re.compile(
+  r"rotary_emb\.inv_freq$|\.(attn|attention)\.(masked_)?bias$"
+)
 
 
 def entries(
@@ -159,7 +207,7 @@ def entries(
       yield from _predicting_norm(family)
     yield _HEADS[head.kind]
   elif not config.tied_embeddings:
-    yield _HEADS["unembedding"]
+    yield Entry("unembedding", output(family), "v d -> v d")
 
 
 def _predicting_norm(family: str) -> Iterator[Entry]:
@@ -193,100 +241,13 @@ def embedding(family: str) -> str:
   return TABLES[family][0].name
 
 
+def output(family: str) -> str:
+  """Name of the tensor that holds the output table, where it is untied."""
+  return _OUTPUTS.get(family, "lm_head.weight")
+
+
 def lm_head_as_q_head(family: str, config: DecoderConfig) -> Entry:
   """The entry that reads a one-atom Q-type head from the output table."""
-  tied = config.tied_embeddings
-  name = embedding(family) if tied else _HEADS["unembedding"].name
+  is_tied = config.tied_embeddings
+  name = embedding(family) if is_tied else output(family)
   return dataclasses.replace(_HEADS["q"], name=name)
-
-
-def sizes(config: DecoderConfig, head: HeadConfig | None = None) -> Sizes:
-  """Size of every letter of the layouts."""
-  q_type = head is not None and head.kind == "q"
-  return {
-    "d": config.width,
-    "e": config.width + (head is not None and head.is_predicting),
-    "n": config.num_heads,
-    "g": config.num_kv_heads,
-    "h": config.head_width,
-    "m": config.mlp_width,
-    "v": config.vocab_size,
-    "p": config.max_length,
-    "k": head.num_atoms if head else 1,
-    "r": config.vocab_size if q_type else 1,
-    **dict.fromkeys(_PARTS, 3),
-  }
-
-
-def shape(entry: Entry, sizes: Sizes) -> tuple[int, ...]:
-  """Shape of our parameter."""
-  return tuple(sizes[letter] for letter in entry.axes()[1])
-
-
-def stored_shape(entry: Entry, sizes: Sizes) -> tuple[int, ...]:
-  """Shape of the tensor in the file."""
-  groups, _ = entry.axes()
-  return tuple(math.prod(sizes[x] for x in group) for group in groups)
-
-
-def read(
-  entry: Entry,
-  sizes: Sizes,
-  index: Index,
-  read_stored: Callable[[Index], np.ndarray],
-) -> np.ndarray:
-  """Part `index` of our parameter, touching no more of the file than needed.
-
-  Args:
-    entry: the parameter.
-    sizes: size of every letter.
-    index: one slice for each of our dimensions.
-    read_stored: gives a part of the file's tensor.
-
-  Returns:
-    The part, in our layout.
-  """
-  groups, ours = entry.axes()
-  wanted = {
-    letter: slice(*part.indices(sizes[letter]))
-    for letter, part in zip(ours, index, strict=True)
-  }
-  wanted |= {x: slice(int(x), int(x) + 1) for x in _PARTS}
-  ranges, split, inner = [], [], []
-  for lead, *rest in groups:
-    # Within a group only the first letter's range is contiguous in the file.
-    step = math.prod(sizes[x] for x in rest)
-    start, stop = wanted[lead].start, wanted[lead].stop
-    ranges.append(slice(start * step, stop * step))
-    split += [stop - start, *(sizes[x] for x in rest)]
-    inner += [slice(None), *(wanted[x] for x in rest)]
-  block = read_stored(tuple(ranges)).reshape(split)[tuple(inner)]
-  letters = [x for group in groups for x in group]
-  absent = [i for i, x in enumerate(letters) if x in _PARTS]
-  letters = [x for x in letters if x not in _PARTS]
-  return block.squeeze(tuple(absent)).transpose(
-    [letters.index(x) for x in ours]
-  )
-
-
-def to_stored(parts: list[tuple[Entry, np.ndarray]]) -> np.ndarray:
-  """The file's tensor from our parameters, the inverse of `read`.
-
-  Args:
-    parts: all entries that share one tensor, in the table's order, with their
-      parameters.
-
-  Returns:
-    The tensor, contiguous.
-  """
-  blocks, join = [], 0
-  for entry, value in parts:
-    groups, ours = entry.axes()
-    size = dict(zip(ours, value.shape, strict=True)) | dict.fromkeys(_PARTS, 1)
-    letters = [x for group in groups for x in group if x not in _PARTS]
-    block = value.transpose([ours.index(x) for x in letters])
-    shape = [math.prod(size[x] for x in group) for group in groups]
-    blocks.append(block.reshape(shape))
-    fused = [i for i, group in enumerate(groups) if group[0] in _PARTS]
-    join = fused[0] if fused else 0
-  return np.ascontiguousarray(np.concatenate(blocks, axis=join))

@@ -24,6 +24,14 @@ INDEX = "model.safetensors.index.json"
 # write lack the second entry, so theirs never have the size of ours.
 _METADATA = {"format": "pt", "digest": digests.NAME}
 _FLOATS = ("F64", "F32", "F16", "BF16")
+_PICKLES = "pytorch_model*.bin"
+# torch reads nothing but tensors so. Copies, because one may be there twice.
+_CONVERSION = (
+  'python -c "import glob, torch; from safetensors.torch import save_file; '
+  "save_file({k: x.clone() for f in glob.glob('DIRECTORY/pytorch_model*.bin')"
+  " for k, x in torch.load(f, weights_only=True).items()}, "
+  "'DIRECTORY/model.safetensors', {'format': 'pt'})\""
+)
 
 
 class TensorFiles:
@@ -235,6 +243,12 @@ def _paths(directory: pathlib.Path) -> list[pathlib.Path]:
   if (directory / SINGLE).is_file():
     return [directory / SINGLE]
   index = directory / INDEX
+  if not index.is_file() and any(directory.glob(_PICKLES)):
+    raise InputError(
+      f"{directory} has its weights in {_PICKLES}, which is not read, as "
+      "unpickling may run code; convert it, where torch is installed: "
+      f"{_CONVERSION.replace('DIRECTORY', str(directory))}"
+    )
   if not index.is_file():
     raise InputError(
       f"{directory} has neither {SINGLE} nor {INDEX}; expected one of them, "

@@ -33,6 +33,9 @@ def attend(
   values: Array,
   mask: Array,
   own: tuple[Array, Array] | None = None,
+  *,
+  scale: float | None = None,
+  softcap: float | None = None,
 ) -> Array:
   """Softmax attention; with `own`, the last queries also see themselves.
 
@@ -43,6 +46,8 @@ def attend(
     mask: which keys each query sees. Shape [B, T, S], bool.
     own: keys and values of the last A queries, the leaves, whose own key is not
       among `keys`. Each leaf sees its own and no sibling's. Shape [B, G, A, H].
+    scale: of the scores; by default 1 / sqrt(H).
+    softcap: bound of the scores' size, see `soft_cap`.
 
   Returns:
     Attended values. Shape [B, T, N, H].
@@ -51,20 +56,30 @@ def attend(
   groups = keys.shape[1]
   # Heads of one group side by side: one product serves all of them.
   query = query.reshape(batch, time, groups, -1, head_width)
-  query = query.transpose(0, 2, 3, 1, 4) * head_width**-0.5
-  scores = _products("bgrth,bgsh->bgrts", query, keys)
+  query = query.transpose(0, 2, 3, 1, 4)
+  query = query * (head_width**-0.5 if scale is None else scale)
+  scores = soft_cap(_products("bgrth,bgsh->bgrts", query, keys), softcap)
   scores = jnp.where(mask[:, None, None], scores, _MASKED)
   if own is None:
     weights = jax.nn.softmax(scores, axis=-1).astype(values.dtype)
     mixed = _products("bgrts,bgsh->bgrth", weights, values)
   else:
-    mixed = _attend_with_leaves(query, scores, values, own)
+    mixed = _attend_with_leaves(query, scores, values, own, softcap)
   mixed = mixed.transpose(0, 3, 1, 2, 4).astype(values.dtype)
   return mixed.reshape(batch, time, num_heads, head_width)
 
 
+def soft_cap(x: Array, cap: float | None) -> Array:
+  """Bends numbers smoothly into (-cap, cap); None leaves them alone."""
+  return x if cap is None else cap * jnp.tanh(x / cap)
+
+
 def _attend_with_leaves(
-  query: Array, scores: Array, values: Array, own: tuple[Array, Array]
+  query: Array,
+  scores: Array,
+  values: Array,
+  own: tuple[Array, Array],
+  softcap: float | None,
 ) -> Array:
   """Mixes the cache's values and, for leaves, their own: [B, G, R, T, H]."""
   own_keys, own_values = own
@@ -73,6 +88,7 @@ def _attend_with_leaves(
   own_scores = _products(
     "bgrah,bgah->bgra", query[:, :, :, num_kept:], own_keys
   )
+  own_scores = soft_cap(own_scores, softcap)
   own_scores = jnp.pad(own_scores, pad, constant_values=_MASKED)
   scores = jnp.concatenate([scores, own_scores[..., None]], axis=-1)
   weights = jax.nn.softmax(scores, axis=-1).astype(values.dtype)

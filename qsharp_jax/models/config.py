@@ -9,22 +9,29 @@ class RopeScaling:
   """Stretching of rotary frequencies for contexts beyond pre-training.
 
   `linear` divides every frequency by `factor`. `llama3` divides only the slow
-  ones and blends in between (Llama 3.1, 3.2).
+  ones and blends in between (Llama 3.1, 3.2). `yarn` does so by another blend,
+  and lengthens queries and keys (arXiv 2309.00071).
   """
 
-  kind: Literal["linear", "llama3"]
+  kind: Literal["linear", "llama3", "yarn"]
   factor: float
   low_freq_factor: float = 1.0
   high_freq_factor: float = 4.0
   original_max_length: int = 8192
+  # Of yarn: turns within the original length of channels kept and divided,
+  # whether the blend lies on whole channels, and the length of what is turned.
+  beta_fast: float = 32.0
+  beta_slow: float = 1.0
+  truncate: bool = True
+  attention_factor: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
 class DecoderConfig:
   """Sizes and switches of a decoder-only transformer.
 
-  Every supported family (GPT-2, Llama, Mistral, Qwen2, Qwen3) is a value of
-  this class; the defaults are Llama's.
+  Every supported family (`checkpoint.families.FAMILIES`) is a value of this
+  class; the defaults are Llama's.
   """
 
   vocab_size: int  # V
@@ -37,16 +44,28 @@ class DecoderConfig:
   max_length: int  # longest position the model was trained for
   norm: Literal["rms", "layer"] = "rms"
   norm_eps: float = 1e-5
+  norm_offset: bool = False  # norms multiply by 1 + scale
+  pre_norm: bool = True  # norms before attention and MLP
+  post_norm: bool = False  # norms of what attention and MLP give
+  parallel_residual: bool = False  # attention and MLP read the same input
   activation: Literal["silu", "gelu", "gelu_tanh", "relu"] = "silu"
   gated_mlp: bool = True
   rope_theta: float | None = 10_000.0  # None: learned absolute positions
   rope_scaling: RopeScaling | None = None
+  # Base on layers with a window, which then have no scaling; None: as all.
+  local_rope_theta: float | None = None
+  rotary_fraction: float = 1.0  # of a head's channels, the first ones
   qkv_bias: bool = False
   output_bias: bool = False
   mlp_bias: bool = False
-  qk_norm: bool = False
+  # Norm of queries and keys: of each head alone, or of all heads at once.
+  qk_norm: Literal["head", "projection"] | None = None
+  query_scalar: float | None = None  # over its root; None: the head's width
+  attention_softcap: float | None = None  # scores: cap * tanh(scores / cap)
+  logit_softcap: float | None = None  # next-token logits, likewise
   sliding_windows: tuple[int | None, ...] | None = None  # one entry a layer
   tied_embeddings: bool = False
+  scaled_embeddings: bool = False  # token embeddings times the root of width
   init_std: float = 0.02  # of random weights; small widths want more
   embedding_std: float | None = None  # of random embeddings; None: init_std
   dtype: str = "float32"  # of activations and matrix products
@@ -77,6 +96,16 @@ class DecoderConfig:
   def window(self, layer: int) -> int | None:
     """Sliding window of a layer in tokens, None where it sees everything."""
     return None if self.sliding_windows is None else self.sliding_windows[layer]
+
+  def turns_locally(self, layer: int) -> bool:
+    """Whether a layer has the rotary base of layers with a window."""
+    is_sliding = self.window(layer) is not None
+    return is_sliding and self.local_rope_theta is not None
+
+  @property
+  def rotary_width(self) -> int:
+    """Channels of each head that turn; the others carry no position."""
+    return int(self.head_width * self.rotary_fraction)
 
 
 @dataclasses.dataclass(frozen=True)

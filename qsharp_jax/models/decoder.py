@@ -1,5 +1,7 @@
 """The one decoder of all families, and the language model on top of it."""
 
+import math
+
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.sharding import PartitionSpec
@@ -115,10 +117,7 @@ class Backbone(nn.Module):
         kept = jnp.where(is_read[:, None], -1, kept)
       cache = cache_lib.claim(cache, kept)
     keys_at = positions if cache is None else cache.positions
-    turn = None
-    if self.config.rope_theta is not None:
-      # No sequence is longer than its keys; a leaf may be one further.
-      turn = rope.rotations(self.config, positions, keys_at.shape[1] + 1)
+    turns = self._turns(positions, keys_at.shape[1] + 1)
     masks = {}
     slots = []
     for i, layer in enumerate(self.layers):
@@ -128,6 +127,7 @@ class Backbone(nn.Module):
       old = (
         None if cache is None else (cache.keys[i], cache.values[i], cache.index)
       )
+      turn = turns.get(self.config.turns_locally(i))
       x, new = layer(x, turn, masks[window], old, num_leaves)
       slots.append(new)
       if i + 1 == below:
@@ -142,8 +142,23 @@ class Backbone(nn.Module):
 
   def predict(self, hidden: Array) -> Array:
     """Next-token logits by tied embeddings: [..., D] to [..., V], float32."""
-    table = self.embedding.astype(self.config.dtype)
-    return products.project(hidden, table, dtype=jnp.float32)
+    return _logits(self.config, hidden, self.embedding)
+
+  def _turns(
+    self, positions: Array, num_positions: int
+  ) -> dict[bool, tuple[Array, Array]]:
+    """Rotations of layers without and with a rotary base of their own.
+
+    No sequence is longer than its keys; a leaf may be one further.
+    """
+    c = self.config
+    if c.rope_theta is None:
+      return {}
+    kinds = {c.turns_locally(i) for i in range(c.num_layers)}
+    return {
+      is_local: rope.rotations(c, positions, num_positions, is_local=is_local)
+      for is_local in kinds
+    }
 
   def _embed(self, tokens: Array, positions: Array) -> Array:
     """Token (and learned position) embeddings. Shape [B, T, D]."""
@@ -155,9 +170,10 @@ class Backbone(nn.Module):
     x = table[tokens]
     if self.config.rope_theta is None:
       x = x + self.positions[jnp.maximum(positions, 0)]
-    return nn.with_logical_constraint(
-      x.astype(self.config.dtype), ("batch", "time", "embed_activation")
-    )
+    x = x.astype(self.config.dtype)
+    if self.config.scaled_embeddings:
+      x *= jnp.asarray(math.sqrt(self.config.width), x.dtype)
+    return nn.with_logical_constraint(x, ("batch", "time", "embed_activation"))
 
 
 def _mask(
@@ -167,6 +183,16 @@ def _mask(
   if segments is None:
     return mask
   return mask & (segments[:, :, None] == segments[:, None, :])
+
+
+def _logits(
+  config: config_lib.DecoderConfig, hidden: Array, table: Array
+) -> Array:
+  """Next-token logits [..., V] of hidden states [..., D], float32."""
+  logits = products.project(
+    hidden, table.astype(config.dtype), dtype=jnp.float32
+  )
+  return attention.soft_cap(logits, config.logit_softcap)
 
 
 class LanguageModel(nn.Module):
@@ -224,5 +250,4 @@ class LanguageModel(nn.Module):
     """Next-token logits [..., V] of hidden states [..., D], float32."""
     if self.config.tied_embeddings:
       return self.backbone.predict(hidden)
-    table = self.unembedding.astype(self.config.dtype)
-    return products.project(hidden, table, dtype=jnp.float32)
+    return _logits(self.config, hidden, self.unembedding)

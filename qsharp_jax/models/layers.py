@@ -1,6 +1,7 @@
 """One transformer layer: attention and MLP, each behind a norm."""
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -23,30 +24,32 @@ Slots = tuple[Array, Array, Array] | None
 
 
 class Norm(nn.Module):
-  """RMS or layer normalisation over the last axis, in float32."""
+  """RMS or layer normalisation over the last axes, in float32."""
 
   config: config_lib.DecoderConfig
+  axes: tuple[str, ...] = ("norm",)  # names of the axes it goes over
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    """Normalises `x` [..., C]; same shape and dtype."""
+    """Normalises `x` [..., *C]; same shape and dtype."""
     c, dtype = self.config, x.dtype
     x = x.astype(jnp.float32)
-    named = lambda init: nn.with_logical_partitioning(init, ("norm",))
+    mean = lambda x: x.mean(range(-len(self.axes), 0), keepdims=True)
     if c.norm == "layer":
-      x -= x.mean(-1, keepdims=True)
-    x *= jax.lax.rsqrt(jnp.square(x).mean(-1, keepdims=True) + c.norm_eps)
-    shape = (x.shape[-1],)
-    scale = self.param(
-      "scale", named(nn.initializers.ones), shape, c.param_dtype
-    )
-    x *= _like(x, scale)
+      x -= mean(x)
+    x *= jax.lax.rsqrt(mean(jnp.square(x)) + c.norm_eps)
+    zeros, ones = nn.initializers.zeros, nn.initializers.ones
+    scale = self._param("scale", zeros if c.norm_offset else ones, x)
+    x *= 1 + scale if c.norm_offset else scale
     if c.norm == "layer":
-      bias = self.param(
-        "bias", named(nn.initializers.zeros), shape, c.param_dtype
-      )
-      x += _like(x, bias)
+      x += self._param("bias", zeros, x)
     return x.astype(dtype)
+
+  def _param(self, name: str, init: Callable[..., Array], x: Array) -> Array:
+    """A parameter of the last axes of `x`, ready to be multiplied."""
+    named = nn.with_logical_partitioning(init, self.axes)
+    shape = x.shape[-len(self.axes) :]
+    return _like(x, self.param(name, named, shape, self.config.param_dtype))
 
 
 def _like(x: Array, param: Array) -> Array:
@@ -98,8 +101,11 @@ class Attention(nn.Module):
     self.output = Projection(
       c, (c.width,), ("embed", "heads", "head"), c.output_bias
     )
-    if c.qk_norm:
+    if c.qk_norm == "head":
       self.query_norm, self.key_norm = Norm(c), Norm(c)
+    elif c.qk_norm == "projection":
+      self.query_norm = Norm(c, ("heads", "head"))
+      self.key_norm = Norm(c, ("kv_heads", "head"))
 
   def __call__(
     self,
@@ -117,7 +123,7 @@ class Attention(nn.Module):
       query, key = rope.rotate(query, turn), rope.rotate(key, turn)
     key, value = key.swapaxes(1, 2), value.swapaxes(1, 2)  # [B, G, T, H]
     if slots is None:
-      return self.output(attention.attend(query, key, value, mask)), None
+      return self.output(self._attend(query, key, value, mask)), None
     key, value = self._copied(key), self._copied(value)
     old_keys, old_values, index = slots
     num_kept = x.shape[1] - leaves
@@ -125,8 +131,16 @@ class Attention(nn.Module):
     keys = cache_lib.write(old_keys, key[:, :, :num_kept], index)
     values = cache_lib.write(old_values, value[:, :, :num_kept], index)
     own = (key[:, :, num_kept:], value[:, :, num_kept:]) if leaves else None
-    mixed = attention.attend(query, keys, values, mask, own)
+    mixed = self._attend(query, keys, values, mask, own)
     return self.output(mixed), (keys, values)
+
+  def _attend(self, *args: Array | tuple[Array, Array] | None) -> Array:
+    """`attention.attend` with this decoder's scores."""
+    c = self.config
+    scalar = c.head_width if c.query_scalar is None else c.query_scalar
+    return attention.attend(
+      *args, scale=scalar**-0.5, softcap=c.attention_softcap
+    )
 
   def _copied(self, x: Array) -> Array:
     """Keys or values as caches keep them: one head for each device."""
@@ -160,7 +174,7 @@ class MLP(nn.Module):
 
 
 class Layer(nn.Module):
-  """Pre-norm attention and MLP with residual connections."""
+  """Attention and MLP with norms and residual connections."""
 
   config: config_lib.DecoderConfig
 
@@ -168,8 +182,11 @@ class Layer(nn.Module):
     """Declares the sub-layers."""
     c = self.config
     self.attention = Attention(c)
-    self.attention_norm, self.mlp_norm = Norm(c), Norm(c)
     self.mlp = MLP(c)
+    if c.pre_norm:
+      self.attention_norm, self.mlp_norm = Norm(c), Norm(c)
+    if c.post_norm:
+      self.attention_post_norm, self.mlp_post_norm = Norm(c), Norm(c)
 
   def __call__(
     self,
@@ -180,10 +197,15 @@ class Layer(nn.Module):
     leaves: int,
   ) -> tuple[Array, tuple[Array, Array] | None]:
     """Maps hidden states [B, T, D] to [B, T, D] and the updated slots."""
-    mixed, slots = self.attention(
-      self.attention_norm(x), turn, mask, slots, leaves
-    )
-    x = x + mixed
-    x = x + self.mlp(self.mlp_norm(x))
+    c = self.config
+    read = self.attention_norm(x) if c.pre_norm else x
+    mixed, slots = self.attention(read, turn, mask, slots, leaves)
+    if c.post_norm:
+      mixed = self.attention_post_norm(mixed)
+    read = x if c.parallel_residual else x + mixed
+    told = self.mlp(self.mlp_norm(read) if c.pre_norm else read)
+    if c.post_norm:
+      told = self.mlp_post_norm(told)
+    x = x + mixed + told
     x = nn.with_logical_constraint(x, ("batch", "time", "embed_activation"))
     return x, slots

@@ -129,7 +129,17 @@ def _kept(model: nn.Module, tokens: int, length: int, mesh: memory.Mesh) -> int:
 def _layer_bytes(
   config: config_lib.DecoderConfig, length: int, size: int
 ) -> int:
-  """Of one token in one layer: weights of attention, both branches, inputs."""
-  return config.num_heads * length * 4 + 4 * size * (
-    config.mlp_width + config.width
-  )
+  """Of one token in one layer: weights of attention, both branches, inputs.
+
+  A capped score is kept beside its weight; a norm keeps what goes in and out.
+  """
+  scores = config.num_heads * length * 4
+  if config.attention_softcap is not None:
+    scores *= 2
+  wide = 4 * (config.mlp_width + config.width)
+  if config.pre_norm and config.post_norm:
+    wide += 4 * config.width
+  if config.qk_norm is not None:
+    num_heads = config.num_heads + config.num_kv_heads
+    wide += 2 * num_heads * config.head_width
+  return scores + size * wide

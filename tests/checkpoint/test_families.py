@@ -2,74 +2,20 @@ import dataclasses
 
 import pytest
 from oracles import decoders, torch_models
+from oracles.published_models import (
+  GEMMA_2_9B,
+  GEMMA_2B,
+  GEMMA_3_4B_TEXT,
+  GPT2_SMALL,
+  LLAMA_3_2_1B,
+  PHI_3_MINI,
+  PYTHIA_6_9B,
+  QWEN_2_5_1_5B,
+)
 
 from qsharp_jax import models
 from qsharp_jax.checkpoint import families, harmless_keys
 from qsharp_jax.core.errors import InputError
-
-# As published with the weights.
-LLAMA_3_2_1B = {
-  "architectures": ["LlamaForCausalLM"],
-  "attention_bias": False,
-  "attention_dropout": 0.0,
-  "bos_token_id": 128000,
-  "eos_token_id": [128001, 128008, 128009],
-  "head_dim": 64,
-  "hidden_act": "silu",
-  "hidden_size": 2048,
-  "initializer_range": 0.02,
-  "intermediate_size": 8192,
-  "max_position_embeddings": 131072,
-  "mlp_bias": False,
-  "model_type": "llama",
-  "num_attention_heads": 32,
-  "num_hidden_layers": 16,
-  "num_key_value_heads": 8,
-  "pretraining_tp": 1,
-  "rms_norm_eps": 1e-05,
-  "rope_scaling": {
-    "factor": 32.0,
-    "high_freq_factor": 4.0,
-    "low_freq_factor": 1.0,
-    "original_max_position_embeddings": 8192,
-    "rope_type": "llama3",
-  },
-  "rope_theta": 500000.0,
-  "tie_word_embeddings": True,
-  "torch_dtype": "bfloat16",
-  "use_cache": True,
-  "vocab_size": 128256,
-}
-QWEN_2_5_1_5B = {
-  "architectures": ["Qwen2ForCausalLM"],
-  "hidden_act": "silu",
-  "hidden_size": 1536,
-  "intermediate_size": 8960,
-  "max_position_embeddings": 32768,
-  "max_window_layers": 21,
-  "model_type": "qwen2",
-  "num_attention_heads": 12,
-  "num_hidden_layers": 28,
-  "num_key_value_heads": 2,
-  "rms_norm_eps": 1e-06,
-  "rope_theta": 1000000.0,
-  "sliding_window": 32768,
-  "tie_word_embeddings": True,
-  "use_sliding_window": False,
-  "vocab_size": 151936,
-}
-GPT2_SMALL = {
-  "activation_function": "gelu_new",
-  "architectures": ["GPT2LMHeadModel"],
-  "layer_norm_epsilon": 1e-05,
-  "model_type": "gpt2",
-  "n_ctx": 1024,
-  "n_embd": 768,
-  "n_head": 12,
-  "n_layer": 12,
-  "n_positions": 1024,
-  "vocab_size": 50257,
-}
 
 
 def test_llama_3_2():
@@ -155,7 +101,7 @@ def test_what_transformers_writes_reads_as_what_it_was_given(variant):
   model_type, keys = torch_models.VARIANTS[variant]
   written = transformers.AutoConfig.for_model(model_type, **keys).to_dict()
   config = families.from_hf(written)
-  if model_type != "gpt2":  # its one default that differs between releases
+  if "rms_norm_eps" in written:  # a default that differs between releases
     given = {"rms_norm_eps": written["rms_norm_eps"], **keys}
     assert config == families.from_hf({"model_type": model_type, **given})
   else:
@@ -169,6 +115,52 @@ def test_round_trip(variant):
   raw = families.to_hf(config, family)
   assert raw["model_type"] == family
   assert families.from_hf(raw, dtype="bfloat16") == config
+
+
+def test_pythia():
+  assert families.from_hf(PYTHIA_6_9B) == models.DecoderConfig(
+    vocab_size=50432,
+    width=4096,
+    num_layers=32,
+    num_heads=32,
+    num_kv_heads=32,
+    head_width=128,
+    mlp_width=16384,
+    max_length=2048,
+    norm="layer",
+    activation="gelu",
+    gated_mlp=False,
+    parallel_residual=True,
+    rotary_fraction=0.25,
+    qkv_bias=True,
+    output_bias=True,
+    mlp_bias=True,
+  )
+
+
+def test_gemma_3_of_both_releases():
+  old = families.from_hf(GEMMA_3_4B_TEXT)
+  assert old.rope_theta == 1e6 and old.local_rope_theta == 1e4
+  assert old.rope_scaling == models.RopeScaling("linear", 8.0)
+  assert old.sliding_windows[:7] == (*[1024] * 5, None, 1024)
+  assert old.query_scalar is None and old.head_width == 256
+  newer = {k: x for k, x in GEMMA_3_4B_TEXT.items() if k != "rope_scaling"}
+  newer["rope_parameters"] = {
+    "full_attention": GEMMA_3_4B_TEXT["rope_scaling"] | {"rope_theta": 1e6},
+    "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
+  }
+  newer["layer_types"] = [
+    "full_attention" if i % 6 == 5 else "sliding_attention" for i in range(34)
+  ]
+  assert families.from_hf(newer) == old
+  newer["rope_parameters"]["sliding_attention"]["rope_theta"] = 5e3
+  assert families.from_hf(newer).local_rope_theta == 5e3
+
+
+def test_gemma_1_means_another_activation_than_it_says():
+  assert families.from_hf(GEMMA_2B).activation == "gelu_tanh"
+  both = GEMMA_2B | {"hidden_activation": "gelu_pytorch_tanh"}
+  assert families.from_hf(both) == families.from_hf(GEMMA_2B)
 
 
 def test_windows():
@@ -194,12 +186,12 @@ def test_windows():
 @pytest.mark.parametrize(
   ("raw", "says"),
   [
-    (LLAMA_3_2_1B | {"model_type": "mamba"}, "'mamba'.*gpt2, llama, mistral"),
-    ({"hidden_size": 4}, "None.*gpt2, llama"),
+    (LLAMA_3_2_1B | {"model_type": "mamba"}, "'mamba'.*llama, mistral, olmo2"),
+    ({"hidden_size": 4}, "None.*gpt2, gpt_neox, llama"),
     (LLAMA_3_2_1B | {"hidden_act": "gelu_10"}, "gelu_10.*silu"),
     (
-      LLAMA_3_2_1B | {"rope_scaling": {"rope_type": "yarn", "factor": 2}},
-      "yarn.*default, linear, llama3",
+      LLAMA_3_2_1B | {"rope_scaling": {"rope_type": "dynamic", "factor": 2}},
+      "dynamic.*default, linear, llama3, yarn on all channels",
     ),
     (
       LLAMA_3_2_1B | {"rope_scaling": {"rope_type": "llama3", "factor": 2}},
@@ -253,7 +245,7 @@ def test_windows():
     ),
     (LLAMA_3_2_1B | {"is_causal": False}, "is_causal=False"),
     (LLAMA_3_2_1B | {"is_causal": None}, "is_causal=None"),
-    (LLAMA_3_2_1B | {"head_dim": 63}, "63 channels.*even"),
+    (LLAMA_3_2_1B | {"head_dim": 63}, "63 of a head's 63 channels turn.*even"),
     (LLAMA_3_2_1B | {"hidden_act": ["silu"]}, "hidden_act.*a name"),
     (LLAMA_3_2_1B | {"model_type": ["llama"]}, r"\['llama'\].*not supported"),
     (LLAMA_3_2_1B | {"logit_scale": 0.5}, "logit_scale': 0.5.*no key of llama"),
@@ -267,6 +259,51 @@ def test_windows():
     (QWEN_2_5_1_5B | {"layer_types": [{}] * 28}, "layer_types.*each"),
     (QWEN_2_5_1_5B | {"max_window_layers": "21"}, "max_window_layers is '21'"),
     (QWEN_2_5_1_5B | {"use_sliding_window": 1}, "use_sliding_window is 1"),
+    (
+      PHI_3_MINI | {"rope_scaling": {"type": "longrope", "long_factor": [1]}},
+      "longrope.*expected rope_type one of default",
+    ),
+    (PHI_3_MINI | {"rope_scaling": {"type": "su"}}, "'su'.*one of default"),
+    (PHI_3_MINI | {"attention_bias": True}, "attention_bias=True"),
+    (PHI_3_MINI | {"partial_rotary_factor": 1.5}, "is 1.5.*at most 1"),
+    (PHI_3_MINI | {"partial_rotary_factor": 0.79}, "75 of a head's 96.*even"),
+    (LLAMA_3_2_1B | {"auto_map": {"AutoConfig": "x.Y"}}, "auto_map.*no key of"),
+    (PYTHIA_6_9B | {"rotary_pct": 0}, "partial_rotary_factor is 0.*> 0"),
+    (PYTHIA_6_9B | {"rotary_pct": 0.001}, "0 of a head's 128 channels"),
+    (PYTHIA_6_9B | {"rope_theta": 1e4}, "rope_theta.*no key of gpt_neox"),
+    (PYTHIA_6_9B | {"use_parallel_residual": 1}, "use_parallel_residual is 1"),
+    (
+      GEMMA_2B | {"hidden_activation": "relu"},
+      "hidden_activation is 'relu'.*hidden_act 'gelu_pytorch_tanh'.*the same",
+    ),
+    (
+      GEMMA_2_9B | {"sliding_window_size": 8},
+      "sliding_window_size is 8.*sliding_window 4096",
+    ),
+    (
+      GEMMA_2_9B | {"use_bidirectional_attention": True},
+      "use_bidirectional_attention=True",
+    ),
+    (GEMMA_2_9B | {"attn_logit_softcapping": 0}, "softcapping is 0.*> 0"),
+    (GEMMA_2_9B | {"query_pre_attn_scalar": None}, "scalar is None"),
+    (
+      GEMMA_2_9B | {"sliding_window": None, "sliding_window_size": None},
+      "sliding_window is None",
+    ),
+    (GEMMA_2_9B | {"sliding_window_pattern": 3}, "sliding_window_pattern=3"),
+    (
+      GEMMA_3_4B_TEXT | {"attn_logit_softcapping": 50.0},
+      "attn_logit_softcapping=50.0 is not supported",
+    ),
+    (
+      GEMMA_3_4B_TEXT | {"rope_parameters": {"rope_theta": 1e4}},
+      "rope_theta.*expected sliding_attention and full_attention",
+    ),
+    (
+      GEMMA_3_4B_TEXT
+      | {"rope_parameters": {"sliding_attention": {"rope_type": "linear"}}},
+      "linear.*expected rope_type one of default",
+    ),
   ],
 )
 def test_what_is_not_supported_is_named(raw, says):
@@ -326,7 +363,7 @@ def test_the_original_length_beside_the_rotary_embedding_comes_first():
 
 def test_a_family_refuses_what_it_cannot_say():
   config = decoders.config("qwen3")
-  with pytest.raises(InputError, match="qk_norm=True.*another family"):
+  with pytest.raises(InputError, match="qk_norm='head'.*another family"):
     families.to_hf(config, "llama")
   with pytest.raises(InputError, match="'bert'"):
     families.to_hf(config, "bert")

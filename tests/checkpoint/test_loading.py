@@ -1,6 +1,9 @@
 """What the files say against what is loaded, beside transformers."""
 
 import json
+import shlex
+import subprocess
+import sys
 
 import jax
 import ml_dtypes
@@ -221,4 +224,27 @@ def test_byte_order_marks_and_blank_lines_are_read_over(tmp_path):
   for name in ("config.json", tensor_files.INDEX):
     file = tmp_path / "m" / name
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes() + b"\n\n \n")
+  _assert_same(huggingface.load_language_model(tmp_path / "m")[1], params)
+
+
+def test_pickled_weights_are_refused_with_the_line_that_converts_them(
+  tmp_path, torch_and_transformers
+):
+  torch, _ = torch_and_transformers
+  config, params = _save(tmp_path / "m", "llama32_tied")
+  file = tmp_path / "m" / "model.safetensors"
+  tensors = {
+    name: torch.tensor(x)
+    for name, x in safetensors_numpy.load_file(file).items()
+  }
+  tensors["lm_head.weight"] = tensors[EMBEDDING]
+  file.unlink()
+  torch.save(tensors, tmp_path / "m" / "pytorch_model.bin")
+  with pytest.raises(InputError, match="unpickling may run code") as error:
+    huggingface.load_language_model(tmp_path / "m")
+  assert "\n" not in str(error.value)
+  command = str(error.value).partition("installed: ")[2]
+  python, *args = shlex.split(command)
+  assert python == "python"
+  subprocess.run([sys.executable, *args], check=True)
   _assert_same(huggingface.load_language_model(tmp_path / "m")[1], params)

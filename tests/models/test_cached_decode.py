@@ -16,7 +16,20 @@ def _full(model, params, rows):
 
 @pytest.mark.parametrize(
   "variant",
-  ["gpt2", "llama31", "llama_biases", "mistral", "qwen2_windows", "qwen3"],
+  [
+    "gpt2",
+    "llama31",
+    "llama_biases",
+    "mistral",
+    "qwen2_windows",
+    "qwen3",
+    "neox",
+    "gemma",
+    "gemma2",
+    "gemma3",
+    "olmo2",
+    "phi3_partial",
+  ],
 )
 def test_prefill_and_steps_equal_a_full_forward(variant):
   config = decoders.config(variant)

@@ -11,6 +11,8 @@ _COMMON = dict(
   num_key_value_heads=2,
   max_position_embeddings=64,
 )
+_ONE_KV_HEAD = _COMMON | dict(num_key_value_heads=1)
+_NEOX = {k: x for k, x in _COMMON.items() if k != "num_key_value_heads"}
 _LLAMA3_ROPE = dict(
   rope_type="llama3",
   factor=8.0,
@@ -72,12 +74,99 @@ VARIANTS = {
       **_COMMON, use_sliding_window=True, sliding_window=4, max_window_layers=1
     ),
   ),
+  "qwen2_yarn": (
+    "qwen2",
+    dict(
+      **_COMMON,
+      rope_scaling=dict(
+        rope_type="yarn", factor=4.0, original_max_position_embeddings=16
+      ),
+    ),
+  ),
   "qwen3": ("qwen3", dict(**_COMMON, head_dim=32, rope_theta=1e6)),
   "qwen3_bias": (
     "qwen3",
     dict(**_COMMON, head_dim=16, attention_bias=True, tie_word_embeddings=True),
   ),
+  "neox": ("gpt_neox", dict(**_NEOX, rotary_emb_base=1e3)),
+  "neox_sequential": (
+    "gpt_neox",
+    dict(
+      **_NEOX,
+      rotary_pct=0.5,
+      rope_scaling=dict(rope_type="linear", factor=2.0),
+      use_parallel_residual=False,
+      attention_bias=False,
+      tie_word_embeddings=True,
+    ),
+  ),
+  "gemma": ("gemma", dict(**_ONE_KV_HEAD, head_dim=24, hidden_act="gelu")),
+  "gemma2": (
+    "gemma2",
+    dict(
+      **_COMMON,
+      head_dim=32,
+      query_pre_attn_scalar=20,
+      attn_logit_softcapping=2.0,
+      final_logit_softcapping=3.0,
+      sliding_window=5,
+    ),
+  ),
+  "gemma2_uncapped": (
+    "gemma2",
+    dict(
+      **_COMMON,
+      head_dim=16,
+      query_pre_attn_scalar=16,
+      attn_logit_softcapping=None,
+      final_logit_softcapping=None,
+      sliding_window=4,
+      layer_types=["full_attention", "sliding_attention"],
+      attention_bias=True,
+      tie_word_embeddings=False,
+    ),
+  ),
+  "gemma3": (
+    "gemma3_text",
+    dict(
+      **_ONE_KV_HEAD,
+      head_dim=24,
+      query_pre_attn_scalar=30,
+      rope_theta=1e5,
+      rope_local_base_freq=100.0,
+      rope_scaling=dict(rope_type="linear", factor=8.0),
+      sliding_window=4,
+      sliding_window_pattern=2,
+    ),
+  ),
+  "gemma3_untied": (
+    "gemma3_text",
+    dict(
+      **_COMMON,
+      sliding_window=6,
+      final_logit_softcapping=4.0,
+      attention_bias=True,
+      tie_word_embeddings=False,
+    ),
+  ),
+  "olmo2": ("olmo2", dict(**_COMMON, rope_theta=5e5)),
+  "olmo2_biases": (
+    "olmo2",
+    dict(**_ONE_KV_HEAD, attention_bias=True, tie_word_embeddings=True),
+  ),
+  "phi3": ("phi3", dict(**_COMMON, sliding_window=5, pad_token_id=0)),
+  "phi3_partial": (
+    "phi3",
+    dict(
+      **_ONE_KV_HEAD,
+      partial_rotary_factor=0.75,
+      tie_word_embeddings=True,
+      pad_token_id=0,
+    ),
+  ),
 }
+# Small sets for tests that need not see every shape.
+FIRST_OF_FAMILY = {family: x for x, (family, _) in reversed(VARIANTS.items())}
 
 
 def build(variant: str, *, auto: str = "AutoModelForCausalLM", **overrides):

@@ -54,6 +54,23 @@ def test_a_language_model_holds_logits_and_two_models_are_two():
   assert both.total == found.total + alone.total
 
 
+@pytest.mark.parametrize(
+  ("switches", "more"),
+  [
+    ({"attention_softcap": 5.0}, 4 * 32 * 4),
+    ({"post_norm": True}, 4 * 64 * 4),
+    ({"post_norm": True, "pre_norm": False}, 0),
+    ({"qk_norm": "projection"}, 2 * 8 * 16 * 4),
+    ({"parallel_residual": True}, 0),
+  ],
+)
+def test_capped_scores_and_more_norms_are_kept(switches, more):
+  value = VALUE.clone(config=dataclasses.replace(CONFIG, **switches))
+  found = memory.needed([value], rows=1, length=32).activations
+  plain = memory.needed([VALUE], rows=1, length=32).activations
+  assert found - plain == 32 * 3 * more
+
+
 def test_layers_that_run_twice_keep_their_inputs():
   value = VALUE.clone(config=dataclasses.replace(CONFIG, remat=True))
   found = memory.needed([value], rows=1, length=32)
