@@ -7,6 +7,8 @@ from ml_collections import config_dict
 
 from qsharp_jax.core.errors import InputError
 
+BOXED = "Reason step by step, and put the final answer inside \\boxed{}."
+
 
 def choose(
   variants: Mapping[str, Callable[[], ml_collections.ConfigDict]], variant: str
@@ -77,6 +79,13 @@ def qwen(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   )
 
 
+def maths() -> ml_collections.ConfigDict:
+  """The paper's settings for questions whose answers stand in a box."""
+  config = paper()
+  config.data.instruction = BOXED
+  return config
+
+
 def paper() -> ml_collections.ConfigDict:
   """The paper's settings, models left open."""
   return ml_collections.ConfigDict(
@@ -92,8 +101,13 @@ def paper() -> ml_collections.ConfigDict:
         "source": "hub:openai/gsm8k:main",
         "test_source": "",  # "" is the same
         "question_key": "question",
-        "answer_key": "answer",
-        "prompt": "chat",  # or plain, raw
+        "answer_key": "answer",  # "" where rewards need no gold answers
+        "prompt": "chat",  # or plain, raw, hh
+        # Of the prompts chat and hh: what a question ends with, and the system
+        # message.
+        "instruction": "",
+        "system": "",
+        "template_kwargs": {},  # of chat, such as {"enable_thinking": False}
         "num_train": 0,  # 0 is all
         "num_validation": 500,  # about; taken from the training questions
         "num_test": 0,
@@ -106,6 +120,9 @@ def paper() -> ml_collections.ConfigDict:
         "temperature": 0.8,
         "top_p": 0.9,
         "max_new_tokens": 1024,
+        # Strings that end an answer, wherever they stand in its text, such as
+        # ("\n\nHuman:",).
+        "stop": (),
         "batch_size": 16,  # prompts decoded at the same time
         "prompts_per_refill": 1,  # that enter once as many have left
         "prompt_bucket": 128,

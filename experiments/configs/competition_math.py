@@ -52,7 +52,7 @@ def get_config(variant: str = "llama31_8b") -> ml_collections.ConfigDict:
 
 
 def _problems() -> ml_collections.ConfigDict:
-  config = base.paper()
+  config = base.maths()
   config.data.update(
     # 12,000 and 500 problems: the split that MATH-500 comes from.
     source="math:hub:nlile/hendrycks-MATH-benchmark",

@@ -41,18 +41,18 @@ def get_config(variant: str = "tiny") -> ml_collections.ConfigDict:
     "tiny_all": _tiny_all,
     "local": _local,
     "llama3_8b": lambda: base.llama(
-      base.paper(), "Meta-Llama-3-8B", "Llama-3.2-1B"
+      base.maths(), "Meta-Llama-3-8B", "Llama-3.2-1B"
     ),
     "llama31_8b": lambda: base.llama(
-      base.paper(), "Llama-3.1-8B", "Llama-3.2-1B"
+      base.maths(), "Llama-3.1-8B", "Llama-3.2-1B"
     ),
-    "qwen25_7b": lambda: base.qwen(base.paper()),
+    "qwen25_7b": lambda: base.qwen(base.maths()),
   }
   return base.choose(variants, variant)
 
 
 def _local() -> ml_collections.ConfigDict:
-  config = base.paper()
+  config = base.maths()
   config.dtype = "float32"
   config.data.source = "jsonl:"
   config.data.prompt = "plain"

@@ -6,6 +6,7 @@ from typing import Any
 import ml_collections
 
 from experiments.harness import methods
+from qsharp_jax import data
 from qsharp_jax.core import errors
 from qsharp_jax.core.errors import InputError
 
@@ -43,10 +44,11 @@ _ENTRIES = {
   "search.mixture.others": str,
   "search.mixture.weights": float,
   "search.transfer.etas": float,
+  "sampling.stop": str,
 }
 _LARGEST = 2**31 - 1  # whole numbers end up in arrays of 32 bits
 _CHOICES = {
-  "data.prompt": ("plain", "chat", "raw"),
+  "data.prompt": ("plain", "chat", "raw", "hh"),
   "dtype": ("float32", "bfloat16"),
   "fit.schedule": ("constant", "cosine"),
   "rounds.rule": ("algorithm1", "response"),
@@ -77,6 +79,7 @@ def check(config: ml_collections.ConfigDict) -> None:
         f"{', '.join(choices)}"
       )
   _check_etas(config)
+  data.stops.check(config.sampling.stop)
   methods.check_guided(config.rounds.method)
   methods.check(config.evaluation.methods)
   if config.sampling.temperature <= 0 or not 0 < config.sampling.top_p <= 1:

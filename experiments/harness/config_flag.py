@@ -19,7 +19,11 @@ flags.disclaim_key_flags()  # --config belongs to the module that defines it
 _CONFIGS = pathlib.Path(configs.__file__).parent
 _FIELD = re.compile(r"--?(?:no)?config\.([^=]+)")
 _MISSING = object()
-_OPEN = "baselines"  # the section whose fields are not all in every variant
+# Sections whose fields are not all in every variant, and how one is written.
+_OPEN = {
+  "baselines": "{'dpo': {'eta': 0.1}}",
+  "data.template_kwargs": "{'enable_thinking': False}",
+}
 
 
 def define(default: str, help_string: str = "") -> flags.FlagHolder:
@@ -95,7 +99,7 @@ def _check_fields(
           f"the config has no field {name!r}{_hint(config, name)}"
         )
       is_section = isinstance(found, ml_collections.ConfigDict)
-      if is_section and found and name != _OPEN:
+      if is_section and found and name not in _OPEN:
         raise InputError(
           f"{name!r} is a section; set its fields, --config.{name}.FIELD=VALUE"
         )
@@ -132,11 +136,12 @@ def _at(config: ml_collections.ConfigDict, name: str) -> Any:
 
 def _hint(config: ml_collections.ConfigDict, name: str) -> str:
   """How to write what was meant by a field that is not there."""
-  if name.startswith(f"{_OPEN}.") and not config.get(_OPEN, True):
-    return (
-      f": {_OPEN} is empty in this variant; give it whole, as in "
-      f"--config.{_OPEN}=\"{{'dpo': {{'eta': 0.1}}}}\""
-    )
+  for section, example in _OPEN.items():
+    if name.startswith(f"{section}.") and not _at(config, section):
+      return (
+        f": {section} is empty in this variant; give it whole, as in "
+        f'--config.{section}="{example}"'
+      )
   return _nearest(name, [known for known, _ in _leaves(config, "")])
 
 

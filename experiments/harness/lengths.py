@@ -1,11 +1,12 @@
 """Whether prompts with their longest answers fit, before any is sampled."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterable
 
 import ml_collections
 
-from experiments.harness import questions
+from experiments.harness import prompting, questions
 from qsharp_jax import data, generate, pipeline, rollout
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.finetuning import base
@@ -44,18 +45,8 @@ def check_own(
   tokenizer: data.Tokenizer,
 ) -> None:
   """As `check`, for a model of our own that is not trained yet."""
-  problems = [
-    rollout.Problem(
-      question.id,
-      data.prompts.render(
-        question.question, tokenizer, style=config.data.prompt
-      ),
-      question.answer,
-      name,
-    )
-    for name, found in splits.items()
-    for question in found
-  ]
+  found = prompting.problems(config, splits, tokenizer)
+  problems = itertools.chain.from_iterable(found.values())
   check(config, problems, config.pretrain.context)
 
 

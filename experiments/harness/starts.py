@@ -9,11 +9,14 @@ from typing import Any
 import jax
 import ml_collections
 
-from experiments.harness import wiring
+from experiments.harness import prompting, wiring
 from qsharp_jax import data, models, pipeline, sharding, tasks, training
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import digests, places, seeds
 from qsharp_jax.sharding import placement, processes
+
+# Fields of `data` that decide prompts made of turns alone.
+_OF_TURNS = ("instruction", "system", "template_kwargs")
 
 
 def make(
@@ -81,7 +84,7 @@ def _pretrain(
         layout,
         directory,
         family=config.pretrain.family,
-        style=config.data.prompt,
+        form=prompting.form(config),
       )
   training.fit.forget(directory)
 
@@ -103,9 +106,10 @@ def _pretrained_from(
 ) -> dict[str, Any]:
   """What the small reference depends on."""
   names = ("pretrain", "graphs", "abstention", "data", "seed", "dtype")
-  found = pipeline.bindings.settings_of(
-    {name: value for name, value in config.to_dict().items() if name in names}
-  )
+  own = {k: v for k, v in config.to_dict().items() if k in names}
+  if not prompting.form(config).has_turns:
+    own["data"] = {k: v for k, v in own["data"].items() if k not in _OF_TURNS}
+  found = pipeline.bindings.settings_of(own)
   if files := task.files():
     found["data.path"] = pipeline.contents.digest(
       {file.name: digests.of_file(file) for file in files}

@@ -12,6 +12,7 @@ from experiments.harness import (
   lengths,
   memory_checks,
   methods,
+  prompting,
   questions,
 )
 from qsharp_jax import (
@@ -51,25 +52,20 @@ def task(
   pool: rewards.GradingPool,
 ) -> pipeline.Task:
   """Prompts and gold answers of the three splits."""
-  problem = lambda question, split: rollout.Problem(
-    question.id,
-    data.prompts.render(question.question, tokenizer, style=config.data.prompt),
-    question.answer,
-    split,
-    question.question,
-  )
-  problems = {
-    name: [problem(question, name) for question in found]
-    for name, found in splits.items()
-  }
+  stops = stops_of(config)
   return pipeline.Task(
-    **problems,
-    decode=tokenizer.decode,
+    **prompting.problems(config, splits, tokenizer),
+    decode=lambda ids: data.stops.cut(tokenizer.decode(ids), stops),
     grade=pool.grade,
     reward=pool.identity,
     bounds=pool.traits.bounds,
     same_as=rewards.classes.equivalence_of(config.reward, pool),
   )
+
+
+def stops_of(config: ml_collections.ConfigDict) -> tuple[str, ...]:
+  """Strings that end an answer; runs of earlier versions had none."""
+  return tuple(config.sampling.get("stop", ()))
 
 
 def loss_of(config: ml_collections.ConfigDict) -> str:
@@ -183,7 +179,9 @@ def _policy(
   """The policy that collects; no weights are read yet."""
   hf_config = huggingface.read_config(config.reference)
   decoder = huggingface.families.from_hf(hf_config, dtype=config.dtype)
-  return policy_of(config, decoder, found, tokenizer.eos_ids, where)
+  policy = policy_of(config, decoder, found, tokenizer.eos_ids, where)
+  stops = data.stops.automaton(tokenizer, stops_of(config))
+  return dataclasses.replace(policy, stops=stops)
 
 
 def policy_of(

@@ -13,7 +13,14 @@ import ml_collections
 import numpy as np
 from absl import flags
 
-from experiments.harness import compiling, console, methods, starts, wiring
+from experiments.harness import (
+  compiling,
+  console,
+  methods,
+  prompting,
+  starts,
+  wiring,
+)
 from qsharp_jax import data, generate, pipeline, sharding, training
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import files, places, seeds
@@ -69,7 +76,7 @@ def main(argv: list[str]) -> None:
       guidance=methods.select(players.critic, _METHOD.value),
     )
     prompt = data.prompts.render(
-      _PROMPT.value, tokenizer, style=config.data.prompt
+      _PROMPT.value, tokenizer, prompting.form(config)
     )
     for name, eta in (("reference", float("inf")), (_METHOD.value, _ETA.value)):
       request = generate.Request(prompt, _seeds(), eta)
@@ -80,7 +87,7 @@ def main(argv: list[str]) -> None:
         policy, params, [request], sampling, place=layout.place
       )
       for answer in answers:
-        _print(name, eta, answer, tokenizer)
+        _print(name, eta, answer, tokenizer, wiring.stops_of(config))
         if _VALUES.value:
           _print_values(players.critic, values, prompt, answer, tokenizer)
 
@@ -114,12 +121,13 @@ def _print(
   eta: float,
   answer: generate.Completion,
   tokenizer: data.Tokenizer,
+  stops: tuple[str, ...],
 ) -> None:
   kl = float(answer.kl.sum())
   title = name if np.isinf(eta) else f"{name}, eta {eta:g}"
   cost = "KL only with --exact_kl" if np.isnan(kl) else f"KL {kl:.3f} nats"
   print(f"--- {title} ({len(answer.tokens)} tokens, {cost})")
-  print(tokenizer.decode(answer.tokens))
+  print(data.stops.cut(tokenizer.decode(answer.tokens), stops))
 
 
 def _print_values(

@@ -5,6 +5,7 @@
 
 from qsharp_jax.data import (
   chat_template,
+  conversations,
   end_ids,
   jsonl,
   loader,
@@ -14,6 +15,7 @@ from qsharp_jax.data import (
   records,
   sources,
   splitting,
+  stops,
   tokenizer,
 )
 from qsharp_jax.data.loader import Loader
@@ -30,6 +32,7 @@ __all__ = [
   "Sequence",
   "Tokenizer",
   "chat_template",
+  "conversations",
   "end_ids",
   "jsonl",
   "loader",
@@ -39,5 +42,6 @@ __all__ = [
   "records",
   "sources",
   "splitting",
+  "stops",
   "tokenizer",
 ]

@@ -9,12 +9,14 @@ import contextlib
 import datetime
 import logging
 import random
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from qsharp_jax.core import errors
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.data import conversations
 
 _logger = logging.getLogger(__name__)
 
@@ -24,25 +26,32 @@ _MOST_STEPS = 1_000_000  # lines of Python; templates take some hundred
 _COMPILED = "<template>"  # what jinja calls the file of a compiled template
 
 
-def render(hf: Any, message: str) -> str:
-  """The text of one user turn, up to where the answer starts.
+def render(
+  hf: Any,
+  messages: Sequence[conversations.Message],
+  template_kwargs: Mapping[str, Any] | None = None,
+) -> str:
+  """The text of a conversation, up to where the answer starts.
 
   A template that asks for today's date gets a fixed one, `TODAY`, and a warning
   says so: prompts of two days would differ, within one resumed run.
 
   Args:
     hf: a transformers tokenizer.
-    message: what the user says.
+    messages: the last one is the user's.
+    template_kwargs: what else the template reads, such as `enable_thinking`.
 
   Raises:
     InputError: no template, or one that fails, does not end, draws random
-      numbers or drops the message.
+      numbers, drops what a user or the system says, or reads no such argument.
   """
   if not hf.chat_template:
     raise InputError(
       "the tokenizer has no chat template, which the prompt style 'chat' "
       "needs; use the style 'plain' or an instruct model's tokenizer"
     )
+  extra = dict(template_kwargs or {})
+  _check_read(extra, str(hf.chat_template))
   before = random.getstate()
   with (
     errors.foreign(
@@ -53,21 +62,14 @@ def render(hf: Any, message: str) -> str:
     _pinned_date(hf.chat_template) as asked,
   ):
     text = hf.apply_chat_template(
-      [{"role": "user", "content": message}],
-      add_generation_prompt=True,
-      tokenize=False,
+      list(messages), add_generation_prompt=True, tokenize=False, **extra
     )
   if random.getstate() != before:
     raise InputError(
       "the tokenizer's chat template draws random numbers, so that prompts "
       "would differ from call to call; mend it, or use the prompt style 'plain'"
     )
-  if not isinstance(text, str) or message.strip() not in text:
-    raise InputError(
-      "the tokenizer's chat template drops the question: it makes "
-      f"{errors.short(text)} of {errors.short(message)}; mend it, or use the "
-      "prompt style 'plain'"
-    )
+  _check_whole(text, messages)
   if asked and not getattr(hf, "_is_date_told", False):
     hf._is_date_told = True  # once for each tokenizer
     _logger.warning(
@@ -76,6 +78,34 @@ def render(hf: Any, message: str) -> str:
       TODAY.strftime("%d %B %Y"),
     )
   return text
+
+
+def _check_read(extra: Mapping[str, Any], template: str) -> None:
+  """Refuses arguments that would change nothing, or what is asked for here."""
+  for name in extra:
+    is_ours = name in ("messages", "add_generation_prompt", "tokenize")
+    is_read = re.search(rf"\b{re.escape(name)}\b", template) is not None
+    if is_ours or not is_read:
+      fault = "is not for a config to set" if is_ours else "is not read by it"
+      raise InputError(
+        f"the argument {errors.short(name, 80)} of the chat template {fault}; "
+        "expected one that the tokenizer's template names, such as "
+        "enable_thinking: drop it from data.template_kwargs"
+      )
+
+
+def _check_whole(text: Any, messages: Sequence[conversations.Message]) -> None:
+  """Refuses a text in which something is missing that was to be said."""
+  # Of earlier answers some templates drop what a model thought.
+  names = {"user": "question", "system": "system message"}
+  for turn in messages:
+    name, content = names.get(turn["role"]), turn["content"]
+    if name and (not isinstance(text, str) or content.strip() not in text):
+      raise InputError(
+        f"the tokenizer's chat template drops the {name}: it makes "
+        f"{errors.short(text)} of {errors.short(content)}; mend it, or use the "
+        "prompt style 'plain'"
+      )
 
 
 @contextlib.contextmanager

@@ -22,7 +22,8 @@ def read(
   Args:
     path: the file. Ids are `<stem>-<line>`, lines counted from 1.
     question_key: field of the problem's text ("problem" for MATH).
-    answer_key: field of the gold solution ("solution" for MATH).
+    answer_key: field of the gold solution ("solution" for MATH); "" where there
+      is none.
     parse: reads a row in the place of the two keys. Of several questions in a
       line, the ids are `<stem>-<line>.<number>`.
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.data import conversations
 
 Parser = Callable[[Mapping[str, Any]], list[tuple[str, str]]]
 
@@ -20,8 +21,8 @@ class Question:
 
   Attributes:
     id: unique within its source.
-    question: the problem's text.
-    answer: the gold solution's text, final answer included.
+    question: the problem's text, or a conversation's (`conversations`).
+    answer: the gold solution's text, final answer included; "" without one.
   """
 
   id: str
@@ -30,10 +31,16 @@ class Question:
 
 
 def keyed(question_key: str, answer_key: str) -> Parser:
-  """Rows that hold both as text, under these keys."""
+  """Rows that hold both under these keys.
+
+  Args:
+    question_key: of a text, or of a list of messages.
+    answer_key: of a text; "": there are no answers.
+  """
 
   def parse(row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(text(row, question_key), text(row, answer_key))]
+    answer = text(row, answer_key) if answer_key else ""
+    return [(asked(row, question_key), answer)]
 
   return parse
 
@@ -72,6 +79,13 @@ def not_empty(questions: list[Question], place: str) -> list[Question]:
   if not questions:
     raise InputError(f"{place}: no question in it; expected at least one")
   return questions
+
+
+def asked(row: Mapping[str, Any], key: str) -> str:
+  """The question under a key: a text, or messages as one."""
+  if isinstance(row.get(key), list):
+    return conversations.write(row[key])
+  return text(row, key)
 
 
 def text(row: Mapping[str, Any], key: str) -> str:

@@ -24,8 +24,8 @@ def from_hub(
     name: for example "openai/gsm8k".
     config: the data set's configuration, for example "main".
     split: "train", "test", ...
-    question_key: field of the problem's text.
-    answer_key: field of the gold solution.
+    question_key: field of the problem's text, or of a conversation's messages.
+    answer_key: field of the gold solution; "" where there is none.
     parse: as for `jsonl.read`.
 
   Returns:
@@ -111,8 +111,8 @@ def load(
       `tfds:FOLDER`.
     split: "train", "test", ...; a single JSONL file ignores it, and so does a
       source that names its split.
-    question_key: field of the problem's text.
-    answer_key: field of the gold solution.
+    question_key: field of the problem's text, or of a conversation's messages.
+    answer_key: field of the gold solution; "" where there is none.
     parse: reads a row in the place of the two keys; not for TFDS, whose
       folders are written with "question" and "answer".
 

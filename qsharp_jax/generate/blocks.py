@@ -124,6 +124,7 @@ def _request(
     [seeds_lib.stable_seed(seed, block) for seed in own],
     request.eta,
     max_new_tokens=length,
+    num_written=len(beam.tokens),
   )
 
 

@@ -30,7 +30,7 @@ class DecodeState:
   newest: Array  # [B] int32, last token of each prefix, not yet in the caches
   position: Array  # [B] int32, its position
   finished: Array  # [B] bool
-  ended: Array  # [B] bool, finished by an end token
+  ended: Array  # [B] bool, finished by an end token or a stop string
   lengths: Array  # [B] int32, tokens written, the end token included
   tokens: Array  # [B, M] int32, 0 after the end
   log_probs: Array  # [B, M] of the sampled distribution
@@ -40,6 +40,7 @@ class DecodeState:
   turns: Array  # [B] int32, of the loop, that the row was open
   scored: Array  # [B] int32, candidates whose log-weights were needed
   holes: Array  # [B] int32, slots since its first key that it left empty
+  stop: Array | None  # [B] int32, how far stop strings have come; None: none
 
 
 @functools.partial(
@@ -107,6 +108,7 @@ def prefill(
     turns=none_yet,
     scored=none_yet,
     holes=none_yet,
+    stop=None if policy.stops is None else none_yet,
   )
 
 
@@ -360,7 +362,7 @@ def record(
   """Writes the tokens that are settled behind those of open rows.
 
   Args:
-    policy: knows the end tokens.
+    policy: knows what ends an answer.
     state: before this turn.
     drawn: tokens and their numbers.
     is_settled: False for rows that wait for another turn. Scalar or [B].
@@ -376,7 +378,8 @@ def record(
   # lie when the batch is cut over devices.
   is_next = is_open[:, None] & (columns == state.lengths[:, None])
   put = lambda table, new: jnp.where(is_next, new[:, None], table)
-  is_end = jnp.isin(drawn.tokens, jnp.array(policy.eos_ids, jnp.int32))
+  stop = policy.read_on(state.stop, drawn.tokens)
+  is_end = policy.is_end(drawn.tokens, stop)
   lengths = state.lengths + one
   is_full = lengths >= state.controls.max_new_tokens
   return state.replace(
@@ -393,4 +396,5 @@ def record(
     turns=state.turns + turn,
     scored=state.scored + turn * scored,
     holes=state.holes + turn - one,
+    stop=stop if stop is None else jnp.where(is_open, stop, state.stop),
   )

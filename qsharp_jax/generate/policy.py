@@ -10,6 +10,7 @@ from flax import struct
 
 from qsharp_jax import models
 from qsharp_jax.core.arrays import Array, ArrayLike
+from qsharp_jax.data import stops as stops_lib
 from qsharp_jax.generate import guided
 from qsharp_jax.ops import filtering, guidance
 from qsharp_jax.ops import kl as kl_ops
@@ -48,6 +49,8 @@ class Policy:
   # KL and the log-probability of a guided token need.
   num_scored: int = 0
   top_p_of: TopPOf = "reference"
+  # Ends answers by their text, as `eos_ids` do by a token.
+  stops: stops_lib.Automaton | None = None
 
   @property
   def most_candidates(self) -> int:
@@ -87,6 +90,21 @@ class Policy:
   def num_spare(self, num_new_tokens: int) -> int:
     """Slots for turns that write no token, beside those of the tokens."""
     return max(16, num_new_tokens // 8) if self.is_lazy else 0
+
+  def read_on(self, stop: Array | None, tokens: Array) -> Array | None:
+    """States [B] of the stop strings after these tokens [B]."""
+    if self.stops is None:
+      return None
+    classes = jnp.asarray(self.stops.classes)
+    column = classes[jnp.minimum(tokens, len(classes) - 1)]
+    return jnp.asarray(self.stops.moves)[stop, column]
+
+  def is_end(self, tokens: Array, stop: Array | None) -> Array:
+    """Where an answer ends: by this token [B], or by the text it completes."""
+    is_end = jnp.isin(tokens, jnp.array(self.eos_ids, jnp.int32))
+    if self.stops is None:
+      return is_end
+    return is_end | (stop == self.stops.found)
 
   def at(self, top_p: float) -> "Policy":
     """The same policy where all rows have this top-p."""

@@ -26,18 +26,21 @@ class Request:
   # None: those of `Sampling`, which it cannot exceed. 0: nothing is sampled.
   max_new_tokens: int | None = None
   id: str = ""  # of the question
+  # Last tokens of the prompt that are of the answer: a stop string may begin
+  # among them.
+  num_written: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Completion:
-  """One sample. Arrays have its own length, the end token included."""
+  """One sample. Arrays have its own length, what ended it included."""
 
   tokens: np.ndarray  # int32
   log_probs: np.ndarray  # of the distribution sampled from
   ref_log_probs: np.ndarray  # of the reference at temperature
   kl: np.ndarray  # nats a token, before top-p
   kl_filtered: np.ndarray  # nats a token, after top-p
-  ended: bool  # by an end token, not by the limit
+  ended: bool  # by an end token or a stop string, not by the limit
   # Passes of any model over one row: over its prompt, or over one new token
   # together with candidates, or over more candidates.
   num_forwards: int
@@ -95,13 +98,29 @@ class Reader:
     controls = make_controls(
       batch, self.num_samples, num_padding, self.sampling
     )
-    return decode_lib.prefill(
+    state = decode_lib.prefill(
       self.policy,
       self.params,
       *self.place((tokens, positions, controls)),
       num_slots=max(num_slots, tokens.shape[1] - 1),
       num_new_tokens=self.sampling.max_new_tokens,
     )
+    if not any(request.num_written for request in batch):
+      return state
+    return self._written(state, batch)
+
+  def _written(
+    self, state: decode_lib.DecodeState, batch: Sequence[Request]
+  ) -> decode_lib.DecodeState:
+    """The state after the tokens of answers that prompts end with."""
+    stops = self.policy.stops
+    if stops is None:
+      return state
+    found = np.zeros(len(state.finished), np.int32)
+    for i, request in enumerate(batch):
+      own = request.prompt[len(request.prompt) - request.num_written :]
+      found[i * self.num_samples :][: self.num_samples] = stops.after(own)
+    return state.replace(stop=self.place((found,))[0])
 
 
 def right_align(

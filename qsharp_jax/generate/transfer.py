@@ -131,7 +131,9 @@ def _look_ahead(
 ) -> tuple[Array, decode_lib.DecodeState]:
   """Candidates [B, A], and the ends of B x A x N roll-outs of the baseline."""
   name = "actor" if policy.actor is not None else "reference"
-  baseline = policy_lib.Policy(getattr(policy, name), policy.eos_ids)
+  baseline = policy_lib.Policy(
+    getattr(policy, name), policy.eos_ids, stops=policy.stops
+  )
   most = logits[name].shape[-1]
   candidates = decode_lib.most_likely(
     logits[name], min(policy.num_candidates, most)
@@ -142,7 +144,9 @@ def _look_ahead(
   own = state.controls
   # One token of the room is the candidate's.
   left = repeat(own.max_new_tokens - state.lengths - 1)
-  is_over = repeat(state.finished) | jnp.isin(first, jnp.array(policy.eos_ids))
+  stop = state.stop if state.stop is None else repeat(state.stop)
+  stop = policy.read_on(stop, first)
+  is_over = repeat(state.finished) | policy.is_end(first, stop)
   controls = jax.tree.map(repeat, own).replace(
     seeds=_branch_seeds(own.seeds, state.lengths, num_branches),
     max_new_tokens=jnp.where(is_over, 0, left),
@@ -155,6 +159,7 @@ def _look_ahead(
     position=branches.position + 1,
     finished=controls.max_new_tokens <= 0,
     lengths=jnp.zeros_like(branches.lengths),
+    stop=stop,
   )
   ends = decode_lib.decode(
     baseline, {"reference": params[name]}, branches, len(first)

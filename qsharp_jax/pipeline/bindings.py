@@ -206,7 +206,10 @@ def samples(
     "questions": contents.questions(problems),
     "weights of the reference": _reference(run),
     "dtype": str(policy.reference.config.dtype),
-    "end tokens": list(policy.eos_ids),
+    "end tokens": [
+      *policy.eos_ids,
+      *(policy.stops.strings if policy.stops else ()),
+    ],
     "sampling.temperature": run.sampling.temperature,
     "sampling.top_p": run.sampling.top_p,
     "sampling.max_new_tokens": run.sampling.max_new_tokens,

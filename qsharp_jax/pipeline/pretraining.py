@@ -11,6 +11,8 @@ from qsharp_jax.sharding import layout as layout_lib
 from qsharp_jax.sharding import placement, processes
 from qsharp_jax.training import fit as fit_lib
 
+_PLAIN = data.prompts.Form()
+
 
 def pretrain(
   config: models.DecoderConfig,
@@ -21,7 +23,7 @@ def pretrain(
   directory: places.Path,
   *,
   family: str = "llama",
-  style: data.prompts.Style = "plain",
+  form: data.prompts.Form = _PLAIN,
 ) -> None:
   """Trains a model from scratch on answers, into `directory` / "model".
 
@@ -35,13 +37,13 @@ def pretrain(
     layout: where parameters and batches lie.
     directory: for the model, checkpoints and TensorBoard events.
     family: that `config` belongs to, for export.
-    style: of the prompts.
+    form: of the prompts.
   """
   model = models.LanguageModel(config)
   params = placement.init(
     model, jax.random.key(how.seed), layout.for_training(model)
   )
-  sequences = [_sequence(question, tokenizer, style) for question in questions]
+  sequences = [_sequence(question, tokenizer, form) for question in questions]
   params = fit_lib.fit(
     training.objectives.language_model(model),
     params,
@@ -65,8 +67,8 @@ def pretrain(
 def _sequence(
   question: data.Question,
   tokenizer: data.Tokenizer,
-  style: data.prompts.Style,
+  form: data.prompts.Form,
 ) -> data.Sequence:
-  prompt = data.prompts.render(question.question, tokenizer, style=style)
+  prompt = data.prompts.render(question.question, tokenizer, form)
   answer = data.prompts.completion(question.answer, tokenizer)
   return data.packing.completion(prompt, answer)

@@ -45,7 +45,7 @@ def tokens(path):
   own = tokenizer.load(path)
   own.fingerprint()
   for style in ("plain", "chat") if own.hf.chat_template else ("plain",):
-    prompts.render("How many?", own, style=style)
+    prompts.render("How many?", own, prompts.Form(style))
 
 
 def is_refused(attempt, argument) -> bool:
@@ -123,7 +123,7 @@ def test_a_damaged_chat_template_gives_one_line(directory):
 
   def use(template):
     own.hf.chat_template = template
-    prompts.render("How many?", own, style="chat")
+    prompts.render("How many?", own, prompts.Form("chat"))
 
   refused = [
     is_refused(use, mutant.decode(errors="surrogateescape"))

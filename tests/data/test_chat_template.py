@@ -32,7 +32,7 @@ def own(folder):
 
 def text(own, template, question="How many?"):
   own.hf.chat_template = template
-  return own.hf.decode(prompts.render(question, own, style="chat"))
+  return own.hf.decode(prompts.render(question, own, prompts.Form("chat")))
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def text(own, template, question="How many?"):
 )
 def test_the_message_is_what_transformers_makes_of_it(own, question):
   template = "<|u|>{{ messages[0]['content'] | trim }}<|a|>"
-  wanted = f"{question}\n\n{prompts.INSTRUCTION}".strip()
+  wanted = question.strip()
   assert text(own, template, question) == f"<|u|>{wanted}<|a|>"
 
 
@@ -133,3 +133,36 @@ def test_nothing_is_said_of_templates_without_a_date(own, caplog):
   assert text(own, PLAIN).startswith("How many?")
   assert caplog.messages == []
   assert datetime.datetime(2024, 7, 26) == chat_template.TODAY
+
+
+@pytest.mark.parametrize(
+  ("template", "says"),
+  [
+    (PLAIN, "drops the question"),  # the last turn is missing
+    ("{{ messages[-1]['content'] }}", "drops the system message"),
+    (
+      "{% if messages[0]['role'] == 'system' %}"
+      "{{ raise_exception('System role not supported') }}{% endif %}",
+      "System role not supported",
+    ),
+  ],
+)
+def test_templates_that_drop_a_turn(own, template, says):
+  own.hf.chat_template = template
+  turns = [
+    {"role": "system", "content": "Be kind."},
+    {"role": "user", "content": "How many?"},
+  ]
+  with pytest.raises(InputError, match=says):
+    chat_template.render(own.hf, turns)
+
+
+def test_thinking_is_switched_off(own):
+  own.hf.chat_template = PLAIN + (
+    "{% if enable_thinking is defined and not enable_thinking %}<think></think>"
+    "{% endif %}"
+  )
+  form = prompts.Form("chat", template_kwargs={"enable_thinking": False})
+  found = own.hf.decode(prompts.render("How many?", own, form))
+  assert found == "How many?<think></think>"
+  assert text(own, own.hf.chat_template) == "How many?"

@@ -4,7 +4,7 @@ import pytest
 
 from qsharp_jax.core import errors
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.data import records
+from qsharp_jax.data import conversations, records
 
 
 def test_a_row_may_hold_several_questions():
@@ -17,9 +17,24 @@ def test_a_row_may_hold_several_questions():
   assert [q.question for q in read("p", "q")] == ["p", "q"]
 
 
+def test_a_question_may_be_a_list_of_messages():
+  parse = records.keyed("q", "a")
+  lone = [{"role": "user", "content": "p"}]
+  more = [*lone, {"role": "assistant", "content": "r"}, *lone]
+  assert parse({"q": lone, "a": "x"}) == [("p", "x")]
+  ((found, _),) = parse({"q": more, "a": "x"})
+  assert conversations.read(found) == more
+
+
+def test_questions_may_have_no_answers():
+  assert records.keyed("q", "")({"q": "p"}) == [("p", "")]
+
+
 @pytest.mark.parametrize(
   ("row", "says"),
   [
+    ({"q": [{"role": "assistant", "content": "p"}], "a": ""}, "place: the rol"),
+    ({"q": [], "a": ""}, "place: a question is []"),
     ({"q": "p"}, "place: no value under the key 'a', keys there are ['q']"),
     ({"q": "p", "a": 3}, "place: a non-text value under the key 'a'"),
     (["p", "3"], "place: got list, expected an object"),
