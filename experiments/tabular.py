@@ -15,7 +15,7 @@ from absl import flags
 from experiments.harness import console, estimates
 from qsharp_jax.core import errors, files, places
 from qsharp_jax.evaluation import report as report_lib
-from qsharp_jax.tabular import plots, studies
+from qsharp_jax.tabular import plots, studies, transfer_study
 
 _WORKDIR = flags.DEFINE_string(
   "workdir", None, "Directory for the report and the plots.", required=True
@@ -33,6 +33,12 @@ _NUM_MDPS = flags.DEFINE_integer(
   "num_mdps",
   100,
   "Random token MDPs whose optimum, front and shares are estimated.",
+  lower_bound=1,
+)
+_NUM_TRANSFERS = flags.DEFINE_integer(
+  "num_transfers",
+  20,
+  "Random token MDPs with two rewards, on which Transfer Q* is exact.",
   lower_bound=1,
 )
 _NUM_ROUNDS = flags.DEFINE_integer(
@@ -61,6 +67,9 @@ def measure() -> tuple[dict, dict]:
   )
   cd_gaps = timed("cd_gaps", studies.cd_gaps)
   estimated = timed("estimates", estimates.study, _NUM_MDPS.value, _SEED.value)
+  transferred = timed(
+    "transfer", transfer_study.study, _NUM_TRANSFERS.value, _SEED.value
+  )
   learning = timed("learning", studies.learning, *size)
   second_order = timed("second_order", studies.second_order, *size)
   report = {
@@ -72,6 +81,7 @@ def measure() -> tuple[dict, dict]:
     "random_trees": trees,
     "cd_gaps": cd_gaps,
     "estimates": estimated,
+    "transfer": transferred,
     "learning": [{"case": k, **_curve(v)} for k, v in learning.items()],
     "second_order": [
       {"spread": s["spread"], "cv2": s["cv2"], "learner": k, **_curve(v)}
@@ -105,6 +115,7 @@ def render(report: dict) -> str:
     "V*(root) of the tree minus the objective as eta falls, exactly informed.",
     _table(report["cd_gaps"]),
     *_estimates(report["estimates"]),
+    *_transfer(report["transfer"]),
     "## Learnt distributions",
     f"Algorithm 1 at eta {studies.ETA}, one rollout a round, "
     f"{report['num_rounds']} rounds, mean of {report['num_seeds']} runs. "
@@ -167,6 +178,23 @@ def _estimates(found: dict) -> list[str]:
     _table(found["rows"]),
     f"Share of the possible gain with exact values, without samples: Q# "
     f"{of('qsharp')}, CD {of('cd')}.",
+  ]
+
+
+def _transfer(found: dict) -> list[str]:
+  """Transfer Q* with exact values, from baselines of several strengths."""
+  without = found["without"]
+  return [
+    "## Transfer Q*, exact values",
+    f"{found['num']} random token MDPs with two rewards of correlation "
+    f"{found['agreement']:g}; mean of V*(root) - objective at eta "
+    f"{found['eta']:g}. A baseline is the reference aligned at KL weight beta: "
+    "to the reward that counts (`direct`) or to the other one (`direct_wrong`, "
+    "`indirect`). What is tilted is the baseline, or the reference "
+    "(`_on_reference`). Without a baseline: "
+    f"Q# {without['qsharp']:.1e}, CD {without['cd']:.4f}, the reference "
+    f"{without['reference']:.4f}.",
+    _table(found["rows"]),
   ]
 
 

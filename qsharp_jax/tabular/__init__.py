@@ -8,6 +8,8 @@ from qsharp_jax.tabular import (
   questions,
   solve,
   studies,
+  transfer,
+  transfer_study,
 )
 
 __all__ = [
@@ -18,4 +20,6 @@ __all__ = [
   "questions",
   "solve",
   "studies",
+  "transfer",
+  "transfer_study",
 ]
