@@ -1,10 +1,19 @@
 """Q#: value-guided, KL-regularised decoding of language models in JAX.
 
-Rooms, lowest layer first: core, ops, models, sharding, rewards, data,
-checkpoint, generate, rollout, training, evaluation, pipeline. WORKSPACE.md maps
-them.
+`load` is the library in one call. Rooms, lowest layer first: core, ops, models,
+sharding, rewards, data, checkpoint, generate, rollout, training, evaluation,
+pipeline. WORKSPACE.md maps them.
 """
+
+import importlib
 
 from qsharp_jax.version import __version__
 
-__all__ = ["__version__"]
+__all__ = ["__version__", "load"]
+
+
+def __getattr__(name: str):
+  """Finds `load` when it is asked for: a lower room must not import it."""
+  if name == "load":
+    return importlib.import_module("qsharp_jax.guide").load
+  raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

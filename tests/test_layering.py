@@ -23,6 +23,7 @@ RANKS = {
   "evaluation": 3,
   "pipeline": 4,
   "finetuning": 5,
+  "guide": 5,
 }
 ABOVE = {"experiments": 6, "launch": 7}
 # Modules beside the rooms, and what may be imported from the package itself.

@@ -5,6 +5,7 @@ import itertools
 import os
 import pathlib
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
@@ -29,6 +30,14 @@ _VALUE_HEAD = "value_head"  # our own key in config.json
 _SHARD_BYTES = 5 * 10**9
 _CONFIG = "config.json"
 _TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
+_TOKENIZER_FILES = (
+  "tokenizer*",
+  "special_tokens_map.json",
+  "vocab.json",
+  "merges.txt",
+  "*.jinja",
+  "*.model",
+)
 
 
 def resolve(path: str | os.PathLike) -> pathlib.Path:
@@ -100,6 +109,21 @@ def token_ids(path: str | os.PathLike) -> dict[str, Any]:
   return ids
 
 
+def copy_tokenizer(
+  source: str | os.PathLike, directory: str | os.PathLike
+) -> None:
+  """Puts a model's tokenizer, if it has one, beside a model made from it."""
+  folder = resolve(source)
+
+  def copy(new: pathlib.Path) -> None:
+    for pattern in _TOKENIZER_FILES:
+      for file in folder.glob(pattern):
+        shutil.copyfile(file, new / file.name)
+
+  if processes.is_main():
+    seal(directory, copy)
+
+
 def seal(
   directory: str | os.PathLike, add: Callable[[pathlib.Path], object]
 ) -> None:
@@ -150,6 +174,12 @@ def saved_head(config: Mapping[str, Any]) -> HeadConfig | None:
       "and 0 for a q head, check the file"
     )
   return HeadConfig(kind, num_atoms, below)
+
+
+def value_meaning(config: Mapping[str, Any]) -> Mapping[str, Any]:
+  """What was said of a saved value model's logits beside its head's shape."""
+  own = config.get(_VALUE_HEAD)
+  return own if isinstance(own, dict) else {}
 
 
 def load_language_model(
@@ -289,6 +319,7 @@ def save_value_model(
   family: str,
   token_ids: Mapping[str, int | list[int]] | None = None,
   *,
+  reads_as: Mapping[str, Any] | None = None,
   max_shard_bytes: int = _SHARD_BYTES,
 ) -> None:
   """Writes a value model; a V-type one loads in torch as a classifier.
@@ -304,13 +335,15 @@ def save_value_model(
     family: one of `families.FAMILIES`.
     token_ids: `bos_token_id`, `eos_token_id`, `pad_token_id` for config.json,
       see `token_ids`.
+    reads_as: what the logits mean, for whoever reads them, see
+      `value_meaning`.
     max_shard_bytes: larger models are cut into several files.
 
   Raises:
     InputError: `family` cannot express `config`; the directory is not a model.
   """
   raw = families.to_hf(config, family) | dict(token_ids or {})
-  raw[_VALUE_HEAD] = dataclasses.asdict(head)
+  raw[_VALUE_HEAD] = dataclasses.asdict(head) | dict(reads_as or {})
   if not head.is_predicting:  # as the heads that do not know of it
     del raw[_VALUE_HEAD]["predicting_layers"]
   if head.kind == "v" and not head.is_predicting:

@@ -8,8 +8,6 @@ from the rollouts of round 1.
 import abc
 import dataclasses
 import os
-import pathlib
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, NamedTuple, Self
 
@@ -28,15 +26,6 @@ from qsharp_jax.training import objectives
 
 # A problem's gold answer in tokens, the end token included.
 Gold = Callable[[rollout.Problem], Sequence[int]]
-
-_TOKENIZER_FILES = (
-  "tokenizer*",
-  "special_tokens_map.json",
-  "vocab.json",
-  "merges.txt",
-  "*.jinja",
-  "*.model",
-)
 
 
 class Recipe(NamedTuple):
@@ -200,15 +189,7 @@ def _save(job: Job, params: PyTree, model: places.Path) -> None:
     raw["model_type"],
     token_ids=huggingface.token_ids(job.reference),
   )
-  source = huggingface.resolve(job.reference)
-
-  def copy_tokenizer(folder: pathlib.Path) -> None:
-    for pattern in _TOKENIZER_FILES:
-      for file in source.glob(pattern):
-        shutil.copyfile(file, folder / file.name)
-
-  if processes.is_main():
-    huggingface.seal(model, copy_tokenizer)
+  huggingface.copy_tokenizer(job.reference, model)
 
 
 def by_question(

@@ -219,16 +219,18 @@ def _fit(
 
 
 def _save(run: run_lib.Run, params: PyTree, directory: places.Path) -> None:
-  """Writes values as a Hugging Face directory."""
-  model = run.players.critic.model
+  """Writes values as a Hugging Face directory that says how to read them."""
+  critic, start = run.players.critic, run.players.start
   huggingface.save_value_model(
     directory / "value",
-    model.config,
-    model.head,
+    critic.model.config,
+    critic.model.head,
     params,
     run.players.family,
-    huggingface.token_ids(run.players.start),
+    huggingface.token_ids(start),
+    reads_as=critic.meaning,
   )
+  huggingface.copy_tokenizer(start, directory / "value")
 
 
 def _placed(run: run_lib.Run, round_index: int | None) -> PyTree:

@@ -2,14 +2,18 @@
 
 import dataclasses
 import functools
+import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import jax
 import numpy as np
 
 from qsharp_jax import data, models
+from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.core import errors
 from qsharp_jax.core.arrays import Array, PyTree
+from qsharp_jax.core.errors import InputError
 from qsharp_jax.ops import distributions, readout
 from qsharp_jax.sharding import layout as layout_lib
 from qsharp_jax.training import objectives
@@ -31,6 +35,55 @@ class Critic:
   def token_loss(self, logits: Array, labels: Array) -> Array:
     """Losses [...] of value logits [..., K] at labels [...]."""
     return readout.token_loss(logits, labels, loss=self.loss, atoms=self.atoms)
+
+  @property
+  def meaning(self) -> dict[str, Any]:
+    """What a saved model says of its logits, see `saved_critic`."""
+    ends = None if self.atoms is None else [self.atoms[0], self.atoms[-1]]
+    return {"loss": self.loss, "support": ends}
+
+
+def saved_critic(path: str | os.PathLike, *, dtype: str = "float32") -> Critic:
+  """The shape of a saved value model, and what its logits mean.
+
+  Args:
+    path: of the model, which says what its loss and its support were.
+    dtype: of activations and parameters.
+
+  Raises:
+    InputError: another model, or one that does not say.
+  """
+  raw = huggingface.read_config(path)
+  head = huggingface.saved_head(raw)
+  if head is None:
+    raise InputError(
+      f"{path} is no value model; expected the round_N/value of a run"
+    )
+  said = huggingface.value_meaning(raw)
+  loss = said.get("loss", "bernoulli" if head.num_atoms == 1 else None)
+  ends = said.get("support")
+  if loss not in get_args(readout.Loss) or (
+    loss == "categorical" and not _is_interval(ends)
+  ):
+    raise InputError(
+      f"{path}/config.json says of its value head: {errors.short(dict(said))}; "
+      "expected the loss, and of a categorical one the ends of its support"
+    )
+  atoms = None
+  if loss == "categorical":
+    atoms = tuple(distributions.support(*ends, head.num_atoms).tolist())
+  decoder = huggingface.families.from_hf(raw, dtype=dtype, param_dtype=dtype)
+  return Critic(models.ValueModel(decoder, head), loss, atoms)
+
+
+def _is_interval(ends: object) -> bool:
+  """Whether these are two numbers in order."""
+  return (
+    isinstance(ends, list)
+    and len(ends) == 2
+    and all(type(end) in (int, float) for end in ends)
+    and ends[0] < ends[1]
+  )
 
 
 def predict(
