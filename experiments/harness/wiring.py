@@ -301,6 +301,13 @@ def own_reference(
     "tied_embeddings": own.tied_embeddings,
     "init_std": own.init_std,
   }
+  # What families assume of heads belongs to their large models.
+  if family.defaults.get("num_key_value_heads") is not None:
+    sizes["num_kv_heads"] = own.num_heads
+  if family.defaults.get("head_dim") is not None:
+    sizes["head_width"] = own.width // own.num_heads
+  if "query_scalar" in family.keys:
+    sizes["query_scalar"] = own.width // own.num_heads
   raw = {family.keys[name]: size for name, size in sizes.items()}
   decoder = huggingface.families.from_hf(
     {"model_type": own.family, **raw}, dtype=config.dtype

@@ -10,7 +10,7 @@ from qsharp_jax.checkpoint import (
   rotary_keys,
 )
 from qsharp_jax.checkpoint.config_keys import Json
-from qsharp_jax.checkpoint.family_table import Family
+from qsharp_jax.checkpoint.family import Family
 from qsharp_jax.core import errors
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.models import DecoderConfig

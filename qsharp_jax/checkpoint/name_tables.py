@@ -23,7 +23,6 @@ def _layers(
 
 
 def _norms(**names: str) -> tuple[Entry, ...]:
-  """Norms of a layer, by our name of each."""
   rows = (
     (f"{x}/scale", f"{name}.weight", "d -> d") for x, name in names.items()
   )
@@ -186,9 +185,7 @@ TABLES = {
 _OUTPUTS = {"gpt_neox": "embed_out.weight"}
 
 # Buffers that old releases stored; they follow from the config.
-HARMLESS = re.compile(
-  r"rotary_emb\.inv_freq$|\.(attn|attention)\.(masked_)?bias$"
-)
+HARMLESS = re.compile(r"rotary_emb\.inv_freq$|\.att(n|ention)\.(masked_)?bias$")
 
 
 def entries(

@@ -117,6 +117,7 @@ class Backbone(nn.Module):
         kept = jnp.where(is_read[:, None], -1, kept)
       cache = cache_lib.claim(cache, kept)
     keys_at = positions if cache is None else cache.positions
+    # No sequence is longer than its keys; a leaf may be one further.
     turns = self._turns(positions, keys_at.shape[1] + 1)
     masks = {}
     slots = []
@@ -147,18 +148,14 @@ class Backbone(nn.Module):
   def _turns(
     self, positions: Array, num_positions: int
   ) -> dict[bool, tuple[Array, Array]]:
-    """Rotations of layers without and with a rotary base of their own.
-
-    No sequence is longer than its keys; a leaf may be one further.
-    """
+    """Rotations of layers without and with a rotary base of their own."""
     c = self.config
     if c.rope_theta is None:
       return {}
-    kinds = {c.turns_locally(i) for i in range(c.num_layers)}
-    return {
-      is_local: rope.rotations(c, positions, num_positions, is_local=is_local)
-      for is_local in kinds
-    }
+    turns = lambda is_local: rope.rotations(
+      c, positions, num_positions, is_local=is_local
+    )
+    return {x: turns(x) for x in set(map(c.turns_locally, range(c.num_layers)))}
 
   def _embed(self, tokens: Array, positions: Array) -> Array:
     """Token (and learned position) embeddings. Shape [B, T, D]."""

@@ -16,13 +16,17 @@ def drawn(*shape, seed=0):
   return values.astype(np.float32)
 
 
-def one_query(query, keys, values):
-  scores = keys @ query / np.sqrt(WIDTH)
+def one_query(query, keys, values, scale, softcap):
+  scores = keys @ query * scale
+  if softcap:
+    scores = softcap * np.tanh(scores / softcap)
   weights = np.exp(scores - scores.max())
   return weights / weights.sum() @ values
 
 
-def by_loops(query, keys, values, mask, own=None):
+def by_loops(
+  query, keys, values, mask, own=None, scale=WIDTH**-0.5, softcap=None
+):
   """`attend`, query by query; the last ones are leaves where there are some."""
   found = np.zeros(query.shape)
   num_kept = query.shape[1] - (0 if own is None else own[0].shape[2])
@@ -35,7 +39,7 @@ def by_loops(query, keys, values, mask, own=None):
         np.concatenate([x, y[b, group, t - num_kept, None]])
         for x, y in zip(pair, own, strict=True)
       ]
-    found[b, t, n] = one_query(query[b, t, n], *pair)
+    found[b, t, n] = one_query(query[b, t, n], *pair, scale, softcap)
   return found
 
 
@@ -64,6 +68,17 @@ class TestAttend(chex.TestCase):
     )
     wanted = by_loops(*arguments(), own)
     chex.assert_trees_all_close(np.asarray(found, float), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("softcap", [None, 0.7])
+def test_capped_and_scaled_scores_equal_the_loop(softcap):
+  leaves = tuple(drawn(BATCH, GROUPS, 2, WIDTH, seed=s) for s in (4, 5))
+  for own in (None, leaves):
+    found = attention.attend(
+      *map(jnp.asarray, arguments()), own, scale=0.9, softcap=softcap
+    )
+    wanted = by_loops(*arguments(), own, scale=0.9, softcap=softcap)
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
 def test_a_query_that_sees_nothing_is_finite():

@@ -24,6 +24,18 @@ def test_windows_are_those_of_the_layers():
   )
 
 
+def test_layers_with_a_window_may_turn_by_a_base_of_their_own():
+  windows = dataclasses.replace(SMALL, num_layers=2, sliding_windows=(None, 4))
+  own = dataclasses.replace(windows, local_rope_theta=100.0)
+  assert [own.turns_locally(i) for i in range(2)] == [False, True]
+  assert not any(windows.turns_locally(i) for i in range(2))
+
+
+@pytest.mark.parametrize(("share", "width"), [(1.0, 4), (0.5, 2), (0.75, 3)])
+def test_a_part_of_the_channels_turns(share, width):
+  assert dataclasses.replace(SMALL, rotary_fraction=share).rotary_width == width
+
+
 def test_a_deeper_decoder_goes_on_like_its_last_layer():
   config = dataclasses.replace(SMALL, num_layers=2, sliding_windows=(None, 4))
   deeper = config.deeper(3)

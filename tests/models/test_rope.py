@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 from oracles import decoders
 
@@ -35,3 +37,43 @@ def test_llama3_scaling_keeps_fast_waves_and_divides_slow_ones():
   assert (scaled[middle] > base[middle] / 8).all()
   linear = models.rope.frequencies(decoders.config("llama_linear"))
   np.testing.assert_allclose(linear, plain / 4, rtol=1e-6)
+
+
+def test_a_part_of_the_channels_turns_as_a_narrower_head():
+  whole = decoders.config("llama")  # heads of 16 channels
+  part = dataclasses.replace(whole, rotary_fraction=0.5)
+  narrow = dataclasses.replace(whole, head_width=8)
+  x = np.random.default_rng(0).normal(size=16).astype(np.float32)
+  found = _rotated(x, 7, part)
+  np.testing.assert_array_equal(found[8:], x[8:])
+  np.testing.assert_allclose(found[:8], _rotated(x[:8], 7, narrow), atol=1e-6)
+  assert np.abs(found[:8] - x[:8]).max() > 0.1
+
+
+def test_layers_with_a_base_of_their_own_are_not_stretched():
+  both = dataclasses.replace(
+    decoders.config("llama_linear"), local_rope_theta=100.0
+  )
+  local = models.rope.frequencies(both, is_local=True)
+  expected = 100.0 ** (-np.arange(0, 16, 2) / 16)
+  np.testing.assert_allclose(local, expected, rtol=1e-6)
+  plain = models.rope.frequencies(decoders.config("llama_linear"))
+  np.testing.assert_array_equal(models.rope.frequencies(both), plain)
+
+
+def test_yarn_keeps_fast_waves_divides_slow_ones_and_lengthens():
+  config = dataclasses.replace(
+    decoders.config("llama"),
+    rope_scaling=models.RopeScaling(
+      "yarn", 4.0, original_max_length=64, attention_factor=1.5
+    ),
+  )
+  plain = models.rope.frequencies(decoders.config("llama"))
+  scaled = models.rope.frequencies(config)
+  share = scaled / plain
+  # Of 64 positions: the fastest turns 10.2 times, from the fourth on none does.
+  assert share[0] == 1 and np.all(np.diff(share) <= 0)
+  np.testing.assert_allclose(share[3:], 1 / 4, rtol=1e-6)
+  x = np.ones(16, np.float32)
+  length = np.linalg.norm(_rotated(x, 5, config)) / np.linalg.norm(x)
+  np.testing.assert_allclose(length, 1.5, rtol=1e-5)
