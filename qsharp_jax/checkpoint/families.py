@@ -1,6 +1,7 @@
 """Hugging Face `config.json` <-> `DecoderConfig`."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from qsharp_jax.checkpoint import (
@@ -43,6 +44,27 @@ def family_of(config: Json) -> str:
       f"{', '.join(sorted(FAMILIES))}"
     )
   return name
+
+
+def text_part(config: Json) -> Json:
+  """The language model's part of a `config.json` that describes more.
+
+  Gemma 3 of 4B and above has images too; any other file is returned as it is.
+
+  Raises:
+    InputError: it says nothing of the language model.
+  """
+  if config.get("model_type") != "gemma3":
+    return config
+  text = config.get("text_config")
+  if not isinstance(text, Mapping):
+    raise InputError(
+      f"text_config is {errors.short(text)} in config.json; expected the "
+      "language model's part of gemma3, check the file"
+    )
+  whole = harmless_keys.HARMLESS | {"tie_word_embeddings"}
+  beside = {key: x for key, x in config.items() if key in whole}
+  return beside | text | {"model_type": "gemma3_text"}
 
 
 def from_hf(

@@ -73,6 +73,8 @@ def resolve(path: str | os.PathLike) -> pathlib.Path:
 def read_config(path: str | os.PathLike) -> dict[str, Any]:
   """Content of the `config.json` of a directory or Hub model.
 
+  Of a model of text and images, the part that is about text.
+
   Raises:
     InputError: no directory, no such file, a damaged one, or not a JSON object.
   """
@@ -81,7 +83,7 @@ def read_config(path: str | os.PathLike) -> dict[str, Any]:
   if not file.is_file():
     raise InputError(f"{file} does not exist; expected a model directory")
   digests.check(directory, [_CONFIG], may_be_replaced=True)
-  return files.read_json_object(file)
+  return dict(families.text_part(files.read_json_object(file)))
 
 
 def token_ids(path: str | os.PathLike) -> dict[str, Any]:

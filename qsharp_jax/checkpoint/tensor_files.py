@@ -24,6 +24,7 @@ INDEX = "model.safetensors.index.json"
 # write lack the second entry, so theirs never have the size of ours.
 _METADATA = {"format": "pt", "digest": digests.NAME}
 _FLOATS = ("F64", "F32", "F16", "BF16")
+_TEXT = "language_model."  # where other parts read images
 _PICKLES = "pytorch_model*.bin"
 # torch reads nothing but tensors so. Copies, because one may be there twice.
 _CONVERSION = (
@@ -36,6 +37,9 @@ _CONVERSION = (
 
 class TensorFiles:
   """The tensors of one directory, read slice by slice.
+
+  Where a language model is one of several parts, only its own are there, by
+  the names that they have without the others.
 
   Attributes:
     shapes: shape of every tensor, by name.
@@ -61,9 +65,14 @@ class TensorFiles:
         file = safetensors.safe_open(path, framework="numpy")
         for name in file.keys():  # noqa: SIM118  not a mapping
           part = file.get_slice(name)
-          self._files[name] = (path, file)
+          self._files[name] = (path, file, name)
           self.shapes[name] = tuple(part.get_shape())
           self.dtypes[name] = part.get_dtype()
+    if any(name.startswith(_TEXT) for name in self.shapes):
+      for table in (self._files, self.shapes, self.dtypes):
+        own = {k: x for k, x in table.items() if k.startswith(_TEXT)}
+        table.clear()
+        table |= {k.removeprefix(_TEXT): x for k, x in own.items()}
 
   def check_dtype(self, name: str) -> None:
     """Makes sure that a tensor holds weights.
@@ -84,9 +93,9 @@ class TensorFiles:
     Raises:
       InputError: an unreadable file, or a number that is not finite.
     """
-    path, file = self._files[name]
+    path, file, stored = self._files[name]
     with _reading(path):
-      part = file.get_slice(name)[index]
+      part = file.get_slice(stored)[index]
     if not is_finite(part):
       raise InputError(
         f"{path}: tensor {name} has entries that are not finite; the model "

@@ -248,3 +248,35 @@ def test_pickled_weights_are_refused_with_the_line_that_converts_them(
   assert python == "python"
   subprocess.run([sys.executable, *args], check=True)
   _assert_same(huggingface.load_language_model(tmp_path / "m")[1], params)
+
+
+def test_the_text_part_of_a_model_that_also_reads_images(tmp_path):
+  config, params = _save(
+    tmp_path / "m", "gemma3", token_ids={"eos_token_id": 1}
+  )
+  file = tmp_path / "m" / "config.json"
+  text = json.loads(file.read_text())
+  del text["eos_token_id"]
+  whole = {
+    "architectures": ["Gemma3ForConditionalGeneration"],
+    "boi_token_index": 3,
+    "eos_token_id": [1, 5],
+    "model_type": "gemma3",
+    "text_config": text,
+    "vision_config": {"hidden_size": 8},
+  }
+  file.write_text(json.dumps(whole))
+
+  def nest(tensors):
+    for name in list(tensors):
+      tensors[f"language_model.{name}"] = tensors.pop(name)
+    tensors["vision_tower.patches"] = np.zeros(3, np.float32)
+
+  _edit(tmp_path / "m", nest)
+  found, same = huggingface.load_language_model(tmp_path / "m")
+  assert found == config
+  _assert_same(same, params)
+  assert huggingface.token_ids(tmp_path / "m")["eos_token_id"] == [1, 5]
+  file.write_text(json.dumps(whole | {"text_config": None}))
+  with pytest.raises(InputError, match="text_config is None"):
+    huggingface.load_language_model(tmp_path / "m")
