@@ -9,7 +9,7 @@ Examples:
     --config.data.source=jsonl:DIR --config.abstention.phrase="I do not know"
 
 Rolls out the reference, trains a value model on the rewards, guides the
-reference by it, and writes report.json, report.md and pareto.png into the
+reference by it, and writes report.html, report.md and report.json into the
 workdir. For star graphs, where all is known, it also prints what exact values
 would do beside what was measured, and writes it as theory.md. The same command
 again goes on where the last one stopped.

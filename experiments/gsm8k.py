@@ -7,7 +7,7 @@ Examples:
     --config.data.source=jsonl:DIR
 
 Rolls out the reference, trains a value model on the rewards, guides the
-reference by it, and writes report.json, report.md and pareto.png into the
+reference by it, and writes report.html, report.md and report.json into the
 workdir. The same command again goes on where the last one stopped.
 """
 

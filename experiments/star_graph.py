@@ -7,8 +7,8 @@ Examples:
   python -m experiments.star_graph --check_data=graphs.txt
 
 Trains a reference on graphs and their paths, a value model on the reference's
-own attempts, guides the one by the other, and writes report.json, report.md and
-pareto.png into the workdir. The same command again goes on where the last one
+own attempts, guides the one by the other, and writes report.html, report.md and
+report.json into the workdir. The same command again goes on where the last one
 stopped. With --check_data it only reads a file of graphs, one a line as
 `a,b|c,d|…/start,goal=n1,n2,…`, and says how many are stars with right answers.
 """

@@ -4,12 +4,16 @@ Example, after `python -m experiments.gsm8k --workdir=runs/tiny`:
   python -m experiments.generate --workdir=runs/tiny --eta=0.1 --values \
     --prompt="Ann has 7 pens. She buys 3, loses 2 and finds 1. How many pens \
 does Ann have?"
+
+With --html=FILE it writes a page, too, that shows every token's value, what
+guidance did to its probability, and the alternatives.
 """
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
 from absl import flags
 
@@ -18,7 +22,7 @@ from experiments.harness import (
   console,
   methods,
   prompting,
-  starts,
+  runs,
   wiring,
 )
 from qsharp_jax import data, generate, pipeline, sharding, training
@@ -26,6 +30,7 @@ from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import files, places, seeds
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.evaluation import marks, page
 from qsharp_jax.sharding import mesh as mesh_lib
 
 _WORKDIR = flags.DEFINE_string(
@@ -45,6 +50,9 @@ _EXACT_KL = flags.DEFINE_bool(
 _VALUES = flags.DEFINE_bool(
   "values", False, "Print the value's running estimate beside every token."
 )
+_HTML = flags.DEFINE_string(
+  "html", "", "A file for a page that shows the answers token by token."
+)
 
 
 def main(argv: list[str]) -> None:
@@ -54,7 +62,7 @@ def main(argv: list[str]) -> None:
     raise InputError(f"eta is {_ETA.value}; expected > 0")
   methods.check_guided(_METHOD.value)
   workdir = places.absolute(_WORKDIR.value)
-  config = _config(workdir)
+  config = runs.config(workdir)
   compiling.keep_programs(workdir.parent / "compiled")
   # One prompt has no rows to share, so all devices share the weights.
   layout = sharding.Layout(mesh_lib.make_mesh((1, 1, jax.device_count())))
@@ -75,39 +83,83 @@ def main(argv: list[str]) -> None:
       num_scored=num_scored,
       guidance=methods.select(players.critic, _METHOD.value),
     )
+    session = _Session(
+      players.critic,
+      policy,
+      params,
+      tokenizer,
+      dataclasses.replace(
+        wiring.sampling(config), batch_size=1, prompts_per_refill=1
+      ),
+      layout.place,
+      wiring.stops_of(config),
+    )
     prompt = data.prompts.render(
       _PROMPT.value, tokenizer, prompting.form(config)
     )
-    for name, eta in (("reference", float("inf")), (_METHOD.value, _ETA.value)):
+    answers = session.answers(prompt)
+  if _HTML.value:
+    content = pipeline.tokens.form(
+      players.critic, [{"question": _PROMPT.value, "answers": answers}]
+    )
+    files.replace(
+      _HTML.value,
+      page.render({"title": "Token by token", "tokens": content}),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Session:
+  """What answers prompts, and looks at its answers."""
+
+  critic: training.Critic
+  policy: generate.Policy
+  params: PyTree
+  tokenizer: data.Tokenizer
+  sampling: generate.Sampling
+  place: Callable[[PyTree], PyTree]
+  stops: tuple[str, ...]
+
+  def answers(self, prompt: list[int]) -> list[dict[str, Any]]:
+    """Prints answers of both policies; returns them as the page shows them."""
+    found = []
+    for name, eta in (("reference", np.inf), (_METHOD.value, _ETA.value)):
       request = generate.Request(prompt, _seeds(), eta)
-      sampling = dataclasses.replace(
-        wiring.sampling(config), batch_size=1, prompts_per_refill=1
-      )
       (answers,) = generate.generate(
-        policy, params, [request], sampling, place=layout.place
+        self.policy, self.params, [request], self.sampling, place=self.place
       )
       for answer in answers:
-        _print(name, eta, answer, tokenizer, wiring.stops_of(config))
+        _print(name, eta, answer, self.tokenizer, self.stops)
         if _VALUES.value:
-          _print_values(players.critic, values, prompt, answer, tokenizer)
+          _print_values(
+            self.critic, self.params["value"], prompt, answer, self.tokenizer
+          )
+        if _HTML.value:
+          found.append(self._shown(name, prompt, answer))
+    return found
 
-
-def _config(workdir: places.Path) -> ml_collections.ConfigDict:
-  """The configuration that a run was made with."""
-  file = workdir / "config.json"
-  with places.reached(workdir):
-    is_run = file.exists()
-  if not is_run:
-    raise InputError(
-      f"{workdir} holds no run; expected the --workdir of an experiment"
+  def _shown(
+    self, name: str, prompt: list[int], answer: generate.Completion
+  ) -> dict[str, Any]:
+    """An answer for the page; the reference's as guidance would change it."""
+    request = generate.Request(prompt, [0], _ETA.value)
+    (followed,) = generate.following.follow(
+      self.policy,
+      self.params,
+      [request],
+      [answer.tokens],
+      self.sampling,
+      place=self.place,
     )
-  config = ml_collections.ConfigDict(files.read_json_object(file))
-  paths = pipeline.RunPaths(workdir)
-  if paths.support.exists():
-    config.value.update(
-      dict(zip(("v_min", "v_max"), pipeline.support.read(paths), strict=True))
-    )
-  return starts.resolved(config, paths)
+    by = f"{marks.name(_METHOD.value)}, eta {_ETA.value:g}"
+    is_own = name != "reference"
+    return {
+      "label": by if is_own else f"{marks.name(name)} (guided: {by})",
+      "reward": None,
+      "tokens": pipeline.tokens.rows(
+        self.critic, followed, self.tokenizer.decode, self.policy.eos_ids
+      ),
+    }
 
 
 def _seeds() -> list[int]:

@@ -4,73 +4,22 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Column -> how it is made, for those of the first table.
-_DEFINITIONS = {
-  "eta": "KL weight in reward units; small is strong guidance.",
-  "round": "round of training that gave the value model.",
-  "reward": "mean reward, with its 95% bootstrap interval over questions.",
-  "pass@1": (
-    "share of right samples, with its 95% bootstrap interval over questions."
-  ),
-  "kl": (
-    "KL(policy || reference) in nats over the full vocabulary before top-p, "
-    "summed over the response, mean over samples."
-  ),
-  "objective": "reward - eta x kl: what KL-regularised RL maximises.",
-  "optimum": (
-    "the greatest objective that any policy has at this eta, eta ln E[exp("
-    "reward / eta)] of each question under the reference, from its own "
-    "samples (their number is in report.json), the jackknife taking most of "
-    "the bias away; with its 95% interval. With top-p below 1 the samples "
-    "are those of the filtered reference, while kl refers to the unfiltered "
-    "one."
-  ),
-  "share": (
-    "(objective - reward of the reference) / (optimum - reward of the "
-    "reference): how much of the possible gain is made; 1 for exact values."
-  ),
-  "n": "questions x samples of each.",
-  "maj1@8": (
-    "is the most frequent answer of 8 samples right: mean over disjoint groups "
-    "of 8, empty answers ignored, ties counted fractionally."
-  ),
-  "pass@8": "unbiased chance that 8 samples hold a right one.",
-  "kl filtered": (
-    "the same KL of the policy after top-p, which is above 0 even without "
-    "guidance."
-  ),
-  "length": "mean tokens of a response.",
-  "truncated": "share of responses that never ended.",
-  "tokens/s": (
-    "response tokens over the seconds spent sampling them, compilation "
-    "included."
-  ),
-  "forwards": (
-    "passes of any model over one row, over its prompt or over one new token "
-    "with its candidates: mean over responses, all that a search threw away "
-    "included."
-  ),
-  "seconds": "spent sampling the row.",
-  "failed_rewards": (
-    "samples without an honest reward; they count as wrong, and as the least "
-    "reward."
-  ),
-}
-_COMPARED = ("reward", "pass@1", "kl", "objective", "optimum", "share")
+from qsharp_jax.evaluation import columns
+from qsharp_jax.evaluation.columns import Cell
 
 
 def render(report: Mapping[str, Any]) -> str:
   """The report as a heading, tables, definitions, seconds and versions."""
-  rows = [_cells(row) for row in report["rows"]]
-  columns = list(dict.fromkeys(name for row in rows for name in row))
-  is_compared = lambda name: name in _names() or name in _COMPARED
-  first = [name for name in columns if is_compared(name)]
-  rest = [name for name in columns if not is_compared(name)]
+  rows = [columns.cells(row) for row in report["rows"]]
+  groups = columns.groups(rows)
+  texts = [{name: _cell(cell) for name, cell in row.items()} for row in rows]
   lines = [f"# {report['experiment']} ({report['variant']})", ""]
-  lines += _table(first, rows)
+  lines += _table([*columns.NAMES, *groups.compared], texts)
   lines += ["", _chosen(report)]
-  if rest:
-    lines += ["", "## Besides", "", *_table([*_names(), *rest], rows)]
+  for title, names in (("Besides", groups.besides), ("Cost", groups.cost)):
+    if names:
+      lines += ["", f"## {title}", ""]
+      lines += _table([*columns.NAMES, *names], texts)
   lines += _matched(report.get("matched", []))
   lines += _paired(report.get("paired", []))
   for name, found in report.get("values", {}).items():
@@ -78,19 +27,16 @@ def render(report: Mapping[str, Any]) -> str:
   lines += ["", "## Columns", ""]
   lines += [
     f"- **{name}**: {text}"
-    for name, text in _DEFINITIONS.items()
-    if name in columns
+    for name, text in columns.DEFINITIONS.items()
+    if any(name in row for row in rows)
   ]
   lines += _failed(report.get("failed_rewards", {}))
+  if report.get("verified"):
+    lines += ["", report["verified"]]
   for title in ("seconds", "versions"):
     pairs = [f"{key} {_text(v)}" for key, v in report[title].items()]
     lines += ["", f"{title.capitalize()}: {', '.join(pairs)}."]
   return "\n".join(lines) + "\n"
-
-
-def _names() -> tuple[str, ...]:
-  """Columns that say which row it is."""
-  return ("method", "eta", "round")
 
 
 def _chosen(report: Mapping[str, Any]) -> str:
@@ -100,11 +46,18 @@ def _chosen(report: Mapping[str, Any]) -> str:
 
 
 def _table(
-  columns: Sequence[str], rows: Sequence[Mapping[str, str]]
+  names: Sequence[str], rows: Sequence[Mapping[str, str]]
 ) -> list[str]:
-  table = [columns, ["---"] * len(columns)]
-  table += [[row.get(name, "–") for name in columns] for row in rows]
-  return ["| " + " | ".join(cells) + " |" for cells in table]
+  """Lines of a table whose columns stand in line in a terminal, too."""
+  table = [list(names), *([row.get(n, "–") for n in names] for row in rows)]
+  widths = [max(3, *map(len, column)) for column in zip(*table, strict=True)]
+  table.insert(1, ["-" * width for width in widths])
+  return [
+    "| "
+    + " | ".join(t.ljust(w) for t, w in zip(line, widths, strict=True))
+    + " |"
+    for line in table
+  ]
 
 
 def _failed(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
@@ -201,36 +154,9 @@ def _spaced(key: str) -> str:
   return names.get(key, key.replace("_", " "))
 
 
-def _cells(row: Mapping[str, Any]) -> dict[str, str]:
-  """Column -> text, several keys of the row sharing a column."""
-  row = dict(row)
-  take = lambda key: row.pop(key, None)
-  eta, selected = take("eta"), take("selected")
-  take("num_reference_samples")
-  cells = {
-    "method": _text(take("method")),
-    "eta": f"**{_text(eta)}**" if selected else _text(eta),
-    "round": _text(take("round")),
-    "reward": _with_interval(take("reward"), take("reward_ci95")),
-  }
-  if "pass@1" in row:
-    cells["pass@1"] = _with_interval(take("pass@1"), take("pass@1_ci95"))
-  cells |= {
-    "kl": _text(take("kl")),
-    "objective": _text(take("objective")),
-    "optimum": _with_interval(take("optimum"), take("optimum_ci95")),
-    "share": _text(take("share")),
-    "n": f"{_text(take('num_questions'))} x {_text(take('num_samples'))}",
-  }
-  renamed = {
-    "kl_filtered": "kl filtered",
-    "mean_length": "length",
-    "truncated_share": "truncated",
-    "tokens_per_second": "tokens/s",
-  }
-  return cells | {
-    renamed.get(key, _text(key)): _text(value) for key, value in row.items()
-  }
+def _cell(cell: Cell) -> str:
+  text = _with_interval(cell.value, cell.interval)
+  return f"**{text}**" if cell.is_strong else text
 
 
 def _with_interval(number: Any, interval: Any) -> str:

@@ -17,14 +17,10 @@ from matplotlib.figure import Figure
 
 from qsharp_jax.core import files
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.evaluation import marks
 from qsharp_jax.evaluation.optimum import Band
 from qsharp_jax.evaluation.summary import Row
 
-# Okabe and Ito's palette: told apart by colour-blind readers and in grey.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_MARKERS = ("o", "s", "^", "D", "v", "P")
-_KNOWN = ("qsharp", "cd")
-_NAMES = {"qsharp": "Q#", "cd": "CD", "reference": "Reference"}
 # Where a label may stand: offset from its point in points, price of the
 # distance; the corners first, since lines and intervals leave them free.
 _SPOTS = [
@@ -110,20 +106,19 @@ def _point(row: Row | Mapping[str, Any]) -> dict[str, Any]:
 def _lines(points: Sequence[Mapping[str, Any]]) -> list[_Line]:
   """One line per method and round, its points by falling eta."""
   guided = [p for p in points if p["method"] != "reference"]
-  # Q# and CD first, present or not, so that their colours stay put.
-  methods = dict.fromkeys([*_KNOWN, *(p["method"] for p in guided)])
   lines = []
-  for style, method in enumerate(methods):
+  for method, (colour, marker) in marks.styles(
+    p["method"] for p in guided
+  ).items():
     own = [p for p in guided if p["method"] == method]
     rounds = sorted({p["round"] for p in own})
     for index in rounds:
       suffix = f", round {index}" if len(rounds) > 1 else ""
       lines.append(
         _Line(
-          label=_NAMES.get(method, method) + suffix,
-          colour=_COLOURS[style % len(_COLOURS)],
-          # Another pairing on the second and third lap of the colours.
-          marker=_MARKERS[(style + style // len(_COLOURS)) % len(_MARKERS)],
+          label=marks.name(method) + suffix,
+          colour=marks.COLOURS[colour],
+          marker=marks.MARKERS[marker],
           is_last_round=index == rounds[-1],
           points=sorted(
             (p for p in own if p["round"] == index),
@@ -217,7 +212,7 @@ def _reference(axes: Axes, points: Sequence[Mapping[str, Any]]) -> None:
   """The reference's point."""
   reference = [p for p in points if p["method"] == "reference"]
   if reference:
-    name = _NAMES["reference"]
+    name = marks.name("reference")
     _draw(axes, _Line(name, _REFERENCE_COLOUR, "D", True, reference[:1]))
 
 

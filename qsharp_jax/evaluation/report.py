@@ -12,7 +12,7 @@ import numpy as np
 
 from qsharp_jax.core import files, places
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.evaluation import markdown
+from qsharp_jax.evaluation import markdown, page
 from qsharp_jax.evaluation.summary import Row
 
 _PACKAGES = (
@@ -37,14 +37,19 @@ def versions() -> dict[str, str | None]:
   return found
 
 
-def write(report: Mapping[str, Any], workdir: str | os.PathLike) -> None:
-  """Writes report.json and report.md, each whole or not at all.
+def write(
+  report: Mapping[str, Any],
+  workdir: str | os.PathLike,
+  shown: Mapping[str, Any] | None = None,
+) -> None:
+  """Writes report.json, report.md and report.html, each whole or not at all.
 
   Args:
     report: "experiment", "variant", "rows" (of Row, or mappings in its form,
       further keys allowed), "seconds" per stage, "versions"; further keys are
       kept. Numbers that are not finite become null.
     workdir: folder, made if missing.
+    shown: what only the page shows, such as answers; see `page.render`.
 
   Raises:
     InputError: a key of the five is missing.
@@ -60,6 +65,10 @@ def write(report: Mapping[str, Any], workdir: str | os.PathLike) -> None:
   text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
   files.replace(folder / "report.json", f"{text}\n")
   files.replace(folder / "report.md", markdown.render(content))
+  more = plain(shown or {})
+  files.replace(
+    folder / "report.html", page.render(page.of_report(content) | more)
+  )
 
 
 def plain(value: Any) -> Any:

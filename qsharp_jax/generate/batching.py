@@ -12,6 +12,12 @@ from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.generate import requests as requests_lib
 from qsharp_jax.sharding import processes
 
+# (policy, params, state, how many rows to finish) -> the state then.
+Advance = Callable[
+  [policy_lib.Policy, PyTree, decode_lib.DecodeState, np.int32],
+  decode_lib.DecodeState,
+]
+
 _FIRST_ROOM = 64  # new tokens that the first caches have room for
 
 
@@ -22,6 +28,7 @@ def generate(
   sampling: requests_lib.Sampling,
   *,
   place: Callable[[PyTree], PyTree] = jax.device_put,
+  advance: Advance | None = None,
 ) -> Iterator[list[requests_lib.Completion]]:
   """Samples completions, one list per request, in the order of the requests.
 
@@ -34,6 +41,7 @@ def generate(
     requests: all with the same number of samples.
     sampling: temperature, top-p, limits and batch sizes.
     place: puts arrays with a leading batch dimension on the devices.
+    advance: a loop that looks at what it draws from; None: the usual one.
 
   Yields:
     The completions of the next request.
@@ -45,6 +53,7 @@ def generate(
   requests_lib.check(policy, requests, sampling)
   if not requests:
     return
+  advance = advance or decode_lib.decode
   policy = policy.at(sampling.top_p)
   reader = requests_lib.Reader(policy, params, requests, sampling, place)
   waiting = collections.deque(range(len(requests)))
@@ -61,7 +70,7 @@ def generate(
   next_request = 0
   while next_request < len(requests):
     wanted = per_refill if waiting else len(rows.owners)
-    state = decode_lib.decode(policy, params, state, np.int32(wanted))
+    state = advance(policy, params, state, np.int32(wanted))
     if rows.leave(state) < wanted:  # it stopped for want of room
       room = min(2 * room, most)
       state = decode_lib.grow(state, reader.width + room)

@@ -200,10 +200,17 @@ def step(
   state: DecodeState,
 ) -> DecodeState:
   """One turn: reads what is new, scores candidates, writes what is settled."""
+  return turn(policy, params, state)[0]
+
+
+def turn(
+  policy: policy_lib.Policy,
+  params: PyTree,
+  state: DecodeState,
+) -> tuple[DecodeState, policy_lib.NextDistribution | None]:
+  """One turn, and what it drew from; None where it does not know all of it."""
   logits, state = read(policy, params, state)
-  # Beyond the switch, and for the reference's own rows, eta is infinite.
-  is_guided = state.lengths < state.controls.guided_steps
-  eta = jnp.where(is_guided, state.controls.eta, jnp.inf)[:, None]
+  eta = eta_of(state)
   if policy.is_raced:
     return _race(policy, params, state, logits["reference"], eta)
   proposed = logits.get("actor", logits["reference"])
@@ -222,7 +229,16 @@ def step(
   )
   is_weighed = jnp.isfinite(eta[:, 0]) & (policy.value is not None)
   scored = jnp.where(is_weighed, candidates.shape[1], 0)
-  return write(policy, state, distribution, scored)
+  return write(policy, state, distribution, scored), distribution
+
+
+def eta_of(state: DecodeState) -> Array:
+  """KL weight of every row's next token, [B, 1].
+
+  Beyond the switch, and for the reference's own rows, it is infinite.
+  """
+  is_guided = state.lengths < state.controls.guided_steps
+  return jnp.where(is_guided, state.controls.eta, jnp.inf)[:, None]
 
 
 def read(
@@ -269,7 +285,7 @@ def _race(
   state: DecodeState,
   ref_logits: Array,
   eta: Array,
-) -> DecodeState:
+) -> tuple[DecodeState, policy_lib.NextDistribution | None]:
   """Scores as many candidates as a turn may, and writes what they settle."""
   laws = policy_lib.laws(ref_logits, state.controls, top_p_of=policy.top_p_of)
   candidates = most_likely(ref_logits, policy.most_candidates)
@@ -282,16 +298,17 @@ def _race(
     num_scored = policy.num_scored
   needed = race.needed(num_scored)
   leaves = race.next(num_scored)
-  values, state = _values(policy, params, state, leaves)
+  values, state = candidate_values(policy, params, state, leaves)
   race = race.add(policy.guidance.scores(values, eta))
-  other = _other(policy, race.scores, eta)
+  other = other_scores(policy, race.scores, eta)
   column, is_settled = race_lib.lead(policy.guidance, race, other)
   if policy.is_lazy:
     state = state.replace(race=race_lib.leave(race, is_settled))
-    return record(policy, state, race.known(column), is_settled, needed)
+    return record(policy, state, race.known(column), is_settled, needed), None
   distribution = policy_lib.tilt(laws, race.candidates, race.scores, other)
   tokens = race.known(column).tokens
-  return record(policy, state, distribution.at(tokens), scored=needed)
+  state = record(policy, state, distribution.at(tokens), scored=needed)
+  return state, distribution
 
 
 def _weigh(
@@ -306,12 +323,12 @@ def _weigh(
     nothing = jnp.zeros((logits.shape[0], 1))
     return nothing.astype(jnp.int32), nothing, nothing[:, 0], state
   candidates = most_likely(logits, policy.most_candidates)
-  values, state = _values(policy, params, state, candidates)
+  values, state = candidate_values(policy, params, state, candidates)
   scores = policy.guidance.scores(values, eta)
-  return candidates, scores, _other(policy, scores, eta), state
+  return candidates, scores, other_scores(policy, scores, eta), state
 
 
-def _values(
+def candidate_values(
   policy: policy_lib.Policy, params: PyTree, state: DecodeState, leaves: Array
 ) -> tuple[Array, DecodeState]:
   """Value logits [B, n, K] of next tokens, and the state with a new cache."""
@@ -328,7 +345,7 @@ def _values(
   return values, state.replace(caches=state.caches | {"value": cache})
 
 
-def _other(policy: policy_lib.Policy, scores: Array, eta: Array) -> Array:
+def other_scores(policy: policy_lib.Policy, scores: Array, eta: Array) -> Array:
   """The score of tokens that are no candidates, at most. Shape [B]."""
   other = policy.guidance.other(scores)
   is_excluded = policy.is_truncated & jnp.isfinite(eta)

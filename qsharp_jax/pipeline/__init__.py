@@ -2,8 +2,10 @@
 
 from qsharp_jax.pipeline import (
   algorithm1,
+  answers,
   bindings,
   contents,
+  curves,
   evaluate,
   hold,
   labelled,
@@ -13,6 +15,8 @@ from qsharp_jax.pipeline import (
   run,
   searches,
   support,
+  tokens,
+  verifying,
   workdir,
 )
 from qsharp_jax.pipeline.algorithm1 import learn
@@ -32,8 +36,10 @@ __all__ = [
   "Task",
   "Workdir",
   "algorithm1",
+  "answers",
   "bindings",
   "contents",
+  "curves",
   "evaluate",
   "hold",
   "labelled",
@@ -44,5 +50,7 @@ __all__ = [
   "run",
   "searches",
   "support",
+  "tokens",
+  "verifying",
   "workdir",
 ]

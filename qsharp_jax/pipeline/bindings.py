@@ -162,6 +162,30 @@ def judge(run: run_lib.Run, name: str, store: places.Path) -> workdir_lib.Stage:
   )
 
 
+def shown(
+  run: run_lib.Run,
+  name: str,
+  path: places.Path,
+  policies: Sequence[tuple[str, generate.Guidance | None]],
+) -> workdir_lib.Stage:
+  """What is found out about test answers for people to see.
+
+  Args:
+    run: whose last values are looked at.
+    name: of the stage.
+    path: where it goes.
+    policies: stages that sampled the answers, and what guided them.
+  """
+  settings = values(run, run.rounds.num_rounds) | {"reward": run.task.reward}
+  for stage, guidance in policies:
+    settings[stage] = run.workdir.digest(stage)
+    if guidance is not None:
+      settings |= guided(run, guidance)
+  return workdir_lib.Stage(
+    name, settings=settings, outputs=(path,), is_whole=path.exists
+  )
+
+
 def guided(run: run_lib.Run, guidance: generate.Guidance) -> dict[str, Any]:
   """What decides how candidates are weighted."""
   policy = run.players.policy

@@ -11,6 +11,7 @@ from qsharp_jax import rewards, rollout
 from qsharp_jax.core import places
 from qsharp_jax.evaluation import (
   calibration_plot,
+  marks,
   matching,
   optimum,
   paired,
@@ -18,7 +19,15 @@ from qsharp_jax.evaluation import (
   report,
   summary,
 )
-from qsharp_jax.pipeline import algorithm1, bindings, searches
+from qsharp_jax.pipeline import (
+  algorithm1,
+  answers,
+  bindings,
+  curves,
+  searches,
+  tokens,
+  verifying,
+)
 from qsharp_jax.pipeline import methods as methods_lib
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
@@ -72,6 +81,9 @@ def evaluate(
   tested = list(_tested(run, what))
   rows = [row for row, _ in tested]
   front = _front(tested[0][1])
+  policies = list(_policies(run, what, rows))
+  verified = verifying.of_run(run, policies)
+  shown = _shown(run, policies)
   seconds = run.workdir.seconds()
   content = {
     "experiment": experiment,
@@ -89,11 +101,12 @@ def evaluate(
     ),
     "values": _value_metrics(run),
     "failed_rewards": _failed_rewards(run),
+    "verified": verified,
     "seconds": seconds | {"total": sum(seconds.values())},
     "versions": report.versions(),
   }
   if processes.is_main():
-    report.write(content, run.workdir.path)
+    report.write(content, run.workdir.path, shown)
     plots.pareto(rows, run.workdir.path / "pareto.png", front=front)
     last = content["values"].get(f"round {run.rounds.num_rounds}", {})
     calibration_plot.draw(
@@ -125,6 +138,39 @@ def _tested(
       if job.method == "reference":
         reference_rewards = samples.by_question(samples.reward)
       yield row, samples
+
+
+def _policies(
+  run: run_lib.Run, what: Evaluation, rows: Sequence[summary.Row]
+) -> Iterator[answers.Policy]:
+  """The reference and the chosen rows, with their answers."""
+  for row in rows:
+    if row.method != "reference" and not row.selected:
+      continue
+    job = Job(row.method, row.round_index).name(row.eta)
+    found = rollout.store.read(run.paths.samples("test", job))
+    method = what.methods.get(row.method)
+    eta = "" if row.eta is None else f", eta {row.eta:g}"
+    yield answers.Policy(
+      label=marks.name(row.method) + eta,
+      method=row.method,
+      eta=row.eta,
+      stage=f"evaluate_test_{job}",
+      found=found,
+      rewards=_rewards(run, found),
+      guidance=method.guidance if method and method.has_rounds else None,
+    )
+
+
+def _shown(
+  run: run_lib.Run, policies: Sequence[answers.Policy]
+) -> dict[str, Any]:
+  """What only the page shows: answers, some token by token, and curves."""
+  followed = tokens.of_run(run, policies)
+  return {
+    "answers": answers.side_by_side(policies),
+    "curves": curves.of_run(run),
+  } | ({} if followed is None else {"tokens": followed})
 
 
 def _front(reference: summary.Samples) -> optimum.Band:

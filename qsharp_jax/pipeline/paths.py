@@ -63,3 +63,13 @@ class RunPaths:
   def samples(self, split: str, job: str) -> places.Path:
     """What one row of the report was sampled on a split, as Parquet shards."""
     return self.root / "evaluation" / split / job
+
+  @property
+  def tokens(self) -> places.Path:
+    """Some test answers token by token, as JSON."""
+    return self.root / "evaluation" / "tokens.json"
+
+  @property
+  def verified(self) -> places.Path:
+    """How near the decode loop is to plain forward passes, as JSON."""
+    return self.root / "evaluation" / "verified.json"

@@ -7,7 +7,7 @@ from matplotlib import image
 from matplotlib.text import Text
 
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.evaluation import optimum, plots, summary
+from qsharp_jax.evaluation import marks, optimum, plots, summary
 
 
 def row(method, eta, kl, accuracy, *, round_index=1, selected=False):
@@ -39,7 +39,7 @@ def test_the_picture_has_the_colours_of_what_it_shows(tmp_path):
   plots.pareto(grid(), path)
   assert path.stat().st_size > 20_000
   pixels = np.rint(image.imread(path)[..., :3] * 255).astype(int)
-  for colour in (plots._COLOURS[0], plots._COLOURS[1]):
+  for colour in (marks.COLOURS[0], marks.COLOURS[1]):
     rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
     assert (pixels == rgb).all(axis=-1).sum() > 200, colour
   assert [p.name for p in tmp_path.iterdir()] == ["pareto.png"]

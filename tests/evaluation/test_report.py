@@ -87,10 +87,8 @@ def test_round_trip(tmp_path):
   assert before == [
     (folder / name).read_text() for name in ("report.json", "report.md")
   ]
-  assert sorted(p.name for p in folder.iterdir()) == [
-    "report.json",
-    "report.md",
-  ]
+  names = ["report.html", "report.json", "report.md"]
+  assert sorted(p.name for p in folder.iterdir()) == names
 
 
 def test_numbers_that_are_not_finite_become_null(tmp_path):
@@ -116,16 +114,28 @@ def test_markdown(tmp_path):
   report.write(document(rows), tmp_path)
   lines = (tmp_path / "report.md").read_text().splitlines()
   assert lines[0] == "# e (v)"
-  table = [line for line in lines if line.startswith("|")]
-  assert len(table) == 8  # what is compared, and the rest
-  assert "| reward | pass@1 | kl | objective | optimum | share |" in table[0]
-  assert "| **0.1** |" in table[3] and "**" not in table[2]
-  assert "| 0.1875 [0, 0.375] |" in table[3]
-  assert "| 0.75 [0.5, 0.875] | 0.25 |" in table[3]
-  assert "| 2 x 8 |" in table[7] and "| forwards |" in table[4]
-  assert "a\\|b" in table[7]
-  bars = [line.replace("\\|", "").count("|") for line in table]
-  assert len(set(bars[:4])) == len(set(bars[4:])) == 1
+  tables = "\n".join(lines).split("\n\n")
+  compared, besides, cost = (
+    [
+      [x.strip() for x in line.strip("| ").split(" | ")]
+      for line in table.split("\n")
+    ]
+    for table in tables
+    if table.startswith("|")
+  )
+  names = ["method", "eta", "round", "reward", "pass@1", "kl"]
+  assert compared[0] == [*names, "objective", "share"]
+  assert compared[3][1] == "**0.1**" and compared[2][1] == "–"
+  assert compared[3][4] == "0.1875 [0, 0.375]"
+  assert compared[3][7] == "0.25"
+  assert besides[0][3:] == ["optimum", "maj1@8", "pass@8", "note"]
+  assert besides[3][3] == "0.75 [0.5, 0.875]"
+  assert besides[3][6] == "a\\|b"
+  assert cost[0][3] == "n" and cost[3][3] == "2 x 8"
+  assert "forwards" in cost[0]
+  # The columns stand in line in a terminal, too.
+  for table in tables:
+    assert len({*map(len, table.split("\n"))}) == 1 or "|" not in table[:1]
   assert any("best reward on validation" in line for line in lines)
   assert "Seconds: train 1.5, total 2." in lines
   assert "Versions: python 3, jax –." in lines
@@ -146,7 +156,7 @@ def test_a_failed_write_leaves_the_old_report(tmp_path):
   with pytest.raises(TypeError):
     report.write(document([{"method": object()}]), tmp_path)
   assert (tmp_path / "report.json").read_text() == before
-  assert len(list(tmp_path.iterdir())) == 2
+  assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_versions_name_every_package():
@@ -183,4 +193,10 @@ def test_the_methods_beside_qsharp(tmp_path):
   entry = {"method": "cd", "eta": 0.1, "difference": 0.5, "ci95": (0.25, 0.75)}
   report.write(document([row()], paired=[entry]), tmp_path)
   text = (tmp_path / "report.md").read_text()
-  assert "| cd | 0.1 | 0.5 [0.25, 0.75] |" in text
+  assert "| cd     | 0.1 | 0.5 [0.25, 0.75] |" in text
+
+
+def test_says_what_was_verified(tmp_path):
+  report.write(document([row()], verified="Verified on 3 tokens."), tmp_path)
+  assert "\n\nVerified on 3 tokens.\n" in (tmp_path / "report.md").read_text()
+  assert "Verified on 3 tokens." in (tmp_path / "report.html").read_text()

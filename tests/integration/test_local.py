@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -108,7 +109,9 @@ def test_the_reward_of_ones_own_gave_the_labels(workdir):
 
 
 @pytest.mark.parametrize("num_devices", [1, 2])
-def test_both_answers_and_the_running_values_are_printed(workdir, num_devices):
+def test_both_answers_and_the_running_values_are_printed(
+  workdir, num_devices, tmp_path
+):
   said = command(
     "experiments.generate",
     f"--workdir={workdir}",
@@ -116,6 +119,7 @@ def test_both_answers_and_the_running_values_are_printed(workdir, num_devices):
     "--eta=0.2",
     "--values",
     "--num_samples=2",
+    f"--html={tmp_path / 'page.html'}",
     XLA_FLAGS=f"--xla_force_host_platform_device_count={num_devices}",
   )
   lines = said.splitlines()
@@ -131,6 +135,15 @@ def test_both_answers_and_the_running_values_are_printed(workdir, num_devices):
   assert len(values) == sum(
     int(title.split("(")[1].split()[0]) for title in titles
   )
+  page = (tmp_path / "page.html").read_text()
+  (shown,) = re.findall(r'type="application/json">(.*?)</script>', page)
+  (question,) = json.loads(shown)["tokens"]["questions"]
+  # The running values are those of one plain pass over the answer.
+  tokens = [t for own in question["answers"] for t in own["tokens"]]
+  np.testing.assert_allclose(
+    [t[1] for t in tokens], [float(value) for value in values], atol=6e-4
+  )
+  assert all(t[2] > 0 and t[3] > 0 for t in tokens)
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,8 @@ def test_holds_what_is_run_and_read(installed):
     *("experiments/tools/generate.py", "experiments/harness/run.py"),
     *("launch/aot/__main__.py", "launch/tpu_vm.sh", "launch/slurm.sbatch"),
     *("qsharp_jax/py.typed", "experiments/configs/gsm8k.py"),
+    *(f"qsharp_jax/evaluation/page_files/page.{x}" for x in ("html", "css")),
+    "qsharp_jax/evaluation/page_files/tokens.js",
   ):
     assert (installed / name).exists(), name
 

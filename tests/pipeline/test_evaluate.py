@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 import jax
@@ -116,12 +117,13 @@ def table(run, split, name):
 
 
 def sampled_files(run):
-  """Content of everything under the run but its report."""
+  """Content of everything under the run but what the report shows."""
   files = run.workdir.path.rglob("*")
   return {
     path.relative_to(run.workdir.path): path.read_bytes()
     for path in files
-    if path.is_file() and not path.name.startswith(("report", "pareto"))
+    if path.is_file()
+    and not path.name.startswith(("report", "pareto", "tokens", "verif"))
   }
 
 
@@ -343,6 +345,46 @@ def test_writes_the_report_and_its_picture(run):
   assert "qsharp" in (run.workdir.path / "report.md").read_text()
   picture = (run.workdir.path / "pareto.png").read_bytes()
   assert picture.startswith(b"\x89PNG")
+
+
+def test_the_page_shows_answers_and_some_of_them_token_by_token(run):
+  evaluated(run, etas=(0.5,))
+  (text,) = re.findall(
+    r'type="application/json">(.*?)</script>',
+    (run.workdir.path / "report.html").read_text(),
+  )
+  shown = json.loads(text)
+  labels = ["Reference", "Q#, eta 0.5"]
+  assert [p["label"] for p in shown["answers"]["policies"]] == labels
+  assert len(shown["answers"]["questions"]) == 6
+  written = table(run, "test", "qsharp-eta0.5-round2")
+  for own in shown["answers"]["questions"]:
+    rows = [q == own["id"] for q in written["question_id"]]
+    texts = np.array(written["text"])[rows].tolist()
+    best = own["answers"][1][0]
+    assert best["count"] == max(map(texts.count, texts))
+    assert texts.count(best["text"]) == best["count"]
+    assert own["means"][1] == pytest.approx(
+      np.mean(np.array(written["label"])[rows]), rel=1e-4
+    )
+  kept = run.paths.tokens.read_bytes()
+  assert shown["tokens"]["isChance"]
+  (question, *_) = shown["tokens"]["questions"]
+  guided = question["answers"][1]
+  assert guided["label"] == "Q#, eta 0.5"
+  rows = [
+    [micro_runs.decode([token]) for token in tokens]
+    for tokens in written["tokens"]
+  ]
+  said = [t[0] for t in guided["tokens"]]
+  assert [t for t in said if t != "⟨end⟩"] in [
+    [t for t in row if int(t) not in run.players.policy.eos_ids] for row in rows
+  ]
+  # A second call follows nothing again, a change of what is shown does.
+  evaluated(run, etas=(0.5,))
+  assert run.paths.tokens.read_bytes() == kept
+  evaluated(run, ("cd",), etas=(0.5,))
+  assert b"CD, eta 0.5" in run.paths.tokens.read_bytes()
 
 
 def test_failed_rewards_of_every_split_are_counted(run):
