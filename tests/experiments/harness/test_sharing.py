@@ -1,4 +1,4 @@
-"""What is shared of a run loads elsewhere and says where it comes from."""
+"""What is shared of a run loads elsewhere, and says where it comes from."""
 
 import json
 
@@ -8,7 +8,7 @@ import pytest
 from oracles import decoders, model_directories
 
 import qsharp_jax
-from experiments.tools import share
+from experiments.harness import sharing
 from qsharp_jax import models
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core.errors import InputError
@@ -56,7 +56,7 @@ def run(tmp_path_factory):
 
 def test_a_value_model_loads_elsewhere_with_its_card(run, tmp_path):
   output = tmp_path / "shared"
-  share.write(run, output, "values", 0)
+  sharing.write(run, output, "values", 0)
   guide = qsharp_jax.load(run / "reference" / "model", values=output)
   inside = qsharp_jax.load(
     run / "reference" / "model", values=run / "round_2" / "value"
@@ -72,7 +72,7 @@ def test_a_value_model_loads_elsewhere_with_its_card(run, tmp_path):
 
 
 def test_a_policy_is_shared_with_its_own_row(run, tmp_path):
-  share.write(run, tmp_path / "ppo", "ppo", 0)
+  sharing.write(run, tmp_path / "ppo", "ppo", 0)
   huggingface.load_language_model(tmp_path / "ppo")
   card = (tmp_path / "ppo" / "README.md").read_text()
   assert "| ppo | 0.3 | 0.875 |" in card and "qsharp |" not in card
@@ -80,9 +80,9 @@ def test_a_policy_is_shared_with_its_own_row(run, tmp_path):
 
 def test_what_a_run_does_not_have_is_named(run, tmp_path):
   with pytest.raises(InputError, match="one of ppo, of a finished run"):
-    share.write(run, tmp_path / "dpo", "dpo", 0)
+    sharing.write(run, tmp_path / "dpo", "dpo", 0)
   with pytest.raises(InputError, match="round_7/value holds no model"):
-    share.write(run, tmp_path / "seven", "values", 7)
+    sharing.write(run, tmp_path / "seven", "values", 7)
 
 
 def test_a_push_makes_the_repository_and_uploads_the_folder(
@@ -99,7 +99,7 @@ def test_a_push_makes_the_repository_and_uploads_the_folder(
       calls.append(("upload", repo_id, folder_path))
 
   monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
-  assert "me/values" in share.push(tmp_path, "me/values", True)
+  assert "me/values" in sharing.push(tmp_path, "me/values", True)
   assert calls == [
     ("create", "me/values", True, True),
     ("upload", "me/values", str(tmp_path)),
