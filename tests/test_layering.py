@@ -22,6 +22,7 @@ RANKS = {
   "training": 3,
   "evaluation": 3,
   "pipeline": 4,
+  "reward_models": 4,
   "finetuning": 5,
   "guide": 5,
 }

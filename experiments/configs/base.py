@@ -112,7 +112,20 @@ def paper() -> ml_collections.ConfigDict:
         "num_validation": 500,  # about; taken from the training questions
         "num_test": 0,
       },
-      "reward": "boxed",  # see rewards/registry.py, or package.module:function
+      # Given pairs for dpo, rpo and cpl, which then need no graded samples.
+      "preferences": {
+        # jsonl:PATH, parquet:PATH, hub:NAME[:CONFIG[:SPLIT]]; see
+        # data/preferences.py for the forms of rows.
+        "source": "",
+        # Of ranked answers: ends (best and worst), best (best and each other),
+        # all.
+        "pairs": "ends",
+      },
+      # See rewards/registry.py, package.module:function, or reward models:
+      # model:DIR, model:A+0.5*model:B.
+      "reward": "boxed",
+      # True: less the mean of round 1's rewards, over their deviation.
+      "reward_is_standardised": False,
       "reward_workers": 4,
       # A run stops where more of a batch's samples cannot be graded.
       "reward_max_failed_share": 0.5,
@@ -198,6 +211,8 @@ def paper() -> ml_collections.ConfigDict:
         "mixture": {"others": (), "weights": (1.0,)},
         "num_beams": 8,  # of dpo_beam
         "best_of": 64,  # samples of best_of_n
+        # What best_of_n and blocks choose by: value, or a reward by name.
+        "judge": "value",
         "blocks": {"num_samples": 8, "num_kept": 2, "block_length": 256},
         "transfer": {  # Transfer Q*, direct and indirect
           "baseline": "dpo",  # a tuned policy; "" is the reference

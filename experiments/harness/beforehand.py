@@ -61,7 +61,7 @@ def check_writable(workdir: pipeline.Workdir) -> None:
 
 
 def check_reward(
-  name: str, pool: rewards.GradingPool, splits: questions.Splits
+  name: str, grader: rewards.Grader, splits: questions.Splits
 ) -> None:
   """Grades some gold answers as if they had been sampled.
 
@@ -70,7 +70,7 @@ def check_reward(
   """
   tried = [q for found in splits.values() for q in found][:_TRIALS]
   answers = [question.answer for question in tried]
-  grades = pool.grade(
+  grades = grader.grade(
     answers, answers, prompts=[question.question for question in tried]
   )
   if grades and all(grade.error for grade in grades):

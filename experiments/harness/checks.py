@@ -6,7 +6,7 @@ from typing import Any
 import ml_collections
 
 from experiments.harness import methods
-from qsharp_jax import data
+from qsharp_jax import data, rewards
 from qsharp_jax.core import errors
 from qsharp_jax.core.errors import InputError
 
@@ -51,6 +51,7 @@ _CHOICES = {
   "data.prompt": ("plain", "chat", "raw", "hh"),
   "dtype": ("float32", "bfloat16"),
   "fit.schedule": ("constant", "cosine"),
+  "preferences.pairs": ("ends", "best", "all"),
   "rounds.rule": ("algorithm1", "response"),
   "sampling.top_p_of": ("reference", "guided"),
   "value.head": ("v", "q"),
@@ -93,6 +94,7 @@ def check(config: ml_collections.ConfigDict) -> None:
       f"expected at most sampling.batch_size, {config.sampling.batch_size}"
     )
   _check_width(config)
+  _check_reward(config)
   _check_values(config)
   _check_blocks(config)
 
@@ -161,6 +163,16 @@ def _check_etas(config: ml_collections.ConfigDict) -> None:
         f"eta is {eta}; expected a finite number > 0 (the KL weight, in reward "
         "units) in rounds.eta and in every entry of evaluation.etas"
       )
+
+
+def _check_reward(config: ml_collections.ConfigDict) -> None:
+  """Verdicts of right and wrong have their scale."""
+  is_named = config.reward in rewards.registry.NAMED
+  if config.get("reward_is_standardised", False) and is_named:
+    raise InputError(
+      f"reward_is_standardised is True, and {config.reward} gives 0 or 1; "
+      "expected a reward that is a number: leave it False"
+    )
 
 
 def _check_values(config: ml_collections.ConfigDict) -> None:

@@ -9,7 +9,7 @@ import ml_collections
 from experiments.harness import prompting, questions
 from qsharp_jax import data, generate, pipeline, rollout
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.finetuning import base
+from qsharp_jax.finetuning import base, pairs
 
 
 def check(
@@ -71,6 +71,9 @@ def check_tuned(
     inner = getattr(settings, field.name)
     if isinstance(inner, base.Settings):
       check_tuned(run, f"{name}.{field.name}", inner, gold)
+  if settings.is_on_pairs and run.task.preferences:
+    pairs.check_fit(run.task.preferences, length=settings.fit.max_length)
+    return
   most, num_answers = run.sampling.max_new_tokens, settings.answers_per_row
   for problem in run.task.train:
     answers = num_answers * most

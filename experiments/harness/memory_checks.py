@@ -37,8 +37,9 @@ def collection(
   policy: generate.Policy,
   where: sharding.Layout,
   prompt_length: int,
+  grading_bytes: int = 0,
 ) -> None:
-  """Refuses a batch of rollouts that does not fit."""
+  """Refuses a batch of rollouts that does not fit beside a reward model."""
   own = config.sampling
   predict = lambda batch_size: memory.needed(
     policy,
@@ -49,11 +50,19 @@ def collection(
     num_newcomers=min(own.prompts_per_refill, batch_size),
     mesh=where.mesh,
   )
-  memory.check(predict, own.batch_size, available(where))
+  memory.check(
+    functools.partial(_beside_grading, grading_bytes, predict),
+    own.batch_size,
+    available(where),
+  )
 
 
 def values(
-  how: Sizes, policy: generate.Policy, mesh: memory.Mesh, num_bytes: int
+  how: Sizes,
+  policy: generate.Policy,
+  mesh: memory.Mesh,
+  num_bytes: int,
+  grading_bytes: int = 0,
 ) -> int:
   """Micro-batches with which the values can be trained.
 
@@ -62,6 +71,7 @@ def values(
     policy: the value model, and the reference, which stays in memory.
     mesh: of the devices.
     num_bytes: that each of them has.
+    grading_bytes: that a reward model keeps of them.
 
   Raises:
     InputError: the training does not fit.
@@ -72,7 +82,7 @@ def values(
     length=how.max_length,
     num_microbatches=num_microbatches,
     mesh=mesh,
-    beside=memory.parameter_bytes(policy.reference, mesh),
+    beside=memory.parameter_bytes(policy.reference, mesh) + grading_bytes,
   )
   return _num_microbatches("fit", how, predict, mesh, num_bytes)
 
@@ -97,13 +107,14 @@ def tuned(
   }
   mesh, num_bytes = run.layout.mesh, available(run.layout)
   reference = run.players.policy.reference
+  held = memory.parameter_bytes(reference, mesh) + run.task.grading_bytes
   predict = lambda num_microbatches: training_memory.needed(
     settings.trained(reference),
     rows=settings.fit.batch_size,
     length=settings.fit.max_length,
     num_microbatches=num_microbatches,
     mesh=mesh,
-    beside=memory.parameter_bytes(reference, mesh),
+    beside=held,
   )
   label = f"baselines.{name}.fit"
   num_microbatches = _num_microbatches(
@@ -115,8 +126,15 @@ def tuned(
   return dataclasses.replace(settings, fit=fit, **inner)
 
 
-def evaluation(run: pipeline.Run, what: pipeline.Evaluation) -> None:
+def evaluation(
+  run: pipeline.Run, what: pipeline.Evaluation, grading_bytes: int = 0
+) -> None:
   """Refuses methods whose samples do not fit, those of the reference too.
+
+  Args:
+    run: that is evaluated.
+    what: its methods.
+    grading_bytes: that all reward models keep of each device.
 
   Raises:
     InputError: names the method, and the largest batch that fits.
@@ -133,7 +151,7 @@ def evaluation(run: pipeline.Run, what: pipeline.Evaluation) -> None:
       ),
     )
     memory.check(
-      predict,
+      functools.partial(_beside_grading, grading_bytes, predict),
       run.sampling.batch_size,
       available(run.layout),
       name=f"the method {name}",
@@ -150,7 +168,7 @@ def _sampled(
   return method.needs(
     batch_size=batch_size,
     num_samples=num_samples,
-    prompt_length=_longest(run),
+    prompt_length=longest(run),
     max_new_tokens=run.sampling.max_new_tokens,
     num_newcomers=min(run.sampling.prompts_per_refill, batch_size),
     mesh=run.layout.mesh,
@@ -168,7 +186,7 @@ def _check_on_policy(
       memory.needed,
       run.unguided(actor=reference),
       num_samples=plan.num_samples,
-      prompt_length=_longest(run),
+      prompt_length=longest(run),
       max_new_tokens=run.sampling.max_new_tokens,
       num_newcomers=min(run.sampling.prompts_per_refill, batch_size),
       mesh=run.layout.mesh,
@@ -176,7 +194,7 @@ def _check_on_policy(
     batch_size=batch_size,
   )
   memory.check(
-    predict,
+    functools.partial(_beside_grading, run.task.grading_bytes, predict),
     min(run.sampling.batch_size, plan.prompts_per_iteration),
     available(run.layout),
     name=f"sampling by {name} while it is trained",
@@ -187,6 +205,11 @@ def _beside(held: int, predict, batch_size: int) -> memory.Needed:
   """A prediction, and what is in memory besides."""
   found = predict(batch_size=batch_size)
   return dataclasses.replace(found, value=found.value + held)
+
+
+def _beside_grading(held: int, predict, batch_size: int) -> memory.Needed:
+  """A prediction, and what reward models keep."""
+  return dataclasses.replace(predict(batch_size), reward=held)
 
 
 def _num_microbatches(
@@ -204,7 +227,7 @@ def _num_microbatches(
   return found
 
 
-def _longest(run: pipeline.Run) -> int:
+def longest(run: pipeline.Run) -> int:
   """Tokens of the longest prompt."""
   task = run.task
   problems = [*task.train, *task.validation, *task.test]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 import ml_collections
 
 from experiments.harness import lengths, memory_checks
-from qsharp_jax import generate, pipeline, rollout, training
+from qsharp_jax import generate, pipeline, reward_models, rollout, training
 from qsharp_jax.core import errors
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.finetuning import base
@@ -28,7 +28,7 @@ class Bench:
 
   config: ml_collections.ConfigDict
   run: pipeline.Run
-  grade: Callable[[str], rollout.grading.Grade]  # name of a reward -> grades
+  reward: Callable[[str], rollout.grading.Reward]  # by its name
   gold: base.Gold | None  # for pairs, where a question has one sample
   # Settings of all policies that were asked for, by name.
   tuned: dict[str, base.Settings] = dataclasses.field(default_factory=dict)
@@ -105,9 +105,14 @@ def build(bench: Bench) -> dict[str, pipeline.Method]:
         for key, value in bench.config.search.to_dict().items()
         if key in _SEARCH.get(name, ())
       }
+      judges = {
+        f"the reward {judge}": bench.reward(judge).identity
+        for judge in _judges(bench.config, name)
+        if judge != "value"
+      }
       method = _OTHERS[name](bench)
       found[name] = dataclasses.replace(
-        method, settings={**method.settings, **searched}
+        method, settings={**method.settings, **searched, **judges}
       )
     else:
       found[name] = methods_lib.tuned(bench.run, bench.train(name))
@@ -115,6 +120,19 @@ def build(bench: Bench) -> dict[str, pipeline.Method]:
 
 
 def _args(bench: Bench) -> pipeline.Method:
+  """A reward model reads prefixes itself; of any other reward one is learnt."""
+  own = bench.config
+  if _judges(own, "args"):
+    return searches.looking_ahead(
+      bench.run,
+      None,
+      _rewards(bench, "args"),
+      transfer.direct,
+      tuple(own.evaluation.etas),
+      num_candidates=own.sampling.num_candidates,
+      num_rollouts=1,
+      horizon=0,
+    )
   return methods_lib.outcome(
     bench.run,
     _guidance(bench.run.players.critic, "args"),
@@ -148,23 +166,35 @@ def _dpo_beam(bench: Bench) -> pipeline.Method:
   return searches.likeliest(bench.run, bench.train("dpo"), num_beams=num_beams)
 
 
+def _rewards(bench: Bench, method: str) -> Callable[[], transfer.Rewards]:
+  """Rewards by which a search judges answers."""
+  names = _judges(bench.config, method)
+  if names == ("value",):
+    return lambda: searches.value_rewards(bench.run)
+  grades = [bench.reward(name).grade for name in names]
+  return lambda: searches.graded_rewards(bench.run.task, grades)
+
+
+def _judges(config: ml_collections.ConfigDict, method: str) -> tuple[str, ...]:
+  """Names of those rewards, `value` being the last round's values."""
+  own, reads_prefixes = config.search, reward_models.names.is_model
+  return {
+    "args": (config.reward,) if reads_prefixes(config.reward) else (),
+    "transfer": (own.transfer.reward,),
+    "transfer_indirect": (own.transfer.reward, own.transfer.baseline_reward),
+    "best_of_n": (own.judge,),
+    "blocks": (own.judge,),
+  }.get(method, ())
+
+
 def _transfer(bench: Bench) -> pipeline.Method:
-  own = bench.config.search.transfer
-  rewards = lambda: searches.value_rewards(bench.run)
-  if own.reward != "value":
-    grades = [bench.grade(own.reward)]
-    rewards = lambda: searches.graded_rewards(bench.run.task, grades)
-  return _looking_ahead(bench, rewards, transfer.direct)
+  return _looking_ahead(bench, _rewards(bench, "transfer"), transfer.direct)
 
 
 def _transfer_indirect(bench: Bench) -> pipeline.Method:
-  own = bench.config.search.transfer
-  grades = [bench.grade(own.reward), bench.grade(own.baseline_reward)]
-  return _looking_ahead(
-    bench,
-    lambda: searches.graded_rewards(bench.run.task, grades),
-    transfer.Indirect(own.beta),
-  )
+  beta = bench.config.search.transfer.beta
+  rewards = _rewards(bench, "transfer_indirect")
+  return _looking_ahead(bench, rewards, transfer.Indirect(beta))
 
 
 def _looking_ahead(
@@ -186,11 +216,13 @@ def _looking_ahead(
 
 def _best_of_n(bench: Bench) -> pipeline.Method:
   num_samples = bench.config.search.best_of
-  return searches.best_of(bench.run, num_samples=num_samples)
+  rewards = _rewards(bench, "best_of_n")
+  return searches.best_of(bench.run, rewards, num_samples=num_samples)
 
 
 def _blocks(bench: Bench) -> pipeline.Method:
-  return searches.block_search(bench.run, **bench.config.search.blocks)
+  sizes = bench.config.search.blocks
+  return searches.block_search(bench.run, _rewards(bench, "blocks"), **sizes)
 
 
 _OTHERS = {
@@ -209,6 +241,6 @@ _SEARCH = {
   "dpo_beam": ("num_beams",),
   "transfer": ("transfer",),
   "transfer_indirect": ("transfer",),
-  "best_of_n": ("best_of",),
-  "blocks": ("blocks",),
+  "best_of_n": ("best_of", "judge"),
+  "blocks": ("blocks", "judge"),
 }

@@ -11,12 +11,13 @@ from experiments.harness import (
   beforehand,
   checks,
   compiling,
+  graders,
   lengths,
   questions,
   starts,
   wiring,
 )
-from qsharp_jax import pipeline, rewards, tasks
+from qsharp_jax import pipeline, tasks
 from qsharp_jax.core.errors import InputError, Preempted
 from qsharp_jax.sharding import processes
 
@@ -51,19 +52,14 @@ def run(
     pipeline.hold.hold(workdir.path),
     compiling.Clock() as clock,
     layout.context(),
-    contextlib.ExitStack() as stack,
+    graders.Graders(config, splits, layout) as started,
   ):
     beforehand.check_writable(workdir)
-    start = functools.cache(
-      lambda name: stack.enter_context(_pool(config, name, splits))
-    )
-    pool = start(config.reward)
+    grader = started.start(config.reward)
     fits = functools.partial(lengths.check_own, config, splits)
     config = starts.make(config, workdir, layout, task, fits)
-    found = wiring.run(config, splits, workdir, pool, layout)
-    what = lambda run: wiring.evaluation(
-      config, run, lambda name: start(name).grade, task.columns
-    )
+    found = wiring.run(config, splits, workdir, grader, layout)
+    what = lambda run: wiring.evaluation(config, run, started, task.columns)
     what(found)  # refuses what would not fit once the values are there
     found = pipeline.learn(found)
     pipeline.evaluate.evaluate(
@@ -72,20 +68,6 @@ def run(
   if processes.is_main():
     print((workdir.path / "report.md").read_text())
   print(f"seconds spent compiling: {clock.seconds:.1f}", file=sys.stderr)
-
-
-@contextlib.contextmanager
-def _pool(
-  config: ml_collections.ConfigDict, name: str, splits: questions.Splits
-) -> Iterator[rewards.GradingPool]:
-  """Workers that grade by a reward, which was tried."""
-  with rewards.GradingPool(
-    name,
-    config.reward_workers,
-    max_failed_share=config.reward_max_failed_share,
-  ) as pool:
-    beforehand.check_reward(name, pool, splits)
-    yield pool
 
 
 @contextlib.contextmanager

@@ -9,9 +9,11 @@ import ml_collections
 from experiments.harness import (
   beforehand,
   checks,
+  graders,
   lengths,
   memory_checks,
   methods,
+  preferring,
   prompting,
   questions,
 )
@@ -49,17 +51,20 @@ def task(
   config: ml_collections.ConfigDict,
   splits: questions.Splits,
   tokenizer: data.Tokenizer,
-  pool: rewards.GradingPool,
+  grader: rewards.Grader,
 ) -> pipeline.Task:
-  """Prompts and gold answers of the three splits."""
+  """Prompts and gold answers of the three splits, and what grades them."""
   stops = stops_of(config)
+  is_standardised = config.get("reward_is_standardised", False)
   return pipeline.Task(
     **prompting.problems(config, splits, tokenizer),
     decode=lambda ids: data.stops.cut(tokenizer.decode(ids), stops),
-    grade=pool.grade,
-    reward=pool.identity,
-    bounds=pool.traits.bounds,
-    same_as=rewards.classes.equivalence_of(config.reward, pool),
+    grade=grader.grade,
+    reward=grader.identity,
+    is_standardised=is_standardised,
+    preferences=preferring.tokenised(config, tokenizer),
+    bounds=None if is_standardised else grader.traits.bounds,
+    same_as=rewards.classes.equivalence_of(config.reward, grader),
   )
 
 
@@ -222,7 +227,7 @@ def run(
   config: ml_collections.ConfigDict,
   splits: questions.Splits,
   workdir: pipeline.Workdir,
-  pool: rewards.GradingPool,
+  grader: rewards.Grader,
   where: sharding.Layout,
 ) -> pipeline.Run:
   """Everything of one run, models loaded: last, since that takes longest."""
@@ -231,18 +236,25 @@ def run(
     for path in (config.reference, config.value.start or config.reference)
   )
   tokenizer = data.tokenizer.load(config.reference)
-  found = task(config, splits, tokenizer, pool)
+  found = task(config, splits, tokenizer, grader)
   problems = [*found.train, *found.validation, *found.test]
   lengths.check(config, problems, context)
   longest = max(len(problem.prompt) for problem in problems)
-  check = lambda policy: memory_checks.collection(
-    config, policy, where, longest
+  found = dataclasses.replace(
+    found,
+    grading_bytes=grader.device_bytes(longest + config.sampling.max_new_tokens),
   )
-  cast = players(config, tokenizer, where, check, pool.traits.bounds)
-  available = memory_checks.available(where)
+  check = lambda policy: memory_checks.collection(
+    config, policy, where, longest, found.grading_bytes
+  )
+  cast = players(config, tokenizer, where, check, found.bounds)
   how = training.Fit(**config.fit, seed=config.seed)
   num_microbatches = memory_checks.values(
-    how, cast.policy, where.mesh, available
+    how,
+    cast.policy,
+    where.mesh,
+    memory_checks.available(where),
+    found.grading_bytes,
   )
   rounds = config.rounds.to_dict()
   rounds.pop("method")
@@ -260,16 +272,23 @@ def run(
 def evaluation(
   config: ml_collections.ConfigDict,
   run: pipeline.Run,
-  grade: Callable[[str], rollout.grading.Grade],
+  started: graders.Graders,
   columns: pipeline.evaluate.ColumnsFn,
 ) -> pipeline.Evaluation:
-  """What to compare, checked; `grade` starts another reward's grading."""
+  """What to compare, checked; methods may start other rewards."""
   gold = None
   if config.rounds.num_samples == 1:
     # One sample makes no pair: the gold answer is the other half.
     tokenizer = data.tokenizer.load(config.reference)
     gold = lambda problem: data.prompts.completion(problem.answer, tokenizer)
-  bench = methods.Bench(config, run, grade, gold)
+
+  def reward(name: str) -> rollout.grading.Reward:
+    if name == config.reward:  # in the units of the run
+      return rollout.grading.Reward(run.task.grade, run.task.reward)
+    found = started.start(name)
+    return rollout.grading.Reward(found.grade, found.identity)
+
+  bench = methods.Bench(config, run, reward, gold)
   what = pipeline.Evaluation(
     methods.build(bench),
     config.evaluation.num_samples,
@@ -278,7 +297,8 @@ def evaluation(
     num_reference_samples=config.evaluation.num_reference_samples,
     objective_eta=config.evaluation.objective_eta,
   )
-  memory_checks.evaluation(run, what)
+  longest = memory_checks.longest(run) + run.sampling.max_new_tokens
+  memory_checks.evaluation(run, what, started.device_bytes(longest))
   beforehand.check_disk(run, bench.tuned.values())
   return what
 

@@ -3,8 +3,9 @@ r"""Grades a file of predictions, or the stored samples of a run again.
   python -m experiments.grade --grader=boxed --input=in.jsonl --output=out.jsonl
   python -m experiments.grade --workdir=runs/mine
 
-In: lines `{"prediction": str, "answer": str}`, other keys are kept; a reward of
-your own that reads the question finds it under "prompt". Out: the same lines
+In: lines `{"prediction": str, "answer": str}`, other keys are kept; a reward
+that reads the question, such as a reward model (--grader=model:DIR), finds it
+under "prompt". Out: the same lines
 with `"correct": bool | null` and `"extracted": str | null` added, and "reward"
 where the reward is your own.
 
@@ -13,23 +14,27 @@ With --workdir all samples of the run are graded again by its reward, or by
 command then trains and reports what follows from it.
 """
 
+import contextlib
 import json
 import time
 
+import jax
 import numpy as np
 from absl import flags
 
 from experiments.harness import console
-from qsharp_jax import rewards, rollout
+from qsharp_jax import pipeline, reward_models, rewards, rollout, sharding
 from qsharp_jax.core import errors, files, places
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.sharding import mesh as mesh_lib
 
 _GRADER = flags.DEFINE_string(
   "grader",
   None,
   "What the answer is: the number of the last '#### N' (strict), the last "
   "number (flexible), the last \\boxed{} (boxed, compared by math-verify), a "
-  "letter (choice), a path of nodes (path), or package.module:function.",
+  "letter (choice), a path of nodes (path), or package.module:function; "
+  "model:DIR scores by a reward model.",
 )
 _INPUT = flags.DEFINE_string(
   "input",
@@ -57,7 +62,7 @@ _TIME_LIMIT_S = flags.DEFINE_float(
 
 def main(_) -> None:
   """Reads, grades, writes, prints a line for each file or store."""
-  if _GRADER.value:
+  if _GRADER.value and not reward_models.names.is_model(_GRADER.value):
     rewards.registry.check(_GRADER.value)
   if _WORKDIR.value:
     _grade_run(places.absolute(_WORKDIR.value))
@@ -70,7 +75,7 @@ def main(_) -> None:
     )
   start = time.monotonic()
   lines = read(_INPUT.value)
-  with _pool(_GRADER.value) as pool:
+  with _grader(_GRADER.value) as pool:
     prompts = [line.get("prompt", "") for line in lines]
     grades = pool.grade(
       [line["prediction"] for line in lines],
@@ -114,12 +119,15 @@ def _grade_run(workdir: places.Path) -> None:
       for path in workdir.glob(f"{pattern}.parquet")
     }
   )
-  with _pool(_GRADER.value or config["reward"]) as pool:
+  name = _GRADER.value or config["reward"]
+  with _grader(name, config["dtype"]) as grader:
+    grade, identity = grader.grade, grader.identity
+    if name == config["reward"] and config.get("reward_is_standardised"):
+      paths = pipeline.RunPaths(workdir)
+      grade, identity = pipeline.standardising.restored(paths, grade, identity)
     for store in stores:
       before = rollout.store.read(store, with_text=False)
-      rollout.grading.grade_again(
-        store, pool.grade, pool.identity, is_forced=True
-      )
+      rollout.grading.grade_again(store, grade, identity, is_forced=True)
       after = rollout.store.read(store, with_text=False)
       print(
         f"{store.relative_to(workdir)}: {len(after)} samples, mean reward "
@@ -128,8 +136,15 @@ def _grade_run(workdir: places.Path) -> None:
       )
 
 
-def _pool(name: str) -> rewards.GradingPool:
-  return rewards.GradingPool(name, _NUM_WORKERS.value, _TIME_LIMIT_S.value)
+def _grader(
+  name: str, dtype: str = "float32"
+) -> contextlib.AbstractContextManager[rewards.Grader]:
+  if not reward_models.names.is_model(name):
+    return rewards.GradingPool(name, _NUM_WORKERS.value, _TIME_LIMIT_S.value)
+  layout = sharding.Layout(mesh_lib.make_mesh((1, jax.device_count(), 1)))
+  return contextlib.nullcontext(
+    reward_models.ModelGrader(name, layout, dtype=dtype)
+  )
 
 
 def _line(line: bytes, where: str) -> dict:

@@ -30,7 +30,7 @@ _VALUE_HEAD = "value_head"  # our own key in config.json
 _SHARD_BYTES = 5 * 10**9
 _CONFIG = "config.json"
 _TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
-_TOKENIZER_FILES = (
+TOKENIZER_FILES = (
   "tokenizer*",
   "special_tokens_map.json",
   "vocab.json",
@@ -118,7 +118,7 @@ def copy_tokenizer(
   folder = resolve(source)
 
   def copy(new: pathlib.Path) -> None:
-    for pattern in _TOKENIZER_FILES:
+    for pattern in TOKENIZER_FILES:
       for file in folder.glob(pattern):
         shutil.copyfile(file, new / file.name)
 

@@ -30,6 +30,8 @@ def render(
   hf: Any,
   messages: Sequence[conversations.Message],
   template_kwargs: Mapping[str, Any] | None = None,
+  *,
+  is_answered: bool = False,
 ) -> str:
   """The text of a conversation, up to where the answer starts.
 
@@ -38,8 +40,9 @@ def render(
 
   Args:
     hf: a transformers tokenizer.
-    messages: the last one is the user's.
+    messages: the last one is the user's, or the answer.
     template_kwargs: what else the template reads, such as `enable_thinking`.
+    is_answered: the answer is the last message, and nothing follows it.
 
   Raises:
     InputError: no template, or one that fails, does not end, draws random
@@ -62,7 +65,10 @@ def render(
     _pinned_date(hf.chat_template) as asked,
   ):
     text = hf.apply_chat_template(
-      list(messages), add_generation_prompt=True, tokenize=False, **extra
+      list(messages),
+      add_generation_prompt=not is_answered,
+      tokenize=False,
+      **extra,
     )
   if random.getstate() != before:
     raise InputError(

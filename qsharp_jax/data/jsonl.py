@@ -3,7 +3,7 @@
 import io
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from qsharp_jax.core import errors, places
 from qsharp_jax.core.errors import InputError
@@ -36,11 +36,27 @@ def read(
   """
   path = places.path(path)
   parse = parse or records.keyed(question_key, answer_key)
+  questions = [
+    question
+    for row in rows(path)
+    for question in records.questions(row.content, row.id, row.place, parse)
+  ]
+  return records.not_empty(questions, str(path))
+
+
+def rows(path: places.Path) -> Iterator[records.Row]:
+  """The rows of a file, one a line; blank lines are skipped.
+
+  Args:
+    path: the file. Ids are `<stem>-<line>`, lines counted from 1.
+
+  Raises:
+    InputError: no such file, or a line that is not JSON.
+  """
   with places.reached(path):
     is_file = path.is_file()
   if not is_file:
     raise InputError(f"{path}: no such file, expected JSON lines; check it")
-  questions = []
   with (
     path.open("rb") as file,
     io.TextIOWrapper(file, encoding="utf-8-sig") as lines,
@@ -56,8 +72,7 @@ def read(
           f"{place}: not JSON ({errors.reason(error)}); expected one object a "
           "line, fix it"
         ) from error
-      questions += records.questions(row, f"{path.stem}-{number}", place, parse)
-  return records.not_empty(questions, str(path))
+      yield records.Row(f"{path.stem}-{number}", place, row)
 
 
 def _decoded(lines: Iterable[str], path: places.Path) -> Iterable[str]:

@@ -16,6 +16,21 @@ Parser = Callable[[Mapping[str, Any]], list[tuple[str, str]]]
 
 
 @dataclasses.dataclass(frozen=True)
+class Row:
+  """One row of a data set, as its file has it.
+
+  Attributes:
+    id: unique within its source.
+    place: FILE:LINE or the like, for errors.
+    content: mostly an object.
+  """
+
+  id: str
+  place: str
+  content: Any
+
+
+@dataclasses.dataclass(frozen=True)
 class Question:
   """One problem.
 

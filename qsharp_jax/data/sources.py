@@ -2,10 +2,11 @@
 
 import logging
 import os
+from collections.abc import Iterable
 
 from qsharp_jax.core import errors, places
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.data import jsonl, records
+from qsharp_jax.data import jsonl, parquet, records
 from qsharp_jax.data.records import Question
 
 
@@ -35,6 +36,23 @@ def from_hub(
     InputError: the data set cannot be loaded, a field is missing, or it is
       empty.
   """
+  parse = parse or records.keyed(question_key, answer_key)
+  questions = [
+    question
+    for row in hub_rows(name, config=config, split=split)
+    for question in records.questions(row.content, row.id, row.place, parse)
+  ]
+  return records.not_empty(questions, name)
+
+
+def hub_rows(
+  name: str, *, config: str | None = None, split: str = "train"
+) -> list[records.Row]:
+  """The rows of a data set of the Hub; arguments as for `from_hub`.
+
+  Raises:
+    InputError: the data set cannot be loaded.
+  """
   if places.is_remote(name):
     raise InputError(
       f"hub:{name} is in a bucket, which the datasets package does not read "
@@ -59,15 +77,36 @@ def from_hub(
     ) from error
   finally:
     quiet.setLevel(level)
-  parse = parse or records.keyed(question_key, answer_key)
-  questions = [
-    question
+  return [
+    records.Row(f"{split}-{number}", f"{name} row {number}", row)
     for number, row in enumerate(rows, start=1)
-    for question in records.questions(
-      row, f"{split}-{number}", f"{name} row {number}", parse
-    )
   ]
-  return records.not_empty(questions, name)
+
+
+def rows(source: str, *, split: str) -> Iterable[records.Row]:
+  """The rows of a source named by one string, as its files have them.
+
+  Args:
+    source: `jsonl:PATH` or `parquet:PATH` (a file, or a folder holding
+      `<split>.jsonl` or `<split>.parquet`), or `hub:NAME[:CONFIG[:SPLIT]]`.
+    split: "train", "test", ...; a single file ignores it, and so does a source
+      that names its split.
+
+  Raises:
+    InputError: an unknown scheme, no such file, or a row that is none.
+  """
+  scheme, _, rest = source.partition(":")
+  if scheme not in ("jsonl", "parquet", "hub") or not rest:
+    raise InputError(
+      f"source {source!r} is not jsonl:PATH, parquet:PATH or "
+      "hub:NAME[:CONFIG[:SPLIT]]; write it as one of the three"
+    )
+  if scheme == "hub":
+    return hub_rows(**_hub_name(rest, split))
+  path = places.path(rest)
+  if path.is_dir():
+    path = path / f"{split}.{scheme}"
+  return jsonl.rows(path) if scheme == "jsonl" else parquet.rows(path)
 
 
 def from_tfds(data_dir: str | os.PathLike, *, split: str) -> list[Question]:
@@ -142,6 +181,11 @@ def load(
     return jsonl.read(
       path / f"{split}.jsonl" if path.is_dir() else path, **keys
     )
+  return from_hub(**_hub_name(rest, split), **keys)
+
+
+def _hub_name(rest: str, split: str) -> dict[str, str | None]:
+  """Name, configuration and split of NAME[:CONFIG[:SPLIT]]."""
   name, _, rest = rest.partition(":")
   config, _, own_split = rest.partition(":")
-  return from_hub(name, config=config or None, split=own_split or split, **keys)
+  return {"name": name, "config": config or None, "split": own_split or split}

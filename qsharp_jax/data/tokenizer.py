@@ -92,6 +92,22 @@ class Tokenizer:
     self._check_rows(ids)
     return ids
 
+  def encode_whole(self, text: str) -> list[int]:
+    """Token ids of a text with what the tokenizer itself puts around it.
+
+    A start token that the text begins with, too, is there once.
+
+    Raises:
+      InputError: as `encode`.
+    """
+    with errors.foreign(
+      f"{errors.short(text)} cannot be turned into tokens", "mend the text"
+    ):
+      ids = list(self.hf(text).input_ids)
+    self._check_rows(ids)
+    is_doubled = bool(self.bos_ids) and tuple(ids[:2]) == 2 * self.bos_ids
+    return ids[1:] if is_doubled else ids
+
   def _check_rows(self, ids: Iterable[int]) -> None:
     """Makes sure that the model has a row for every id."""
     largest = max(ids, default=-1)

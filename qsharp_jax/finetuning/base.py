@@ -107,6 +107,7 @@ class Settings(abc.ABC):
     """
 
   answers_per_row: ClassVar[int] = 1  # that a packed row must have room for
+  is_on_pairs: ClassVar[bool] = False  # of a chosen and a rejected answer
 
   def trained(self, model: models.LanguageModel) -> tuple[nn.Module, ...]:
     """What is trained together, where the policy has this shape."""
@@ -167,7 +168,13 @@ def train(
     )
   job = Job(run, run.paths.baseline(name), gold, trained)
   model = job.directory / "model"
-  stage = bindings.tune(run, name, settings, first=stages_of_first)
+  stage = bindings.tune(
+    run,
+    name,
+    settings,
+    first=stages_of_first,
+    is_on_pairs=settings.is_on_pairs,
+  )
   with run.workdir.stages([stage]) as due:
     if due:
       objective, params, batches = settings.recipe(job)

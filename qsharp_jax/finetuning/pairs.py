@@ -1,11 +1,64 @@
-"""Which two answers to a question become a pair, by their rewards."""
+"""Which two answers to a question become a pair: given, or by rewards."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from absl import logging
+
 from qsharp_jax import data, rollout
+from qsharp_jax.core.errors import InputError
 from qsharp_jax.finetuning import base
+
+
+def of_preferences(
+  preferences: Sequence[rollout.Preference], *, length: int
+) -> list[data.packing.Pair]:
+  """Given preferences as pairs; those that exceed a row are left out, and said.
+
+  Args:
+    preferences: any number above 0.
+    length: of a row, which holds both sequences of a pair.
+
+  Raises:
+    InputError: none of them fits.
+  """
+  check_fit(preferences, length=length)
+  found = [
+    data.packing.Pair(
+      data.packing.completion(pair.prompt, pair.chosen),
+      data.packing.completion(pair.prompt, pair.rejected),
+      1.0,
+      0.0,
+    )
+    for pair in preferences
+    if num_tokens(pair) <= length
+  ]
+  num_left = len(preferences) - len(found)
+  if num_left:
+    logging.warning(
+      "%d of %d preferences exceed a row of %d tokens and are left out",
+      *(num_left, len(preferences), length),
+    )
+  return found
+
+
+def check_fit(
+  preferences: Sequence[rollout.Preference], *, length: int
+) -> None:
+  """Raises an InputError where no preference fits a row of so many tokens."""
+  shortest = min(map(num_tokens, preferences))
+  if shortest > length:
+    raise InputError(
+      f"none of {len(preferences)} preferences fits a row of {length} tokens, "
+      f"the shortest takes {shortest}; expected one that does: raise "
+      "fit.max_length of the method"
+    )
+
+
+def num_tokens(pair: rollout.Preference) -> int:
+  """Tokens of both sequences of a pair."""
+  return 2 * len(pair.prompt) + len(pair.chosen) + len(pair.rejected)
 
 
 class GradedGold(NamedTuple):

@@ -28,6 +28,7 @@ class Preference(base.Settings):
   """Settings of DPO, RPO and CPL."""
 
   answers_per_row: ClassVar[int] = 2
+  is_on_pairs: ClassVar[bool] = True
 
   fit: fit_lib.Fit = fit_lib.Fit(
     learning_rate=5e-7, num_epochs=1, max_length=4096
@@ -57,7 +58,11 @@ class Preference(base.Settings):
       )
 
   def recipe(self, job: base.Job) -> base.Recipe:
-    """Every pair once an epoch, scored by the frozen reference before."""
+    """Every pair once an epoch, scored by the frozen reference before.
+
+    The pairs are the run's preferences; where it has none, those of the best
+    and the worst samples of round 1.
+    """
     params = job.load(job.reference)
     rows = data.packing.pack_pairs(self._pairs(job), length=self.fit.max_length)
     log_probs = ref_log_probs(
@@ -74,6 +79,10 @@ class Preference(base.Settings):
     )
 
   def _pairs(self, job: base.Job) -> list[data.packing.Pair]:
+    if job.run.task.preferences:
+      return pairs.of_preferences(
+        job.run.task.preferences, length=self.fit.max_length
+      )
     rollouts, most = job.rollouts(), self.pairs_per_question
     if job.gold is None:
       found = pairs.of_samples(

@@ -9,8 +9,8 @@ from qsharp_jax.core import seeds as seeds_lib
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.generate import requests as requests_lib
 
-# Sequences, prompt and tokens, to the value of each: [n].
-Score = Callable[[Sequence[Sequence[int]]], np.ndarray]
+# Answers, whole or so far, to the value of each: [n].
+Score = Callable[[requests_lib.Ends], np.ndarray]
 
 
 @dataclasses.dataclass
@@ -161,7 +161,7 @@ def _keep(
   values = iter(
     score(
       [
-        [*requests[beam.request].prompt, *beam.tokens]
+        (requests[beam.request], beam.tokens)
         for beams in distinct
         for beam in beams
       ]
@@ -187,7 +187,7 @@ def best_of(
 
   Args:
     complete: samples whole answers.
-    score: the value of a sequence.
+    score: the value of an answer.
     requests: one seed each, from which those of the samples are made.
     num_samples: n.
 
@@ -202,7 +202,7 @@ def best_of(
     for r in requests
   ]
   for request, found in zip(requests, complete(wanted), strict=True):
-    values = score([[*request.prompt, *c.tokens.tolist()] for c in found])
+    values = score([(request, c.tokens.tolist()) for c in found])
     best = found[int(np.argmax(values))]
     unknown = np.full(len(best.tokens), np.nan, np.float32)
     yield [

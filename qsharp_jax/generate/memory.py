@@ -43,11 +43,13 @@ class Needed:
   value: int  # weights
   caches: int  # of all models, with room for the completions
   workspace: int  # per-token tables, activations, logits
+  reward: int = 0  # of a reward model: weights and its own workspace
 
   @property
   def total(self) -> int:
     """Bytes in all."""
-    return self.reference + self.value + self.caches + self.workspace
+    models = self.reference + self.value + self.reward
+    return models + self.caches + self.workspace
 
 
 def needed(
@@ -126,9 +128,10 @@ def check(
     else "not even sampling.batch_size 1 fits: lower "
     "sampling.max_new_tokens or take a smaller model"
   )
+  reward = f"reward model {_gb(found.reward)}, " * bool(found.reward)
   raise InputError(
     f"{name} needs {_gb(found.total)} GB (reference {_gb(found.reference)}, "
-    f"value {_gb(found.value)}, caches {_gb(found.caches)}, workspace "
+    f"value {_gb(found.value)}, {reward}caches {_gb(found.caches)}, workspace "
     f"{_gb(found.workspace)}) on each device, which has {_gb(available)}: "
     f"{advice}"
   )
@@ -204,14 +207,17 @@ def _prefill_bytes(
   configs: Sequence[config_lib.DecoderConfig], num_prompts: int, num_read: int
 ) -> int:
   """Workspace of reading the prompts, with the reference, then the value."""
-
-  def held(c: config_lib.DecoderConfig) -> int:
-    projected = 3 * c.width * jnp.dtype(c.dtype).itemsize
-    attention = _score_bytes(c, num_read) + projected
-    return num_prompts * num_read * max(attention, _mlp_bytes(c))
-
-  first, *others = map(held, configs)
+  first, *others = (reading_bytes(c, num_prompts, num_read) for c in configs)
   return first + int(_OVERLAP * sum(others))
+
+
+def reading_bytes(
+  config: config_lib.DecoderConfig, rows: int, length: int
+) -> int:
+  """Workspace of one pass over `rows` sequences of so many tokens."""
+  projected = 3 * config.width * jnp.dtype(config.dtype).itemsize
+  attention = _score_bytes(config, length) + projected
+  return rows * length * max(attention, _mlp_bytes(config))
 
 
 def _step_bytes(

@@ -51,6 +51,9 @@ class Completion:
 # search that is made of it.
 Complete = Callable[[Sequence[Request]], Iterator[list[Completion]]]
 
+# Answers, whole or so far: requests and the tokens after their prompts.
+Ends = Sequence[tuple[Request, list[int]]]
+
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:

@@ -1,4 +1,8 @@
-"""Transfer Q*: candidates are judged by roll-outs of an aligned baseline."""
+"""Transfer Q*: candidates are judged by roll-outs of an aligned baseline.
+
+Roll-outs of no tokens are ARGS: the reward reads each prefix with its candidate
+(arXiv 2402.01694).
+"""
 
 import dataclasses
 import functools
@@ -16,11 +20,8 @@ from qsharp_jax.models import cache as cache_lib
 from qsharp_jax.ops import guidance
 from qsharp_jax.sharding import processes
 
-# Finished sequences (request, tokens after its prompt) to their C rewards,
-# [n, C]: a value model, or a reward read from the text.
-Rewards = Callable[
-  [Sequence[tuple[requests_lib.Request, list[int]]]], np.ndarray
-]
+# Sequences to their C rewards, [n, C]: a value model's, or read from the text.
+Rewards = Callable[[requests_lib.Ends], np.ndarray]
 # (rewards [B, A, N, C] of N roll-outs, eta [B, 1]) -> log-weights [B, A].
 # Static: `direct`, or an `Indirect`.
 Weigh = Callable[[Array, Array], Array]
@@ -57,6 +58,7 @@ def generate(
   rewards: Rewards,
   weigh: Weigh,
   num_rollouts: int,
+  horizon: int | None = None,
   place: Callable[[PyTree], PyTree] = jax.device_put,
 ) -> Iterator[list[requests_lib.Completion]]:
   """Samples completions, looking ahead from every candidate of every token.
@@ -72,6 +74,7 @@ def generate(
     rewards: of the sequences that the roll-outs end in.
     weigh: rewards of the roll-outs to log-weights of the candidates.
     num_rollouts: N, from each candidate.
+    horizon: the most tokens of a roll-out; None: to the end of the answer.
     place: puts arrays with a leading batch dimension on the devices.
 
   Yields:
@@ -94,7 +97,7 @@ def generate(
     while not (finished := processes.fetch(state.finished)).all():
       logits, state = _read(policy, params, state)
       candidates, ends = _look_ahead(
-        policy, params, state, logits, num_rollouts
+        policy, params, state, logits, num_rollouts, horizon
       )
       found = processes.fetch((state.tokens, state.lengths, candidates, ends))
       scores, passes = _judge(owners, ~finished, *found, rewards)
@@ -121,13 +124,16 @@ _read = jax.jit(
 )
 
 
-@functools.partial(jax.jit, static_argnames=("policy", "num_rollouts"))
+@functools.partial(
+  jax.jit, static_argnames=("policy", "num_rollouts", "horizon")
+)
 def _look_ahead(
   policy: policy_lib.Policy,
   params: PyTree,
   state: decode_lib.DecodeState,
   logits: dict[str, Array],
   num_rollouts: int,
+  horizon: int | None,
 ) -> tuple[Array, decode_lib.DecodeState]:
   """Candidates [B, A], and the ends of B x A x N roll-outs of the baseline."""
   name = "actor" if policy.actor is not None else "reference"
@@ -144,6 +150,8 @@ def _look_ahead(
   own = state.controls
   # One token of the room is the candidate's.
   left = repeat(own.max_new_tokens - state.lengths - 1)
+  if horizon is not None:
+    left = jnp.minimum(left, horizon)
   stop = state.stop if state.stop is None else repeat(state.stop)
   stop = policy.read_on(stop, first)
   is_over = repeat(state.finished) | policy.is_end(first, stop)

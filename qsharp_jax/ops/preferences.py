@@ -1,4 +1,4 @@
-"""Losses on preference pairs, from log-probabilities of whole sequences.
+"""Losses on preference pairs: of policies, and of reward models.
 
 A batch [B] of pairs, or one pair of scalars.
 
@@ -109,3 +109,34 @@ def cpl(
   chex.assert_equal_shape([chosen, rejected])
   margin = chosen.astype(jnp.float32) - bias * rejected
   return jax.nn.softplus(-(eta * margin))
+
+
+def bradley_terry(
+  chosen: Array,
+  rejected: Array,
+  margin: ArrayLike = 0.0,
+  *,
+  centring: ArrayLike = 0.0,
+) -> Array:
+  """Likelihood of a preference where rewards are utilities of a contest.
+
+  Args:
+    chosen: rewards of the preferred sequences. Shape [B].
+    rejected: those of the others. Shape [B].
+    margin: by how much the preferred rewards are to be higher, in reward units,
+      >= 0. Shape [B], or one for all.
+    centring: weight of (chosen + rejected)^2, which only says where rewards
+      have their zero; TRL advises 0.01.
+
+  Returns:
+    Nats, >= 0, float32; ln 2 where the rewards of a pair are 0. Shape [B].
+
+  Source: Bradley and Terry (1952); the margin of arXiv 2307.09288, Eq. (2); the
+  centring of arXiv 2312.09244, section 4.
+  """
+  chex.assert_rank([chosen, rejected], {0, 1})
+  chex.assert_type([chosen, rejected], float)
+  chex.assert_equal_shape([chosen, rejected])
+  chosen, rejected = (x.astype(jnp.float32) for x in (chosen, rejected))
+  loss = jax.nn.softplus(-(chosen - rejected - margin))
+  return loss + centring * jnp.square(chosen + rejected)

@@ -13,7 +13,7 @@ from qsharp_jax.core import files, places, progress, seeds
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.evaluation import report, value_metrics
-from qsharp_jax.pipeline import bindings, labelled, support
+from qsharp_jax.pipeline import bindings, labelled, standardising, support
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
 from qsharp_jax.training import fit as fit_lib
@@ -24,10 +24,13 @@ def learn(run: run_lib.Run) -> run_lib.Run:
   """Trains the value model, round after round.
 
   Returns:
-    The run, the support of its values settled by the rewards of round 1.
+    The run, the scale of its rewards and the support of its values settled by
+    the rewards of round 1.
   """
   for round_index in range(1, run.rounds.num_rounds + 1):
     collect(run, round_index)
+    if round_index == 1 and run.task.is_standardised:
+      run = standardising.settle(run)
     if round_index == 1:
       run = support.settle(run)
     train(run, round_index)
@@ -42,7 +45,9 @@ def collect(run: run_lib.Run, round_index: int) -> None:
   with run.workdir.stages([bindings.collect(run, round_index)]) as due:
     if due:
       _roll_out(run, round_index, problems, store)
-  run.follow_reward([store])
+  # Round 1 is graded as the reward does, then standardised.
+  if round_index > 1 or not run.task.is_standardised:
+    run.follow_reward([store])
 
 
 def _roll_out(

@@ -52,6 +52,19 @@ def collect(run: run_lib.Run, round_index: int) -> workdir_lib.Stage:
   )
 
 
+def standardise(run: run_lib.Run) -> workdir_lib.Stage:
+  """The statistics of round 1's rewards."""
+  return workdir_lib.Stage(
+    "standardise",
+    settings={
+      "the rollouts of round 1": run.workdir.digest("collect_1"),
+      "reward": run.task.reward,
+    },
+    outputs=(run.paths.statistics,),
+    is_whole=run.paths.statistics.exists,
+  )
+
+
 def support(run: run_lib.Run) -> workdir_lib.Stage:
   """The range of categorical values: given, or that of round 1's rewards."""
   atoms = run.players.critic.atoms
@@ -94,6 +107,7 @@ def tune(
   settings: Any,
   *,
   first: Sequence[str] = (),
+  is_on_pairs: bool = False,
 ) -> workdir_lib.Stage:
   """A fine-tuned policy.
 
@@ -102,12 +116,16 @@ def tune(
     name: of the policy.
     settings: its hyper-parameters, a dataclass.
     first: names of the policies that it is made from.
+    is_on_pairs: it learns from the run's preferences, where there are any, and
+      then from no sample and no reward.
   """
-  made_from = settings_of(dataclasses.asdict(settings)) | {
-    "the rollouts of round 1": run.workdir.digest("collect_1"),
-    "weights of the reference": _reference(run),
-    "reward": run.task.reward,
-  }
+  made_from = settings_of(dataclasses.asdict(settings))
+  made_from["weights of the reference"] = _reference(run)
+  if is_on_pairs and run.task.preferences:
+    made_from["preferences"] = contents.preferences(run.task.preferences)
+  else:
+    made_from["the rollouts of round 1"] = run.workdir.digest("collect_1")
+    made_from["reward"] = run.task.reward
   for other in first:
     made_from[other] = run.workdir.digest(_tuning(other))
   directory = run.paths.baseline(name)

@@ -42,6 +42,15 @@ def questions(problems: Sequence[rollout.Problem]) -> str:
   return _PREFIX + hashed.hexdigest()
 
 
+def preferences(pairs: Sequence[rollout.Preference]) -> str:
+  """Digest of the tokens of preferences, in their order."""
+  hashed = hashlib.blake2b(digest_size=16)
+  for pair in pairs:
+    sides = (pair.prompt, pair.chosen, pair.rejected)
+    hashed.update(json.dumps([list(map(int, x)) for x in sides]).encode())
+  return _PREFIX + hashed.hexdigest()
+
+
 def first_difference(
   problems: Sequence[rollout.Problem],
   store: str | os.PathLike,

@@ -36,6 +36,11 @@ class RunPaths:
     return self.root / "support.json"
 
   @property
+  def statistics(self) -> places.Path:
+    """Mean and deviation of round 1's rewards, as JSON."""
+    return self.root / "reward_statistics.json"
+
+  @property
   def outcome(self) -> places.Path:
     """Of the reward model of whole answers."""
     return self.root / "outcome"

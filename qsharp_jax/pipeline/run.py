@@ -26,6 +26,11 @@ class Task:
   decode: Callable[[list[int]], str]
   grade: rollout.grading.Grade
   reward: str = ""  # its name, and the digest of its source
+  is_standardised: bool = False  # by the rewards of round 1
+  # That grading keeps on each device, a reward model's.
+  grading_bytes: int = 0
+  # What methods on pairs learn from; without any, from graded samples.
+  preferences: Sequence[rollout.Preference] = ()
   # Least and greatest reward, where the reward says so.
   bounds: tuple[float, float] | None = None
   # Which answers are one in a majority vote; None: equal spellings.

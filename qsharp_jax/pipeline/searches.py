@@ -10,6 +10,7 @@ from qsharp_jax import rollout
 from qsharp_jax.generate import beam, blocks, memory, transfer
 from qsharp_jax.pipeline import methods
 from qsharp_jax.pipeline import run as run_lib
+from qsharp_jax.sharding import processes
 from qsharp_jax.training import value_model
 
 
@@ -54,8 +55,12 @@ def looking_ahead(
   *,
   num_candidates: int,
   num_rollouts: int,
+  horizon: int | None = None,
 ) -> methods.Method:
-  """Transfer Q* over a tuned policy; without one, over the reference."""
+  """Transfer Q* over a tuned policy; without one, over the reference.
+
+  With a `horizon` of 0 tokens it is ARGS.
+  """
 
   def sampler(_: int) -> rollout.Sampler:
     everyone, actor = {"reference": run.players.reference_params}, None
@@ -72,6 +77,7 @@ def looking_ahead(
         rewards=judge_all,
         weigh=weigh,
         num_rollouts=num_rollouts,
+        horizon=horizon,
         place=run.layout.place,
       )
     )
@@ -99,9 +105,14 @@ def looking_ahead(
 
 
 def block_search(
-  run: run_lib.Run, *, num_samples: int, num_kept: int, block_length: int
+  run: run_lib.Run,
+  rewards: Callable[[], transfer.Rewards],
+  *,
+  num_samples: int,
+  num_kept: int,
+  block_length: int,
 ) -> methods.Method:
-  """Blocks of the reference, chosen by the values of the last round."""
+  """Blocks of the reference, chosen by the first reward of their prefixes."""
   sampling = dataclasses.replace(run.sampling, max_new_tokens=block_length)
 
   def sampler(_: int) -> rollout.Sampler:
@@ -109,7 +120,7 @@ def block_search(
     return run.searcher(
       lambda requests: blocks.generate(
         complete,
-        judge(run),
+        _score(rewards()),
         requests,
         num_kept=num_kept,
         block_length=block_length,
@@ -128,14 +139,16 @@ def block_search(
   return methods.Method(sampler, num_samples=num_samples, needs=held)
 
 
-def best_of(run: run_lib.Run, *, num_samples: int) -> methods.Method:
-  """The answer of the greatest value among samples of the reference."""
+def best_of(
+  run: run_lib.Run, rewards: Callable[[], transfer.Rewards], *, num_samples: int
+) -> methods.Method:
+  """The answer of the greatest first reward among samples of the reference."""
 
   def sampler(_: int) -> rollout.Sampler:
     complete = run.sampler(None).complete
     return run.searcher(
       lambda requests: blocks.best_of(
-        complete, judge(run), requests, num_samples=num_samples
+        complete, _score(rewards()), requests, num_samples=num_samples
       )
     )
 
@@ -143,7 +156,17 @@ def best_of(run: run_lib.Run, *, num_samples: int) -> methods.Method:
   return methods.Method(sampler, num_samples=1, needs=held)
 
 
-def judge(run: run_lib.Run) -> blocks.Score:
+def _score(rewards: transfer.Rewards) -> blocks.Score:
+  """The first column of rewards, as the main process finds it."""
+  # A reward made of text may time out in one process and not in another.
+  return lambda ends: np.array(
+    processes.agree("rewards of answers", rewards(ends)[:, 0].tolist())
+  )
+
+
+def judge(
+  run: run_lib.Run,
+) -> Callable[[Sequence[Sequence[int]]], np.ndarray]:
   """The last round's values of whole sequences, as a function."""
   params = run.values(run.rounds.num_rounds)
   return lambda sequences: value_model.final_values(
@@ -167,10 +190,10 @@ def value_rewards(run: run_lib.Run) -> transfer.Rewards:
 def graded_rewards(
   task: run_lib.Task, grades: Sequence[rollout.grading.Grade]
 ) -> transfer.Rewards:
-  """Rewards of texts against the gold answers: one column for each grade.
+  """Rewards of texts, finished or not: one column for each grade.
 
-  Knowing the gold answers at decoding time, it is a bound, not a method. A
-  reward that failed counts as 0.
+  A grader that reads the gold answers makes it a bound, not a method. A reward
+  that failed counts as 0.
   """
   problems = {p.id: p for p in [*task.validation, *task.test]}
 

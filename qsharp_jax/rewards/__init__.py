@@ -5,21 +5,25 @@ from qsharp_jax.rewards import (
   equivalence,
   extraction,
   graders,
+  grading,
   registry,
   workers,
 )
 from qsharp_jax.rewards.graders import Grade
+from qsharp_jax.rewards.grading import Grader
 from qsharp_jax.rewards.registry import declare, resolve
 from qsharp_jax.rewards.workers import GradingPool
 
 __all__ = [
   "Grade",
+  "Grader",
   "GradingPool",
   "classes",
   "declare",
   "equivalence",
   "extraction",
   "graders",
+  "grading",
   "registry",
   "resolve",
   "workers",

@@ -8,32 +8,17 @@ into each of them.
 """
 
 import collections
-import dataclasses
 import math
 import selectors
 import time
 
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.rewards import graders, registry
+from qsharp_jax.rewards import graders, grading, registry
 from qsharp_jax.rewards.graders import Grade
 from qsharp_jax.rewards.worker_process import WorkerProcess
 
 _MAX_CHUNK = 256  # tasks
-_FEWEST = 20  # graded samples of a split before its failed share says anything
 _GLANCE_S = 1.0  # between looks for workers that died with their pipe open
-
-
-@dataclasses.dataclass
-class Count:
-  """How the grading of one split went.
-
-  Attributes:
-    graded: samples so far.
-    failed: those of them without an honest grade.
-  """
-
-  graded: int = 0
-  failed: int = 0
 
 
 class GradingPool:
@@ -80,18 +65,14 @@ class GradingPool:
     ):
       if not limit > 0:
         raise InputError(f"{name} is {limit}: expected > 0")
-    if not 0.0 <= max_failed_share <= 1.0:
-      raise InputError(
-        f"max_failed_share is {max_failed_share}: expected 0 to 1"
-      )
     self._reward_name = reward_name
     self._num_workers = num_workers
     self._time_limit_s = time_limit_s
     self._start_limits = (memory_limit_gib, start_limit_s)
-    self._max_failed_share = max_failed_share
     self._workers: list[WorkerProcess] = []
     self._selector = selectors.DefaultSelector()
-    self.counts: dict[str, Count] = {}
+    self._failures = grading.Failures(reward_name, max_failed_share)
+    self.counts = self._failures.counts
     registry.check(reward_name)
     if reward_name in registry.NAMED:
       self.traits = registry.traits_of(reward_name, registry.NAMED[reward_name])
@@ -102,6 +83,11 @@ class GradingPool:
   def identity(self) -> str:
     """The reward's name and, of a user's function, the digest of its source."""
     return f"{self._reward_name} {self.traits.source}".strip()
+
+  def device_bytes(self, length: int) -> int:
+    """None: no model is on the devices."""
+    del length
+    return 0
 
   def __enter__(self) -> "GradingPool":
     return self
@@ -167,23 +153,8 @@ class GradingPool:
     except BaseException:
       self.close()  # its answers would be taken for the next call's
       raise
-    self._count(grades, split)
+    self._failures.add(grades, split)
     return grades
-
-  def _count(self, grades: list[Grade], split: str) -> None:
-    """Adds to the split's count; stops when too many of it failed."""
-    count = self.counts.setdefault(split, Count())
-    errors = [grade.error for grade in grades if grade.error is not None]
-    count.graded += len(grades)
-    count.failed += len(errors)
-    share = self._max_failed_share
-    if count.graded >= _FEWEST and count.failed > share * count.graded:
-      raise InputError(
-        f"reward {self._reward_name!r} failed for {count.failed} of "
-        f"{count.graded} samples{f' of {split}' if split else ''}, more than a "
-        f"share of {share:g}; one of them: "
-        f"{errors[-1] if errors else 'in an earlier call'}"
-      )
 
   def _try_to_start(self) -> registry.Traits:
     """Imports the reward in a worker, which may exit, hang or eat memory."""

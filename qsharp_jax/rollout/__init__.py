@@ -11,10 +11,11 @@ from qsharp_jax.rollout import (
 )
 from qsharp_jax.rollout.collect import Sampler
 from qsharp_jax.rollout.columns import Rollout, Rollouts
-from qsharp_jax.rollout.problems import Plan, Problem
+from qsharp_jax.rollout.problems import Plan, Preference, Problem
 
 __all__ = [
   "Plan",
+  "Preference",
   "Problem",
   "Rollout",
   "Rollouts",

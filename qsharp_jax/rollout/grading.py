@@ -1,5 +1,6 @@
 """Grades of sampled texts, and of stored ones again."""
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from typing import Protocol
@@ -21,6 +22,14 @@ class Grade(Protocol):
     prompts: list[str] | None = None,
   ) -> list[rewards.Grade]:
     """Grades of completions by gold answers and, maybe, questions."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Reward:
+  """A reward at work."""
+
+  grade: Grade
+  identity: str  # its name, and whatever else decides its grades
 
 
 def grade_texts(

@@ -23,6 +23,15 @@ class Problem:
 
 
 @dataclasses.dataclass(frozen=True)
+class Preference:
+  """Two answers to a prompt, the first preferred; end tokens included."""
+
+  prompt: Sequence[int]
+  chosen: Sequence[int]
+  rejected: Sequence[int]
+
+
+@dataclasses.dataclass(frozen=True)
 class Plan:
   """What to sample."""
 

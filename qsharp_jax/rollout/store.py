@@ -129,6 +129,7 @@ def regrade(
   grade: Callable[[Rollouts], Sequence[rewards.Grade]],
   by: str,
   *,
+  only: str | None = None,
   is_forced: bool = False,
 ) -> int:
   """Grades stored texts again where another reward has graded them.
@@ -140,6 +141,7 @@ def regrade(
     directory: holds the shards.
     grade: rollouts to their grades.
     by: name of the reward and whatever else decides its grades.
+    only: the other reward; None for any.
     is_forced: grades all again, even what this reward has graded.
 
   Returns:
@@ -153,7 +155,8 @@ def regrade(
   for path in _paths(directory):
     with _readable(path) as file:
       notes = parquet.read_schema(file).metadata or {}
-    if not is_forced and notes.get(_GRADED_BY, b"").decode() == by:
+    before = notes.get(_GRADED_BY, b"").decode()
+    if not is_forced and (before == by or only not in (None, before)):
       continue
     found = _read(path, with_text=True)
     grades = grade(found)

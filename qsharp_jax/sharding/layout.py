@@ -7,6 +7,7 @@ import jax
 from flax import linen as nn
 
 from qsharp_jax.core.arrays import PyTree
+from qsharp_jax.sharding import mesh as mesh_lib
 from qsharp_jax.sharding import placement, rules
 
 
@@ -15,6 +16,21 @@ class Layout:
   """Everything the pipeline needs to know about devices."""
 
   mesh: jax.sharding.Mesh
+
+  @property
+  def num_row_parts(self) -> int:
+    """Into how many parts the devices cut the rows of a batch."""
+    return self.mesh.shape["data"] * self.mesh.shape["fsdp"]
+
+  def of_host(self) -> "Layout":
+    """The devices of this process alone, for work that others do not share.
+
+    With one process these are all devices, as they are laid out; with several,
+    each cuts weights and rows over its own.
+    """
+    if jax.process_count() == 1:
+      return self
+    return Layout(mesh_lib.of_devices(self.mesh.local_devices))
 
   def context(self) -> contextlib.AbstractContextManager:
     """Makes the logical constraints inside the models act."""

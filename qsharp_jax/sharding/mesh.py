@@ -1,6 +1,7 @@
 """The mesh of all devices, with the same three axes on every machine."""
 
 import math
+from collections.abc import Sequence
 
 import jax
 from jax.sharding import AxisType
@@ -38,3 +39,13 @@ def make_mesh(shape: tuple[int, int, int] | None = None) -> jax.sharding.Mesh:
       f"product is the {num_devices} devices, e.g. ({num_devices}, 1, 1)"
     )
   return jax.make_mesh(shape, AXES, axis_types=(AxisType.Auto,) * len(AXES))
+
+
+def of_devices(devices: Sequence[jax.Device]) -> jax.sharding.Mesh:
+  """A mesh over some devices, which share rows and cut every weight."""
+  return jax.make_mesh(
+    (1, len(devices), 1),
+    AXES,
+    axis_types=(AxisType.Auto,) * len(AXES),
+    devices=list(devices),
+  )

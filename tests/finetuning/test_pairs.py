@@ -1,9 +1,11 @@
 """Which samples become pairs, and by how much their rewards must differ."""
 
+import pytest
 from oracles import micro_runs
 from oracles import rollouts as make
 
-from qsharp_jax import rewards
+from qsharp_jax import rewards, rollout
+from qsharp_jax.core.errors import InputError
 from qsharp_jax.finetuning import base, pairs
 
 
@@ -85,3 +87,26 @@ def test_gold_answers_are_graded_as_samples_are(tmp_path):
   assert {k: v.reward for k, v in found.items()} == {
     p.id: -2.5 for p in run.task.train if p.prompt[-1] != 8
   }
+
+
+GIVEN = [
+  rollout.Preference([7, 8], [10, 3], [11, 12, 3]),
+  rollout.Preference([7] * 9, [10, 3], [11, 3]),
+]
+
+
+def test_given_preferences_are_pairs(caplog):
+  found = pairs.of_preferences(GIVEN, length=22)
+  assert completions(found) == [([10, 3], [11, 12, 3]), ([10, 3], [11, 3])]
+  assert found[0].rejected.tokens.tolist() == [7, 8, 11, 12, 3]
+  assert not found[0].chosen.mask[:2].any()
+  caplog.set_level("WARNING")
+  assert completions(pairs.of_preferences(GIVEN, length=9)) == [
+    ([10, 3], [11, 12, 3])
+  ]
+  assert "1 of 2 preferences exceed a row of 9 tokens" in caplog.text
+
+
+def test_given_preferences_of_which_none_fits_are_refused():
+  with pytest.raises(InputError, match="none of 2 .* the shortest takes 9"):
+    pairs.of_preferences(GIVEN, length=8)

@@ -1,6 +1,8 @@
 """How pairs are scored, and what they cost."""
 
+import dataclasses
 import functools
+import json
 
 import jax
 import numpy as np
@@ -9,7 +11,8 @@ from oracles import decoders, micro_runs
 from oracles import finetuning as oracle
 from oracles import preferences as preferences_oracle
 
-from qsharp_jax import data
+from qsharp_jax import data, rollout
+from qsharp_jax.core import places
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.finetuning import base, preference
 from qsharp_jax.training import rows as rows_lib
@@ -102,3 +105,37 @@ def test_labels_outside_the_mask_are_not_read(params):
 def test_refuses_a_loss_of_another_name():
   with pytest.raises(InputError, match="loss is 'ipo'.*dpo, rpo, cpl"):
     preference.Preference(loss="ipo")
+
+
+@pytest.mark.parametrize("name", ["dpo", "cpl"])
+def test_given_preferences_need_neither_samples_nor_a_reward(tmp_path, name):
+  run = micro_runs.run(tmp_path)
+  given = [
+    rollout.Preference(p.prompt, [5, 3], [11, 12, 3]) for p in run.task.train
+  ]
+
+  def no_grades(*texts, **more):
+    raise AssertionError("nothing is to be graded")
+
+  task = dataclasses.replace(run.task, preferences=given, grade=no_grades)
+  run = dataclasses.replace(run, task=task)
+  places.remove(run.paths.round(1))
+  settings = oracle.small(name)
+  with run.layout.context():
+    model = oracle.train(run, name, settings)
+    assert (model / "config.json").exists()
+    mark = json.loads(
+      (run.workdir.path / "stages" / f"baseline_{name}.json").read_text()
+    )
+    assert "preferences" in mark["made_from"]
+    assert not {"reward", "the rollouts of round 1"} & set(mark["made_from"])
+    # Other pairs, another policy; the same ones, the same.
+    before = (model / "model.safetensors").read_bytes()
+    oracle.train(run, name, settings)
+    assert (model / "model.safetensors").read_bytes() == before
+    swapped = [
+      rollout.Preference(p.prompt, p.rejected, p.chosen) for p in given
+    ]
+    task = dataclasses.replace(run.task, preferences=swapped)
+    oracle.train(dataclasses.replace(run, task=task), name, settings)
+    assert (model / "model.safetensors").read_bytes() != before

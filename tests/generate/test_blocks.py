@@ -13,6 +13,11 @@ from qsharp_jax.generate import blocks
 MOST, BLOCK = 9, 4
 
 
+def whole(ends):
+  """Prompt and tokens of each answer so far."""
+  return [[*request.prompt, *tokens] for request, tokens in ends]
+
+
 def search(num_kept, num_samples=4, score=None, asked=None):
   requests = [
     generate.Request(prompt, [100 * i + j for j in range(num_samples)])
@@ -31,7 +36,7 @@ def search(num_kept, num_samples=4, score=None, asked=None):
 
   groups = blocks.generate(
     complete,
-    score or (lambda sequences: np.array([sum(s) for s in sequences])),
+    score or (lambda ends: np.array([sum(s) for s in whole(ends)])),
     requests,
     num_kept=num_kept,
     block_length=BLOCK,
@@ -43,9 +48,9 @@ def search(num_kept, num_samples=4, score=None, asked=None):
 def test_only_the_best_prefix_goes_on():
   asked, scored = [], []
 
-  def score(sequences):
-    scored.append([list(s) for s in sequences])
-    return np.array([sum(s) for s in sequences])
+  def score(ends):
+    scored.append(whole(ends))
+    return np.array([sum(s) for s in scored[-1]])
 
   requests, groups = search(1, asked=asked, score=score)
   second = iter(asked[1])
@@ -75,7 +80,7 @@ def test_answers_are_whole_and_their_parts_fit():
 
 def test_search_raises_the_score():
   score = lambda tokens: np.mean([t == 9 for t in tokens])
-  judge = lambda sequences: np.array([score(s[-4:]) for s in sequences])
+  judge = lambda ends: np.array([score(tokens[-4:]) for _, tokens in ends])
   mean = lambda groups: np.mean([score(c.tokens) for g in groups for c in g])
   assert mean(search(1, 16, judge)[1]) > mean(search(16, 16, judge)[1])
 
@@ -95,7 +100,7 @@ def test_the_last_block_may_end_where_the_context_ends():
     lambda wanted: generate.generate(
       policy, players.params(None), wanted, sampling
     ),
-    lambda sequences: np.zeros(len(sequences)),
+    lambda ends: np.zeros(len(ends)),
     requests,
     num_kept=1,
     block_length=BLOCK,

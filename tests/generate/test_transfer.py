@@ -21,7 +21,7 @@ POLICY = generate.Policy(
 SAMPLING = players.sampling(temperature=1.0, top_p=1.0, max_new_tokens=6)
 
 
-def run(rewards, eta, *, sampling=SAMPLING, num_rollouts=2):
+def run(rewards, eta, *, sampling=SAMPLING, num_rollouts=2, horizon=None):
   groups = transfer.generate(
     POLICY,
     PARAMS,
@@ -30,6 +30,7 @@ def run(rewards, eta, *, sampling=SAMPLING, num_rollouts=2):
     rewards=rewards,
     weigh=transfer.direct,
     num_rollouts=num_rollouts,
+    horizon=horizon,
   )
   return [completion for group in groups for completion in group]
 
@@ -88,6 +89,24 @@ def test_rollouts_are_the_baselines_from_every_candidate():
     assert tokens[1:] == distribution[1:].argmax(axis=1).tolist()
     assert len(tokens) == 6 or tokens[-1] in players.EOS
     assert not set(tokens[:-1]) & set(players.EOS)
+
+
+def test_roll_outs_of_no_tokens_read_prefixes():
+  seen = []
+
+  def watch(sequences):
+    seen.append(sequences)
+    return is_odd(sequences)
+
+  frozen = players.sampling(temperature=0.0, top_p=1.0, max_new_tokens=6)
+  found = run(watch, 0.5, sampling=frozen, num_rollouts=1, horizon=0)
+  for step, sequences in enumerate(seen):
+    assert {len(tokens) for _, tokens in sequences} == {step + 1}
+  assert len(seen[0]) == len(owners()) * players.CANDIDATES
+  assert len(seen) == max(len(c.tokens) for c in found)
+  # No roll-out is paid for: reference and actor read each token once.
+  for completion in found:
+    assert completion.num_forwards == 2 * (1 + len(completion.tokens))
 
 
 def test_a_reward_at_the_end_is_reached_and_passes_are_counted():

@@ -129,3 +129,42 @@ def test_gradients(name):
 def test_shapes_must_agree():
   with pytest.raises(AssertionError):
     preferences.dpo(*[jnp.zeros(3)] * 3, jnp.zeros(1))
+
+
+def test_bradley_terry_matches_the_oracle(staged):
+  chosen, rejected = sums(6, seed=4)[:2] / 5
+  margin = np.linspace(0, 2, len(chosen)).astype(np.float32)
+  values = staged(
+    lambda *x: preferences.bradley_terry(*x, centring=np.float32(0.3))
+  )(chosen, rejected, margin)
+  rows = zip(chosen, rejected, margin, strict=True)
+  expected = [oracle.bradley_terry(*map(float, x), 0.3) for x in rows]
+  np.testing.assert_allclose(values, expected, rtol=1e-5)
+
+
+def test_bradley_terry_by_hand():
+  pair = jnp.float32(1.5), jnp.float32(-0.5)
+  value = preferences.bradley_terry(*pair)
+  np.testing.assert_allclose(value, np.log1p(np.exp(-2)), rtol=1e-6)
+  value = preferences.bradley_terry(*pair, jnp.float32(2.0), centring=0.25)
+  np.testing.assert_allclose(value, np.log(2) + 0.25, rtol=1e-6)
+
+
+def test_bradley_terry_is_dpo_on_the_rewards_that_dpo_implies():
+  own, other, ref, ref_other, _ = sums(5, seed=3)
+  eta = np.float32(0.4)
+  found = preferences.bradley_terry(
+    eta * (own - ref), eta * (other - ref_other)
+  )
+  expected = preferences.dpo(own, other, ref, ref_other, eta=eta)
+  np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_without_centring_only_differences_count():
+  chosen, rejected = sums(4, seed=5)[:2]
+  slope = jax.grad(
+    lambda shift: preferences.bradley_terry(
+      chosen + shift, rejected + shift
+    ).sum()
+  )
+  np.testing.assert_allclose(slope(jnp.float32(0.0)), 0.0, atol=1e-5)

@@ -18,3 +18,7 @@ def rpo(chosen, rejected, ref_chosen, ref_rejected, num, eta, alpha):
 
 def cpl(chosen, rejected, eta, bias):
   return _loss(eta * chosen, eta * bias * rejected)
+
+
+def bradley_terry(chosen, rejected, margin, centring):
+  return _loss(chosen, rejected + margin) + centring * (chosen + rejected) ** 2

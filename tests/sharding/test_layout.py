@@ -229,3 +229,17 @@ def test_training_equals_one_device(layout, name, family):
   wanted = losses_on_one_device(name, family)
   np.testing.assert_allclose(got, wanted, atol=1e-5, rtol=1e-5)
   assert got[2][0] < got[0][0]
+
+
+def test_a_lone_host_has_the_whole_layout(layout):
+  assert layout.of_host() is layout
+  shape = layout.mesh.shape
+  assert layout.num_row_parts == shape["data"] * shape["fsdp"]
+
+
+def test_a_host_among_several_has_its_own_devices(monkeypatch):
+  layout = layout_lib.Layout(mesh_lib.make_mesh((2, 2, 2)))
+  monkeypatch.setattr(jax, "process_count", lambda: 2)
+  own = layout.of_host()
+  assert set(own.mesh.devices.flat) == set(jax.local_devices())
+  assert own.num_row_parts == len(jax.local_devices())

@@ -27,3 +27,11 @@ def test_shape_that_does_not_fill_the_devices_is_refused(shape):
   with pytest.raises(errors.InputError, match="devices") as error:
     mesh_lib.make_mesh(shape)
   assert str(shape) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_some_devices_share_rows_and_every_weight():
+  devices = jax.devices()[-2:]
+  mesh = mesh_lib.of_devices(devices)
+  assert dict(mesh.shape) == {"data": 1, "fsdp": len(devices), "tensor": 1}
+  assert mesh.devices.ravel().tolist() == devices
+  assert mesh.axis_types == (AxisType.Auto,) * 3

@@ -146,6 +146,24 @@ def test_a_search_of_many_samples_is_refused_by_name(run, monkeypatch):
   assert "sampling.batch_size from 4 to at most 3" in str(caught.value)
 
 
+def test_a_reward_model_takes_its_part(run, monkeypatch):
+  what = pipeline.Evaluation(methods_of(run, "qsharp"), 2)
+  held = memory.parameter_bytes(run.players.policy.value, run.layout.mesh)
+  enough = needs(run, what.methods["qsharp"], 2).total + held
+  has(monkeypatch, enough + 5_000_000)
+  memory_checks.evaluation(run, what, 5_000_000)
+  with pytest.raises(errors.InputError) as caught:
+    memory_checks.evaluation(run, what, 5_000_001)
+  assert "reward model 0.005, caches" in str(caught.value)
+  sizes = [
+    memory_checks.values(
+      run.fit, run.players.policy, run.layout.mesh, 210_000, beside
+    )
+    for beside in (0, 30_000)
+  ]
+  assert sizes == [1, 2]
+
+
 def test_values_take_micro_batches_until_they_fit(run):
   policy, mesh = run.players.policy, run.layout.mesh
   found = [
