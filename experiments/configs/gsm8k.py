@@ -78,19 +78,19 @@ def _tiny() -> ml_collections.ConfigDict:
   config.value.update(num_new_layers=2, reads_log_probs=True)
   config.rounds.update(num_samples=6, rule="algorithm1", is_warm=True)
   config.fit.update(
-    learning_rate=4e-3,
+    learning_rate=3e-3,
     schedule="cosine",
     warmup_steps=50,
     b2=0.95,
     num_frozen_layers=3,
-    batch_size=64,
-    num_epochs=1,
+    batch_size=16,  # small: minutes hold four times the steps
+    num_epochs=2,
     max_length=64,
-    checkpoint_every=500,
+    checkpoint_every=2000,
   )
   config.pretrain = ml_collections.ConfigDict(
     {
-      "num_questions": 60_000,
+      "num_questions": 80_000,
       "mistake_rate": 0.12,  # a wrong step now and then: room to improve
       "num_steps": 3,  # additions and subtractions of a problem
       "max_value": 12,
@@ -106,10 +106,10 @@ def _tiny() -> ml_collections.ConfigDict:
       "learning_rate": 2e-3,
       "warmup_steps": 100,
       "b2": 0.95,
-      "batch_size": 64,
+      "batch_size": 16,
       "num_epochs": 1,
       "max_length": 64,
-      "checkpoint_every": 250,
+      "checkpoint_every": 1000,
     }
   )
   return config
