@@ -25,10 +25,12 @@ EXACT_RANKS = EXACT | {"training"}
 TRAINING = {"test_depth.py", "test_layout.py"}
 
 # Programs run once or twice here: compiling them well costs more than it
-# saves, and the workers are the parallelism. Tests of whole commands take
-# these flags out, so that those run as a user has them.
+# saves (most of it the emitters of fused loops), and the workers are the
+# parallelism. tests/integration/test_gsm8k.py takes these flags out, so that
+# one whole run is as a user has it.
 for flag in (
   "--xla_backend_optimization_level=0",
+  "--xla_cpu_use_fusion_emitters=false",
   "--xla_cpu_multi_thread_eigen=false",
 ):
   if flag.partition("=")[0] not in os.environ.get("XLA_FLAGS", ""):

@@ -59,11 +59,17 @@ def run(
     fits = functools.partial(lengths.check_own, config, splits)
     config = starts.make(config, workdir, layout, task, fits)
     found = wiring.run(config, splits, workdir, grader, layout)
-    what = lambda run: wiring.evaluation(config, run, started, task.columns)
-    what(found)  # refuses what would not fit once the values are there
+    bench = wiring.bench(config, found, started)
+    wiring.check_evaluation(
+      bench, wiring.evaluation(bench, task.columns), started
+    )
     found = pipeline.learn(found)
+    bench = wiring.bench(config, found, started)
     pipeline.evaluate.evaluate(
-      found, what(found), experiment=experiment, variant=config.variant
+      found,
+      wiring.evaluation(bench, task.columns),
+      experiment=experiment,
+      variant=config.variant,
     )
   if processes.is_main():
     print((workdir.path / "report.md").read_text())

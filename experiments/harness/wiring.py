@@ -269,13 +269,12 @@ def run(
   )
 
 
-def evaluation(
+def bench(
   config: ml_collections.ConfigDict,
   run: pipeline.Run,
   started: graders.Graders,
-  columns: pipeline.evaluate.ColumnsFn,
-) -> pipeline.Evaluation:
-  """What to compare, checked; methods may start other rewards."""
+) -> methods.Bench:
+  """What methods are made from; they may start other rewards."""
   gold = None
   if config.rounds.num_samples == 1:
     # One sample makes no pair: the gold answer is the other half.
@@ -288,19 +287,31 @@ def evaluation(
     found = started.start(name)
     return rollout.grading.Reward(found.grade, found.identity)
 
-  bench = methods.Bench(config, run, reward, gold)
-  what = pipeline.Evaluation(
-    methods.build(bench),
+  return methods.Bench(config, run, reward, gold)
+
+
+def evaluation(
+  own: methods.Bench, columns: pipeline.evaluate.ColumnsFn
+) -> pipeline.Evaluation:
+  """What to compare."""
+  config = own.config
+  return pipeline.Evaluation(
+    methods.build(own),
     config.evaluation.num_samples,
     seeds.stable_seed("evaluation", config.seed),
     columns=columns,
     num_reference_samples=config.evaluation.num_reference_samples,
     objective_eta=config.evaluation.objective_eta,
   )
-  longest = memory_checks.longest(run) + run.sampling.max_new_tokens
-  memory_checks.evaluation(run, what, started.device_bytes(longest))
-  beforehand.check_disk(run, bench.tuned.values())
-  return what
+
+
+def check_evaluation(
+  own: methods.Bench, what: pipeline.Evaluation, started: graders.Graders
+) -> None:
+  """Refuses what would not fit once the values are there."""
+  longest = memory_checks.longest(own.run) + own.run.sampling.max_new_tokens
+  memory_checks.evaluation(own.run, what, started.device_bytes(longest))
+  beforehand.check_disk(own.run, own.tuned.values())
 
 
 def own_reference(

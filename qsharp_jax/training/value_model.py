@@ -95,23 +95,13 @@ def predict(
   layout: layout_lib.Layout,
 ) -> tuple[np.ndarray, np.ndarray]:
   """Mean reward-to-go and training loss of every token. Two arrays [R, T]."""
-  return rows_lib.over_rows(
-    functools.partial(_forward, critic, params),
+  found = rows_lib.over_rows(
+    functools.partial(_assessed, critic, params, of_means=True),
     rows,
     batch_size=batch_size,
     layout=layout,
   )
-
-
-@functools.partial(jax.jit, static_argnames="critic")
-def _forward(
-  critic: Critic, params: PyTree, batch: objectives.Batch
-) -> tuple[Array, Array]:
-  """Means and losses of a batch."""
-  logits = critic.model.apply(
-    params, batch["tokens"], batch["positions"], batch["segments"]
-  )
-  return critic.mean(logits), critic.token_loss(logits, batch["labels"])
+  return found.mean, found.loss
 
 
 class Assessment(NamedTuple):
@@ -149,24 +139,24 @@ def assess(
 ) -> Assessment:
   """How well a value model forecasts the labels of packed rows."""
   return rows_lib.over_rows(
-    functools.partial(_assessed, critic, params),
+    functools.partial(_assessed, critic, params, of_means=False),
     rows,
     batch_size=batch_size,
     layout=layout,
   )
 
 
-@functools.partial(jax.jit, static_argnames="critic")
+@functools.partial(jax.jit, static_argnames=("critic", "of_means"))
 def _assessed(
-  critic: Critic, params: PyTree, batch: objectives.Batch
+  critic: Critic, params: PyTree, batch: objectives.Batch, of_means: bool
 ) -> Assessment:
-  """The assessment of a batch."""
+  """The assessment of a batch, whole or of its means alone."""
   logits = critic.model.apply(
     params, batch["tokens"], batch["positions"], batch["segments"]
   )
   labels = batch["labels"]
   found = Assessment(critic.mean(logits), critic.token_loss(logits, labels))
-  if critic.loss == "squared_error":
+  if of_means or critic.loss == "squared_error":
     return found
   forecast = readout.distribution(logits, loss=critic.loss, atoms=critic.atoms)
   bounds, weights = distributions.projected_pit(*forecast, labels)

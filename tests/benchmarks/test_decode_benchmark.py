@@ -1,10 +1,9 @@
 """The decode benchmark runs, and its floors are those worked out by hand."""
 
 import json
-import subprocess
-import sys
 
 import pytest
+from oracles import commands
 
 from benchmarks import ceilings, floors, pairs
 
@@ -12,13 +11,7 @@ from benchmarks import ceilings, floors, pairs
 # In a process of its own: benchmarks define flags of the same names.
 def test_keys():
   size = ["--prompt=8", "--new=4", "--batch=2", "--repeats=1", "--notorch"]
-  done = subprocess.run(
-    [sys.executable, "-m", "benchmarks.decode", "--candidates=3", *size],
-    capture_output=True,
-    text=True,
-    check=False,
-  )
-  assert done.returncode == 0, done.stderr
+  done = commands.finish("benchmarks.decode", "--candidates=3", *size)
   result = json.loads(done.stdout.splitlines()[-1])
   for name in ("unguided", "guided"):
     assert result[f"{name}_tokens_per_second"] > 0

@@ -2,11 +2,10 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from oracles import commands
 
 from benchmarks import gsm8k_lengths
 
@@ -26,15 +25,10 @@ TORCH_NUMBERS = {"over_torch", "torch_spread", "torch_tokens_per_second"}
 # In a process of its own: benchmarks define flags of the same names.
 def run(*flags):
   size = ["--model=tiny", "--batch=2", "--length=16", "--sequences=8"]
-  env = {k: v for k, v in os.environ.items() if k != "QSHARP_DATA_DIR"}
-  done = subprocess.run(
-    [sys.executable, "-m", "benchmarks.train", *size, "--repeats=3", *flags],
-    env=env,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
-  assert done.returncode == 0, done.stderr
+  env = commands.environment()
+  env.pop("QSHARP_DATA_DIR", None)
+  flags = *size, "--repeats=3", *flags
+  done = commands.finish("benchmarks.train", *flags, env=env)
   return json.loads(done.stdout.splitlines()[-1])
 
 

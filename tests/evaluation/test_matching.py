@@ -82,7 +82,7 @@ def test_without_a_selected_row_of_qsharp_there_is_nothing_to_match():
 def test_methods_on_one_front_are_level(mine, grid):
   start = 0.3
   accuracies = np.linspace(start, 0.999, 2000)
-  kls = [float(kl.kl_floor(p, start)) for p in accuracies]
+  kls = np.asarray(kl.kl_floor(accuracies, np.full(2000, start)))
   on_front = lambda name, kl, selected=False: row(
     name, kl, float(np.interp(kl, kls, accuracies)), selected=selected
   )

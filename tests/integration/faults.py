@@ -1,23 +1,15 @@
-"""Runs a small experiment once for each line of stdin, disturbed where told.
+"""A small experiment, disturbed where told: WORKDIR [STAGE FAULT].
 
-A line is a JSON object: `workdir`, and perhaps `stage` and `fault`. The run is
-disturbed the first time that this stage has something on the disk: a shard, or
-a checkpoint. Forks of one process, since importing takes longer than the run;
-the answer is a JSON object with the exit code, what was said on stderr, and
-whether the fault came.
+The first time that this stage has something on the disk, a shard or a
+checkpoint, the fault comes, and a line on stderr says so.
 """
 
 import contextlib
 import errno
-import json
 import os
 import pathlib
 import signal
 import sys
-import tempfile
-import traceback
-
-from refusals import LAZY
 
 from experiments import gsm8k
 from experiments.harness import console
@@ -27,7 +19,6 @@ from qsharp_jax.rewards import worker_process
 from qsharp_jax.rollout import store
 from qsharp_jax.training import loop
 
-PRELOADED = LAZY  # by importing it: every fork finds it there
 CONFIG = pathlib.Path(__file__).with_name("faults_config.py")
 
 
@@ -174,38 +165,12 @@ def disturb(stage, fault):
     loop._record = where.record(loop._record)
 
 
-def run(workdir, stage="", fault=""):
-  """One command, in a process of its own; nothing of jax runs before it."""
-  with tempfile.TemporaryFile() as said:
-    child = os.fork()
-    if not child:
-      os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-      os.dup2(said.fileno(), 2)
-      sys.argv = ["gsm8k", f"--config={CONFIG}:tiny", f"--workdir={workdir}"]
-      _finish(stage, fault)
-    _, status = os.waitpid(child, 0)
-    said.seek(0)
-    text = said.read().decode(errors="replace")
-  return {"code": os.waitstatus_to_exitcode(status), "said": text}
-
-
-def _finish(stage, fault):
-  """Ends this process like the interpreter, without its slow clean-up."""
-  code = 1
-  try:
-    if fault:
-      disturb(stage, fault)
-    console.run(gsm8k.main)
-  except SystemExit as end:
-    code = end.code or 0
-  except BaseException:
-    traceback.print_exc()
-  finally:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+def main(workdir, stage="", fault=""):
+  sys.argv[1:] = [f"--config={CONFIG}:tiny", f"--workdir={workdir}"]
+  if fault:
+    disturb(stage, fault)
+  console.run(gsm8k.main)
 
 
 if __name__ == "__main__":
-  for line in sys.stdin:
-    print(json.dumps(run(**json.loads(line))), flush=True)
+  main(*sys.argv[1:])

@@ -1,16 +1,12 @@
 """The abstention experiment in miniature."""
 
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import pytest
+from oracles import commands
 
 from qsharp_jax.rollout import store
 
-ROOT = pathlib.Path(__file__).parents[2]
 FLAGS = {
   "graphs.num_pretrain": 2000,
   "pretrain.width": 16,
@@ -35,18 +31,11 @@ FLAGS = {
 def done(tmp_path_factory):
   """What the command printed, and where it ran."""
   path = tmp_path_factory.mktemp("abstention") / "run"
-  own = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-  found = subprocess.run(
-    [
-      *(sys.executable, "-m", "experiments.abstention", f"--workdir={path}"),
-      *(f"--config.{name}={value}" for name, value in FLAGS.items()),
-    ],
-    cwd=ROOT,
-    env=own | {"JAX_PLATFORMS": "cpu", "HF_HUB_OFFLINE": "1"},
-    capture_output=True,
-    text=True,
+  found = commands.finish(
+    "experiments.abstention",
+    f"--workdir={path}",
+    *(f"--config.{name}={value}" for name, value in FLAGS.items()),
   )
-  assert found.returncode == 0, found.stderr
   return found.stdout, path
 
 

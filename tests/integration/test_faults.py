@@ -7,17 +7,12 @@ twice that was finished. The whole matrix:
   python -m pytest -n0 -m slow tests/integration/test_faults.py
 """
 
-import json
-import os
 import pathlib
-import subprocess
-import sys
 
-import faults
 import pytest
 import test_gsm8k
+from oracles import commands
 
-ROOT = pathlib.Path(__file__).parents[2]
 STAGES = (
   *("pretrain", "collect_1", "train_1", "collect_2", "train_2"),
   *("baseline_dpo", "baseline_ppo", "evaluate"),
@@ -49,31 +44,15 @@ DIAGONAL = {
 }
 
 
-@pytest.fixture(scope="module")
-def start():
-  """A function from a run's directory, a stage and a fault to its end."""
-  here = str(pathlib.Path(__file__).parent)
-  path = os.pathsep.join([here, str(ROOT)])
-  with subprocess.Popen(
-    [sys.executable, pathlib.Path(faults.__file__)],
-    stdin=subprocess.PIPE,
-    stdout=subprocess.PIPE,
-    cwd=ROOT,
-    env=test_gsm8k.environment() | {"PYTHONPATH": path},
-    text=True,
-  ) as server:
-
-    def run(workdir, stage="", fault=""):
-      line = {"workdir": str(workdir), "stage": stage, "fault": fault}
-      print(json.dumps(line), file=server.stdin, flush=True)
-      return json.loads(server.stdout.readline())
-
-    yield run
-    server.stdin.close()
+def start(workdir, *stage_and_fault):
+  """Exit code and complaints of a run, disturbed or not."""
+  env = commands.environment(pathlib.Path(__file__).parent)
+  done = commands.run("faults", workdir, *stage_and_fault, env=env)
+  return {"code": done.returncode, "said": done.stderr}
 
 
 @pytest.fixture(scope="module")
-def undisturbed(start, tmp_path_factory):
+def undisturbed(tmp_path_factory):
   workdir = tmp_path_factory.mktemp("faults") / "run"
   done = start(workdir)
   assert done["code"] == 0, done["said"]
@@ -93,7 +72,7 @@ def check_end(done, fault):
   assert says in done["said"].splitlines()[-1], done["said"]
 
 
-def check_chain(start, undisturbed, workdir, chain):
+def check_chain(undisturbed, workdir, chain):
   """Disturbs a run in each of the stages, and lets it end."""
   workdir.parent.mkdir(exist_ok=True)
   before = {}
@@ -111,23 +90,21 @@ def check_chain(start, undisturbed, workdir, chain):
 
 
 @pytest.mark.slow
-def test_every_fault_once(start, undisturbed, tmp_path):
-  check_chain(start, undisturbed, tmp_path / "run", DIAGONAL)
+def test_every_fault_once(undisturbed, tmp_path):
+  check_chain(undisturbed, tmp_path / "run", DIAGONAL)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ENDS)
-def test_a_fault_in_every_stage(start, undisturbed, tmp_path, fault):
+def test_a_fault_in_every_stage(undisturbed, tmp_path, fault):
   stages = TRAINING if fault == "NaN" else STAGES
-  check_chain(
-    start, undisturbed, tmp_path / "run", dict.fromkeys(stages, fault)
-  )
+  check_chain(undisturbed, tmp_path / "run", dict.fromkeys(stages, fault))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", GRADING)
 def test_a_worker_killed_while_busy_changes_nothing(
-  start, undisturbed, tmp_path, stage
+  undisturbed, tmp_path, stage
 ):
   done = start(tmp_path / "run", stage, "worker killed")
   assert done["code"] == 0 and "Traceback" not in done["said"], done["said"]

@@ -2,16 +2,13 @@
 
 import copy
 import json
-import os
 import pathlib
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
+from oracles import commands
 
-ROOT = pathlib.Path(__file__).parents[2]
 METHODS = ("qsharp", "cd")
 ETAS = (0.1, 0.5)
 # One step of arithmetic on small numbers, and two layers that half learn it.
@@ -52,44 +49,35 @@ FLAGS = {
 }
 
 
-def command(workdir):
-  flags = [f"--config.{name}={value}" for name, value in FLAGS.items()]
-  return [
-    *(sys.executable, "-m", "experiments.gsm8k", f"--workdir={workdir}"),
-    *flags,
-  ]
-
-
-def environment():
-  """Ours, with one CPU device and no network."""
-  own = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-  return own | {"JAX_PLATFORMS": "cpu", "HF_HUB_OFFLINE": "1"}
+def start(workdir):
+  """The experiment, compiled as a user has it."""
+  return commands.start(
+    "experiments.gsm8k",
+    f"--workdir={workdir}",
+    *(f"--config.{name}={value}" for name, value in FLAGS.items()),
+    env=commands.environment(as_users=True),
+  )
 
 
 def finish(workdir):
-  done = subprocess.run(
-    command(workdir), cwd=ROOT, env=environment(), capture_output=True
-  )
-  assert done.returncode == 0, done.stderr.decode()
-  return done.stdout.decode()
+  process = start(workdir)
+  code = process.wait()
+  out, complaint = process.said()
+  assert code == 0, complaint
+  return out
 
 
 def kill_when(moment, workdir):
   """Starts the experiment and ends it, unwarned, as soon as `moment()`."""
-  process = subprocess.Popen(
-    command(workdir),
-    cwd=ROOT,
-    env=environment(),
-    stdout=subprocess.DEVNULL,
-    stderr=subprocess.PIPE,
-  )
+  process = start(workdir)
   try:
     while not moment():
-      assert process.poll() is None, process.stderr.read().decode()
+      assert process.poll() is None, process.said()
       time.sleep(0.001)
   finally:
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    if process.poll() is None:
+      process.send_signal(signal.SIGKILL)
+    process.wait()
 
 
 def rows_of(workdir):

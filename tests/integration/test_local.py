@@ -4,17 +4,14 @@ import json
 import os
 import pathlib
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from oracles import model_directories
+from oracles import commands, model_directories
 
 from qsharp_jax import data
 from qsharp_jax.rollout import store
 
-ROOT = pathlib.Path(__file__).parents[2]
 FLAGS = {
   "data.num_train": 16,
   "data.num_validation": 6,
@@ -36,24 +33,9 @@ FLAGS = {
 }
 
 
-def environment():
-  own = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-  here = str(pathlib.Path(__file__).parent)
-  return own | {
-    "JAX_PLATFORMS": "cpu",
-    "HF_HUB_OFFLINE": "1",
-    "PYTHONPATH": here,  # where the reward is
-  }
-
-
 def run(module, *flags, **variables):
-  return subprocess.run(
-    [sys.executable, "-m", module, *flags],
-    cwd=ROOT,
-    env=environment() | variables,
-    capture_output=True,
-    text=True,
-  )
+  env = commands.environment(pathlib.Path(__file__).parent)  # of the reward
+  return commands.run(module, *flags, env=env | variables)
 
 
 def command(module, *flags, **variables):

@@ -1,15 +1,13 @@
 """Every kind of method in one report, in miniature."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow
 import pytest
 import test_gsm8k
+from oracles import commands
 from pyarrow import parquet
 
 METHODS = (
@@ -31,13 +29,15 @@ FLAGS = test_gsm8k.FLAGS | {
 }
 
 
-def command(workdir, methods, **more):
+def run(workdir, methods, **more):
   flags = FLAGS | {"evaluation.methods": methods} | more
-  return [
-    *(sys.executable, "-m", "experiments.gsm8k", f"--workdir={workdir}"),
+  commands.finish(
+    "experiments.gsm8k",
+    f"--workdir={workdir}",
     *("--config", f"{workdir.parent}/small.py:tiny"),
     *(f"--config.{name}={value}" for name, value in flags.items()),
-  ]
+    env=commands.environment(pathlib.Path(__file__).parent),
+  )
 
 
 SMALL = """
@@ -60,21 +60,6 @@ def get_config(variant):
 """
 
 
-def run(arguments):
-  here = str(pathlib.Path(__file__).parent)
-  path = os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])
-  done = subprocess.run(
-    arguments,
-    capture_output=True,
-    text=True,
-    check=False,
-    cwd=test_gsm8k.ROOT,
-    env=os.environ | {"PYTHONPATH": path},
-  )
-  assert done.returncode == 0, done.stderr[-3000:]
-  return done
-
-
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
   """A run asked for one method, and then for all the others."""
@@ -86,9 +71,9 @@ def workdir(tmp_path_factory):
     "search.mixture.others": (f"{path}/round_1/value",),
     "search.mixture.weights": (0.5, 0.5),
   }
-  run(command(path, ("cd",), **more))
+  run(path, ("cd",), **more)
   before = (path / "round_1" / "value" / "model.safetensors").stat().st_mtime
-  run(command(path, METHODS, **more))
+  run(path, METHODS, **more)
   after = (path / "round_1" / "value" / "model.safetensors").stat().st_mtime
   assert before == after
   return path
@@ -192,12 +177,7 @@ def test_report_matches_methods_and_calibrates_values(workdir):
 
 def test_a_tuned_policy_is_a_reference_for_another_run(workdir, tmp_path):
   (tmp_path / "small.py").write_text(SMALL)
-  run(
-    command(
-      tmp_path / "run",
-      ("qsharp",),
-      reference=f"{workdir}/baselines/ppo/model",
-    )
-  )
+  reference = f"{workdir}/baselines/ppo/model"
+  run(tmp_path / "run", ("qsharp",), reference=reference)
   report = json.loads((tmp_path / "run" / "report.json").read_text())
   assert {row["method"] for row in report["rows"]} == {"reference", "qsharp"}

@@ -3,15 +3,12 @@
 import json
 import os
 import pathlib
-import subprocess
-import sys
 
 import pytest
-from oracles import model_directories
+from oracles import commands, model_directories
 
 from qsharp_jax.rollout import store
 
-ROOT = pathlib.Path(__file__).parents[2]
 FLAGS = {
   "data.num_train": 8,
   "data.num_validation": 4,
@@ -35,24 +32,15 @@ FLAGS = {
 
 def run(experiment, path, source, reward="length_reward:even"):
   """The report and the rollouts of one command, and what it logged."""
-  own = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-  here = str(pathlib.Path(__file__).parent)
   flags = FLAGS | {"reference": path / "model", "data.source": source}
   flags["reward"] = reward
-  done = subprocess.run(
-    [
-      *(sys.executable, "-m", f"experiments.{experiment}"),
-      f"--config=experiments/configs/{experiment}.py:local",
-      f"--workdir={path / 'run'}",
-      *(f"--config.{name}={value}" for name, value in flags.items()),
-    ],
-    cwd=ROOT,
-    env=own
-    | {"JAX_PLATFORMS": "cpu", "HF_HUB_OFFLINE": "1", "PYTHONPATH": here},
-    capture_output=True,
-    text=True,
+  done = commands.finish(
+    f"experiments.{experiment}",
+    f"--config=experiments/configs/{experiment}.py:local",
+    f"--workdir={path / 'run'}",
+    *(f"--config.{name}={value}" for name, value in flags.items()),
+    env=commands.environment(pathlib.Path(__file__).parent),
   )
-  assert done.returncode == 0, done.stderr
   report = json.loads((path / "run" / "report.json").read_text())
   rollouts = list(store.read(path / "run" / "round_1" / "rollouts"))
   return report, rollouts, done.stderr

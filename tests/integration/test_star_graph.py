@@ -1,20 +1,16 @@
 """The star-graph experiment in miniature, and its check of foreign files."""
 
+import functools
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from oracles import star_lines
+from oracles import commands, star_lines
 from safetensors.numpy import load_file
 
 from qsharp_jax import data
 from qsharp_jax.rollout import store
 
-ROOT = pathlib.Path(__file__).parents[2]
 FLAGS = {
   "graphs.num_nodes": 10,
   "pretrain.width": 16,
@@ -35,15 +31,7 @@ FLAGS = {
 }
 
 
-def run(*flags):
-  own = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-  return subprocess.run(
-    [sys.executable, "-m", "experiments.star_graph", *flags],
-    cwd=ROOT,
-    env=own | {"JAX_PLATFORMS": "cpu", "HF_HUB_OFFLINE": "1"},
-    capture_output=True,
-    text=True,
-  )
+run = functools.partial(commands.run, "experiments.star_graph")
 
 
 def lines(num, seed):

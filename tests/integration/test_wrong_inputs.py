@@ -1,26 +1,14 @@
 """Wrong inputs: one line that says what to do, exit code 2, no traceback."""
 
 import json
-import os
-import pathlib
 import shutil
 import subprocess
 import sys
 
 import pytest
-from oracles import model_directories
+from oracles import commands, model_directories
 
-ROOT = pathlib.Path(__file__).parents[2]
 LOCAL = "--config=experiments/configs/gsm8k.py:local"
-
-
-def environment():
-  own = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-  return own | {
-    "JAX_PLATFORMS": "cpu",
-    "HF_HUB_OFFLINE": "1",
-    "PYTHONPATH": str(ROOT),
-  }
 
 
 def questions(folder, num=40, *, last=None):
@@ -72,25 +60,10 @@ def world(tmp_path_factory):
   return path
 
 
-@pytest.fixture(scope="module")
-def refuse(world):
-  """A function from flags to (exit code, what was said), fast."""
-  with subprocess.Popen(
-    [sys.executable, pathlib.Path(__file__).with_name("refusals.py")],
-    stdin=subprocess.PIPE,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.DEVNULL,
-    cwd=ROOT,
-    env=environment(),
-    text=True,
-  ) as server:
-
-    def run(flags):
-      print(json.dumps(flags), file=server.stdin, flush=True)
-      answer = json.loads(server.stdout.readline())
-      return answer["code"], answer["said"]
-
-    yield run
+def refuse(flags):
+  """Exit code and all that was said."""
+  done = commands.run("experiments.gsm8k", *flags)
+  return done.returncode, done.stdout + done.stderr
 
 
 def flags(world, workdir, **changed):
@@ -199,7 +172,7 @@ IN_FIELDS = [
 @pytest.mark.parametrize(
   ("changed", "pieces"), IN_FIELDS, ids=lambda x: "-".join(x)
 )
-def test_a_wrong_field_is_one_line(changed, pieces, world, refuse, tmp_path):
+def test_a_wrong_field_is_one_line(changed, pieces, world, tmp_path):
   changed = {k: str(v).format(world) for k, v in changed.items()}
   workdir = tmp_path / "run"
   check(*refuse(flags(world, workdir, **changed)), pieces)
@@ -207,7 +180,7 @@ def test_a_wrong_field_is_one_line(changed, pieces, world, refuse, tmp_path):
   assert not (workdir / "config.json").exists()
 
 
-def test_a_directory_of_another_run_is_named(world, refuse):
+def test_a_directory_of_another_run_is_named(world):
   says = ["another_run", "round_1/rollouts", "choose another --workdir"]
   says += ["dtype None there", "question train-1 was not there"]
   files = lambda: sorted((world / "another_run").rglob("*"))
@@ -216,7 +189,7 @@ def test_a_directory_of_another_run_is_named(world, refuse):
   assert files() == before
 
 
-def test_a_directory_of_something_else_is_left_alone(world, refuse):
+def test_a_directory_of_something_else_is_left_alone(world):
   says = ["thesis", "holds no run", "--workdir"]
   check(*refuse(flags(world, world / "thesis")), says)
   assert len(list((world / "thesis").iterdir())) == 1
@@ -238,12 +211,12 @@ def test_a_directory_of_something_else_is_left_alone(world, refuse):
     ("there", ["'there'"]),
   ],
 )
-def test_a_wrong_command_line_is_one_line(flag, pieces, refuse):
+def test_a_wrong_command_line_is_one_line(flag, pieces):
   check(*refuse([flag]), pieces)
 
 
 @pytest.mark.parametrize("config", [LOCAL, "--config=gsm8k:local"])
-def test_a_field_without_its_section_is_one_line(config, refuse):
+def test_a_field_without_its_section_is_one_line(config):
   says = ["'baselines.dpo.eta'", "empty in this variant", "--config.baselines="]
   check(*refuse([config, "--config.baselines.dpo.eta=0.2"]), says)
 
@@ -256,7 +229,7 @@ def test_a_field_without_its_section_is_one_line(config, refuse):
     ([LOCAL, "--config.seed=4"], ["seed=4", "variant=local"]),
   ],
 )
-def test_help_shows_the_fields_of_the_variant(flags, pieces, refuse):
+def test_help_shows_the_fields_of_the_variant(flags, pieces):
   code, said = refuse([*flags, "--help"])
   assert code == 0, said
   lines = said.splitlines()
@@ -264,25 +237,14 @@ def test_help_shows_the_fields_of_the_variant(flags, pieces, refuse):
     assert f"--config.{piece}" in lines
 
 
-@pytest.mark.parametrize(
-  ("changed", "pieces"),
-  [
-    ({"reference": "{}/truncated"}, ["truncated", ".safetensors"]),
-    ({"data__source": "jsonl:{}/broken"}, ["train.jsonl:41"]),
-    ({"evaluation__methods": "('judge',)"}, ["'judge'"]),
-  ],
-)
-def test_a_process_of_its_own_says_the_same(changed, pieces, world, tmp_path):
-  changed = {k: str(v).format(world) for k, v in changed.items()}
+def test_a_process_of_its_own_says_the_same(world, tmp_path):
+  wrong = flags(world, tmp_path / "run", reference=world / "truncated")
   done = subprocess.run(
-    [
-      *(sys.executable, "-m", "experiments.gsm8k"),
-      *flags(world, tmp_path / "run", **changed),
-    ],
-    cwd=ROOT,
-    env=environment(),
+    [sys.executable, "-m", "experiments.gsm8k", *wrong],
+    cwd=commands.ROOT,
+    env=commands.environment(),
     capture_output=True,
     text=True,
   )
-  check(done.returncode, done.stderr, pieces)
+  check(done.returncode, done.stderr, ["truncated", ".safetensors"])
   assert done.stdout == ""

@@ -10,8 +10,8 @@ import sys
 import time
 
 import pytest
+from oracles import commands
 
-ROOT = pathlib.Path(__file__).parents[2]
 # A reference that hardly learns; an odd number of test questions, so that one
 # process has a row of padding.
 FLAGS = {
@@ -60,13 +60,10 @@ def command(workdir, *, num_processes, num_devices, restarts=0):
 
 def start(argv, log):
   """The command in the background; it finds the reward of these tests."""
-  own = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-  path = os.pathsep.join([str(ROOT), str(pathlib.Path(__file__).parent)])
   return subprocess.Popen(
     argv,
-    cwd=ROOT,
-    env=own
-    | {"PYTHONPATH": path, "JAX_PLATFORMS": "cpu", "HF_HUB_OFFLINE": "1"},
+    cwd=commands.ROOT,
+    env=commands.environment(pathlib.Path(__file__).parent),
     stdout=log.open("w"),
     stderr=subprocess.STDOUT,
   )
@@ -135,17 +132,11 @@ def test_two_processes_report_what_one_does_though_one_was_killed(
 
 
 def test_whoever_does_not_start_is_named(tmp_path):
-  done = subprocess.run(
-    [
-      *(sys.executable, "-m", "experiments.gsm8k"),
-      f"--workdir={tmp_path / 'run'}",
-      *("--coordinator_address=127.0.0.1:1", "--num_processes=3"),
-      *("--process_id=1", "--start_timeout=10"),
-    ],
-    cwd=ROOT,
-    env=os.environ | {"JAX_PLATFORMS": "cpu"},
-    capture_output=True,
-    text=True,
+  done = commands.run(
+    "experiments.gsm8k",
+    f"--workdir={tmp_path / 'run'}",
+    *("--coordinator_address=127.0.0.1:1", "--num_processes=3"),
+    *("--process_id=1", "--start_timeout=10"),
   )
   assert done.returncode == 1
   (line,) = [x for x in done.stderr.splitlines() if x.startswith("error:")]
@@ -167,15 +158,7 @@ def test_whoever_does_not_start_is_named(tmp_path):
   ],
 )
 def test_flags_that_do_not_go_together(tmp_path, flags, said):
-  done = subprocess.run(
-    [
-      *(sys.executable, "-m", "experiments.gsm8k"),
-      *(f"--workdir={tmp_path}", *flags),
-    ],
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-  )
+  done = commands.run("experiments.gsm8k", f"--workdir={tmp_path}", *flags)
   assert done.returncode == 2
   assert said in done.stderr
 
@@ -184,7 +167,7 @@ def test_dry_run_prints_the_command_of_each_process():
   argv = command("runs/x", num_processes=2, num_devices=1)
   argv.insert(3, "--dry_run")
   done = subprocess.run(
-    argv, cwd=ROOT, capture_output=True, text=True, check=True
+    argv, cwd=commands.ROOT, capture_output=True, text=True, check=True
   )
   first, second = done.stdout.splitlines()
   assert "-m experiments.gsm8k --workdir=runs/x" in first

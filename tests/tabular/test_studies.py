@@ -1,17 +1,13 @@
 """What the experiment prints, at small sizes, and how it refuses."""
 
+import functools
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from oracles import commands
 
 from qsharp_jax.tabular import plots, studies
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 def test_rows_of_the_tree():
@@ -73,15 +69,7 @@ def test_plots_are_written_whole(tmp_path):
   assert all(path.stat().st_size > 10_000 for path in written)
 
 
-def run(*flags):
-  own = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-  return subprocess.run(
-    [sys.executable, "-m", "experiments.tabular", *flags],
-    cwd=ROOT,
-    env=own | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)},
-    capture_output=True,
-    text=True,
-  )
+run = functools.partial(commands.run, "experiments.tabular")
 
 
 def test_the_command_at_its_smallest(tmp_path):

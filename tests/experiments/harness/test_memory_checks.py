@@ -20,7 +20,7 @@ from qsharp_jax.sharding import mesh as mesh_lib
 SLOW = pytest.mark.slow  # shapes of so many layers take seconds
 SLICES = [
   (gsm8k, "llama31_8b", "v5e", 8, 512),
-  (quality, "qwen25_7b", "h100", 8, 10_240),
+  pytest.param(quality, "qwen25_7b", "h100", 8, 10_240, marks=SLOW),
   pytest.param(gsm8k, "llama3_8b", "v5e", 8, 512, marks=SLOW),
   pytest.param(gsm8k, "qwen25_7b", "v5e", 8, 512, marks=SLOW),
   pytest.param(gsm8k, "qwen25_7b", "v5e", 16, 512, marks=SLOW),

@@ -1,9 +1,11 @@
+import functools
 import json
 import os
 import subprocess
 import sys
 
 import pytest
+from oracles import commands
 from oracles import rollouts as make
 
 from qsharp_jax.rollout import store
@@ -15,9 +17,7 @@ LINES = [
 ]
 
 
-def grade(*flags, cwd):
-  command = [sys.executable, "-m", "experiments.grade", *flags]
-  return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+grade = functools.partial(commands.run, "experiments.grade")
 
 
 def test_grades_a_file_and_keeps_other_keys(tmp_path):

@@ -1,12 +1,11 @@
+import functools
 import json
-import subprocess
-import sys
 
 import jax
 import numpy as np
 import pytest
 from flax import linen as nn
-from oracles import mutations
+from oracles import commands, mutations
 
 from experiments.tools import score
 from qsharp_jax import checkpoint, models
@@ -62,12 +61,7 @@ def test_equals_a_softmax_row_by_row_whatever_the_batch(params):
       np.testing.assert_allclose(values, _expected(params, row), atol=1e-5)
 
 
-def _run(*flags):
-  return subprocess.run(
-    [sys.executable, "-m", "experiments.score", *flags],
-    capture_output=True,
-    text=True,
-  )
+_run = functools.partial(commands.run, "experiments.score")
 
 
 def test_command_line_scores_a_file(params, model_dir, tmp_path):
