@@ -51,7 +51,8 @@ def test_actor_critic_matches_each_sequence_alone(is_dense):
   labels = credit.of_rows({"critic": params, "policy": None}, rows)
   assert labels.shape == (4, 16, NUM_COLUMNS)
   targets = ppo.Targets(*np.moveaxis(labels, -1, 0))
-  values = ppo.state_values(oracle.CRITIC, params, rows._asdict())
+  state_values = jax.jit(ppo.state_values, static_argnums=0)
+  values = state_values(oracle.CRITIC, params, oracle.batch(rows))
   expected = []
   completions = [c for group in experience.completions for c in group]
   for i, c in enumerate(completions):

@@ -42,7 +42,8 @@ def test_scores_are_log_probs_under_the_model():
     batch_size=2,
     layout=micro_runs.one_device(),
   )
-  expected = base.token_log_probs(oracle.MODEL, params, rows._asdict())
+  score = jax.jit(base.token_log_probs, static_argnums=0)
+  expected = score(oracle.MODEL, params, oracle.batch(rows))
   np.testing.assert_allclose(found, expected, atol=1e-5)
   assert (found[0, 1:3] < 0).all() and not found[0, 3:].any()
 

@@ -4,8 +4,7 @@ import json
 import jax
 import numpy as np
 import pytest
-from flax import linen as nn
-from oracles import commands, mutations
+from oracles import commands, decoders, mutations
 
 from experiments.tools import score
 from qsharp_jax import checkpoint, models
@@ -25,9 +24,7 @@ CONFIG = models.DecoderConfig(
 
 @pytest.fixture(scope="module")
 def params():
-  one = np.zeros((1, 1), np.int32)
-  init = models.LanguageModel(CONFIG).init(jax.random.key(0), one, one)
-  return jax.tree.map(lambda x: x if x.ndim == 1 else 20 * x, nn.unbox(init))
+  return decoders.params(models.LanguageModel(CONFIG))
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +39,14 @@ def _rows(lengths):
   return [rng.integers(0, 31, n).tolist() for n in lengths]
 
 
+_logits = jax.jit(models.LanguageModel(CONFIG).apply)
+
+
 def _expected(params, row):
   """One sequence at a time, softmax in numpy."""
-  tokens = np.array([row], np.int32)
-  positions = np.arange(len(row), dtype=np.int32)[None]
-  logits, _ = models.LanguageModel(CONFIG).apply(params, tokens, positions)
-  probs = np.exp(np.asarray(logits[0], np.float64))
+  padded = decoders.right_padded([row], time=CONFIG.max_length)
+  logits, _ = jax.device_get(_logits(params, *padded))
+  probs = np.exp(logits[0].astype(np.float64))
   probs /= probs.sum(-1, keepdims=True)
   return [np.log(probs[t - 1, row[t]]) for t in range(1, len(row))]
 
