@@ -1,7 +1,9 @@
 """Value models of several rewards guide together."""
 
 import dataclasses
+import functools
 
+import jax
 import numpy as np
 from oracles import players
 
@@ -39,6 +41,7 @@ def test_members_are_read_side_by_side():
   positions = np.arange(3, dtype=np.int32)[None]
   ask = (np.array([7]), np.array([3]), np.array([[1, 2, 9]]))
 
+  @functools.partial(jax.jit, static_argnums=0)
   def values(model, tree):
     cache = model.apply(tree, tokens, positions, method="prefill")
     cache = models.cache.each(lambda c: models.cache.grow(c, 4), cache)
