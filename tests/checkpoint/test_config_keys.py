@@ -7,22 +7,13 @@ from oracles import decoders
 
 from qsharp_jax.checkpoint import config_keys
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.models import RopeScaling
 
 RAW = {
-  "max_position_embeddings": 64,
   "num_hidden_layers": 3,
   "sliding_window": 8,
   "max_window_layers": 1,
   "layer_types": None,
   "use_sliding_window": True,
-}
-LLAMA3 = {
-  "rope_type": "llama3",
-  "factor": 8.0,
-  "low_freq_factor": 1.0,
-  "high_freq_factor": 4.0,
-  "original_max_position_embeddings": 32,
 }
 
 
@@ -47,36 +38,6 @@ def test_what_is_of_its_kind_is_given_back():
     config_keys.value({}, "vocab_size", int)
 
 
-def test_the_kinds_of_rotary_embedding():
-  rope = config_keys.rope
-  assert rope(RAW) == (10_000.0, None)
-  assert rope(RAW | {"rope_theta": 5e5})[0] == 5e5
-  linear = {"type": "linear", "factor": 2.0}
-  assert rope(RAW | {"rope_scaling": linear})[1] == RopeScaling("linear", 2.0)
-  # As transformers 5 has it, the base is in the dict.
-  theta, scaling = rope(RAW | {"rope_parameters": LLAMA3 | {"rope_theta": 7.0}})
-  assert (theta, scaling) == (7.0, RopeScaling("llama3", 8.0, 1.0, 4.0, 32))
-  assert config_keys.rope_scaling_to_hf(scaling) == LLAMA3
-
-
-@pytest.mark.parametrize(
-  ("changed", "says"),
-  [
-    ({"rope_scaling": {"rope_type": "yarn"}}, "'yarn'"),
-    ({"partial_rotary_factor": 0.5}, "0.5"),
-    ({"rope_scaling": {"new_key": 1}}, "new_key"),
-    ({"rope_scaling": LLAMA3 | {"low_freq_factor": 4.0}}, "is not below"),
-    (
-      {"rope_scaling": LLAMA3, "rope_parameters": {"factor": 2.0}},
-      "keep one of them",
-    ),
-  ],
-)
-def test_other_rotations_are_refused(changed, says):
-  with pytest.raises(InputError, match=says):
-    config_keys.rope(RAW | changed)
-
-
 def test_windows_by_layer():
   windows = config_keys.windows_by_layer
   assert windows(RAW) == (None, 8, 8)
@@ -90,6 +51,13 @@ def test_windows_by_layer():
   assert config_keys.one_window(RAW) == (8, 8, 8)
   assert config_keys.one_window(RAW | {"sliding_window": None}) is None
   assert config_keys.no_windows(RAW) is None
+
+
+def test_windows_by_period():
+  raw = RAW | {"sliding_window_pattern": 2}
+  assert config_keys.windows_by_period(raw) == (8, None, 8)
+  kinds = ["full_attention"] * 3
+  assert config_keys.windows_by_period(raw | {"layer_types": kinds}) is None
 
 
 def test_windows_are_written_as_they_are_read():

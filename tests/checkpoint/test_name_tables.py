@@ -1,69 +1,64 @@
-"""Layouts of tensors in files: slices beside whole arrays, both directions."""
+"""Which tensors a model has, by the switches of its config."""
 
-import itertools
+import dataclasses
 
-import numpy as np
 import pytest
 from oracles import decoders
 
 from qsharp_jax import models
 from qsharp_jax.checkpoint import name_tables
 
-SIZES = name_tables.sizes(decoders.SMALLEST) | {
-  **{"d": 6, "n": 4, "g": 2, "h": 3, "m": 5, "v": 7, "p": 8}
-}
+CONFIG = dataclasses.replace(
+  decoders.SMALLEST, num_layers=2, tied_embeddings=False
+)
 
 
-def entries(family):
-  return name_tables.TABLES[family]
+def names(config, head=None, family="llama"):
+  return {e.path: e.name for e in name_tables.entries(family, config, head)}
 
 
-def by_name(family):
-  return itertools.groupby(entries(family), key=lambda entry: entry.name)
+def test_every_layer_has_its_own_tensors():
+  found = names(CONFIG)
+  layers = {path.split("/")[1] for path in found if "layers_" in path}
+  assert layers == {"layers_0", "layers_1"}
+  assert found["backbone/layers_1/mlp/up/kernel"] == (
+    "model.layers.1.mlp.up_proj.weight"
+  )
+  assert len(set(found.values())) == len(found)
+  assert "{i}" not in "".join([*found, *found.values()])
 
 
-@pytest.mark.parametrize("family", ["gpt2", "llama"])
-def test_reading_undoes_writing_whole_and_in_parts(family):
-  rng = np.random.default_rng(0)
-  for _, group in by_name(family):
-    group = list(group)
-    values = [rng.normal(size=name_tables.shape(e, SIZES)) for e in group]
-    stored = name_tables.to_stored(list(zip(group, values, strict=True)))
-    # Parts of a fused tensor need as many heads as key-value heads.
-    if len(group) == 1:
-      assert stored.shape == name_tables.stored_shape(group[0], SIZES)
-      index = tuple(slice(size // 3, size) for size in values[0].shape)
-      for i in (index, (slice(None),) * values[0].ndim):
-        part = name_tables.read(group[0], SIZES, i, stored.__getitem__)
-        np.testing.assert_array_equal(part, values[0][i])
+@pytest.mark.parametrize(
+  ("switch", "path"),
+  [
+    ("qkv_bias", "attention/query/bias"),
+    ("output_bias", "attention/output/bias"),
+    ("mlp_bias", "mlp/down/bias"),
+  ],
+)
+def test_a_switch_adds_its_parameters(switch, path):
+  path = f"backbone/layers_0/{path}"
+  off = dataclasses.replace(CONFIG, **{switch: False})
+  on = dataclasses.replace(CONFIG, **{switch: True})
+  assert path not in names(off)
+  assert path in names(on)
 
 
-def test_a_fused_projection_is_cut_in_three():
-  sizes = SIZES | {"g": 4}
-  _, group = next(x for x in by_name("gpt2") if "c_attn.weight" in x[0])
-  group = list(group)
-  stored = np.arange(6 * 3 * 4 * 3).reshape(6, 36)
-  for i, entry in enumerate(group):
-    index = (slice(1, 3), slice(0, 3), slice(2, 6))  # heads, width, model width
-    part = name_tables.read(entry, sizes, index, stored.__getitem__)
-    # By hand: columns of part i, head by head, and our order of axes.
-    columns = stored[2:6, 12 * i + 3 : 12 * i + 9].reshape(4, 2, 3)
-    np.testing.assert_array_equal(part, columns.transpose(1, 2, 0))
+def test_a_family_with_norms_of_heads_has_them():
+  path = "backbone/layers_0/attention/query_norm/scale"
+  assert path in names(CONFIG, family="qwen3") and path not in names(CONFIG)
 
 
-def test_what_a_model_has_is_what_its_switches_say():
-  names = lambda config, head=None: {
-    e.path for e in name_tables.entries("llama", config, head)
-  }
-  config = decoders.SMALLEST
-  plain = names(config)
-  assert ("unembedding" in plain) != config.tied_embeddings
-  assert not any("bias" in path for path in plain)
-  head = models.HeadConfig("v", 3)
-  assert "head" in names(config, head)
-  assert "unembedding" not in names(config, head)
-  layers = {path.split("/")[1] for path in plain if "layers_" in path}
-  assert len(layers) == config.num_layers
+def test_what_is_read_out_depends_on_the_kind_of_model():
+  tied = dataclasses.replace(CONFIG, tied_embeddings=True)
+  assert "unembedding" in names(CONFIG) and "unembedding" not in names(tied)
+  for kind, name in (("v", "score.weight"), ("q", "q_head.weight")):
+    found = names(CONFIG, models.HeadConfig(kind, 3))
+    assert found["head"] == name and "unembedding" not in found
+  entry = name_tables.lm_head_as_q_head("llama", tied)
+  assert entry.name == "model.embed_tokens.weight"
+  entry = name_tables.lm_head_as_q_head("llama", CONFIG)
+  assert entry.name == "lm_head.weight"
 
 
 def test_names_of_the_backbone():
