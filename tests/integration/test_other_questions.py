@@ -93,7 +93,7 @@ def test_math_problems_are_sampled_and_compared(tmp_path):
   found = report["values"]["round 1"]["held_out_questions"]
   assert found["crps"] > 0 and "roc_auc" not in found
   head = json.loads((tmp_path / "run/round_1/value/config.json").read_text())
-  own = {"loss": "categorical", "support": [-2.8, 0.7]}
+  own = {"loss": "categorical", "support": pytest.approx([-2.8, 0.7])}
   assert head["value_head"] == {"kind": "v", "num_atoms": 51} | own
 
 
