@@ -88,6 +88,7 @@ GOOD = {
   "policy_gradient.a_star_po": ([LOG_PROBS, LOG_PROBS[::-1], SCORES], {}),
   "preferences.dpo": (PAIRS, {}),
   "preferences.rpo": ([*PAIRS, jnp.array([3.0, 5.0])], {}),
+  "preferences.bradley_terry": (PAIRS[:2], {"margin": 0.5}),
   "preferences.cpl": (PAIRS[:2], {}),
   "readout.distribution": ([DISTRIBUTION], CATEGORICAL),
   "readout.mean": ([DISTRIBUTION], CATEGORICAL),

@@ -15,6 +15,8 @@ from qsharp_jax.core.errors import InputError
 from qsharp_jax.pipeline import algorithm1, bindings, contents, methods
 from qsharp_jax.rollout import store
 
+FOLLOWING = ("tokens", "verify", "verified")
+
 
 def content(directory):
   """Every file of the run by its path: its bytes and, of marks, its time."""
@@ -32,7 +34,9 @@ def changed(before, directory):
   """The stages and folders in which a file is another or new."""
   after = content(directory)
   paths = [path for path in after if before.get(path) != after[path]]
-  return {"/".join(path.with_suffix("").parts[1:3]) for path in paths}
+  found = {"/".join(path.with_suffix("").parts[1:3]) for path in paths}
+  # Pages of answers and their verification follow whatever was sampled.
+  return {name for name in found if not name.endswith(FOLLOWING)}
 
 
 def other(index, **changes):
