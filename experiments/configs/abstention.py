@@ -43,6 +43,7 @@ def get_config(variant: str = "stars") -> ml_collections.ConfigDict:
 def _stars() -> ml_collections.ConfigDict:
   config = star_graph.get_config("tiny")
   _may_decline(config, "path", phrase="?", pays=0.6, commit="!", rate=0.4)
+  config.rounds.on_device = False  # the reward is another one
   config.data.update(num_train=192_000, num_validation=500, num_test=1000)
   # One more token: the sign that commits.
   length = config.fit.max_length + 1

@@ -177,6 +177,10 @@ def paper() -> ml_collections.ConfigDict:
         "eta": 0.1,  # KL weight in reward units: small is strong
         "rule": "response",  # or algorithm1
         "is_warm": False,
+        # True: rollouts, rewards, labels and what is trained on never leave
+        # the devices, but for the store. Needs the reward `path`, a token for
+        # each node and, after round 1, the rule algorithm1.
+        "on_device": False,
       },
       "fit": {
         "learning_rate": 2e-5,

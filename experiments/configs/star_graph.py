@@ -76,7 +76,9 @@ def _stars(degree: int, path_length: int) -> ml_collections.ConfigDict:
     num_candidates=10,
     is_truncated=True,
   )
-  config.rounds.update(num_rounds=1, num_samples=1)
+  config.rounds.update(
+    num_rounds=1, num_samples=1, rule="algorithm1", on_device=True
+  )
   config.fit.update(
     schedule="cosine",
     weight_decay=0.1,

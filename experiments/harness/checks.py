@@ -97,6 +97,7 @@ def check(config: ml_collections.ConfigDict) -> None:
   _check_reward(config)
   _check_values(config)
   _check_blocks(config)
+  _check_device(config)
 
 
 def check_rows(config: ml_collections.ConfigDict, num_parts: int) -> None:
@@ -197,6 +198,21 @@ def _check_values(config: ml_collections.ConfigDict) -> None:
       f"value.reads_log_probs is True with {own.num_new_layers} new layers and "
       f"a head of kind {own.head!r}; expected value.num_new_layers of at least "
       "1, below which those log-probabilities come from, and the head 'v'"
+    )
+
+
+def _check_device(config: ml_collections.ConfigDict) -> None:
+  """What the devices can collect on their own."""
+  own = config.rounds
+  is_switched = own.num_rounds == 1 or own.rule == "algorithm1"
+  is_known = config.reward == "path" and not config.sampling.stop
+  if own.on_device and not (is_known and is_switched):
+    raise InputError(
+      f"rounds.on_device is True, reward {errors.short(config.reward)}, "
+      f"rounds.rule {own.rule}, rounds.num_rounds {own.num_rounds} and "
+      f"sampling.stop {errors.short(config.sampling.stop)}; expected the "
+      "reward path, no stop strings and, in several rounds, the rule "
+      "algorithm1: set it to False"
     )
 
 

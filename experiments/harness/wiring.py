@@ -258,6 +258,11 @@ def run(
   )
   rounds = config.rounds.to_dict()
   rounds.pop("method")
+  reward = None
+  if rounds.pop("on_device"):
+    reward = rollout.on_device.path(
+      tokenizer, max_new_tokens=config.sampling.max_new_tokens
+    )
   return pipeline.Run(
     task=found,
     players=cast,
@@ -266,6 +271,7 @@ def run(
     fit=dataclasses.replace(how, num_microbatches=num_microbatches),
     layout=where,
     workdir=workdir,
+    reward=reward,
   )
 
 

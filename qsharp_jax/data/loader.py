@@ -49,8 +49,7 @@ class Loader:
     Returns:
       The fields of `Packed`, each [B, T, ...].
     """
-    epoch, index = divmod(step, self.steps_per_epoch)
-    chosen = self._chosen(self._order(epoch), index)
+    chosen = self.chosen(step)
     missing = self._batch_size - len(chosen)
     fields = {}
     for name, field, filler in zip(
@@ -59,6 +58,11 @@ class Loader:
       tail = np.full((missing, *field.shape[1:]), filler, field.dtype)
       fields[name] = np.concatenate([field[chosen], tail])
     return fields
+
+  def chosen(self, step: int) -> np.ndarray:
+    """Indices of the rows of the batch at a step, without padding."""
+    epoch, index = divmod(step, self.steps_per_epoch)
+    return self._chosen(self._order(epoch), index)
 
   def _chosen(self, order: np.ndarray, index: int) -> np.ndarray:
     """The rows of a batch of an epoch."""

@@ -166,10 +166,10 @@ def advance(
   have room for all turns.
   """
 
-  def turn(state: DecodeState, _: None) -> tuple[DecodeState, None]:
+  def one(state: DecodeState, _: None) -> tuple[DecodeState, None]:
     return step(policy, params, state), None
 
-  return jax.lax.scan(turn, state, length=num_turns)[0]
+  return jax.lax.scan(one, state, length=num_turns)[0]
 
 
 def grow(state: DecodeState, num_slots: int) -> DecodeState:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from absl import logging
 
-from qsharp_jax import data, rollout, training
+from qsharp_jax import rollout, training
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import files, places, progress, seeds
 from qsharp_jax.core.arrays import PyTree
@@ -71,7 +71,22 @@ def _roll_out(
       rule=run.rounds.rule,
       horizon=_mean_length(run, round_index - 1),
     )
-  sample_each(run, run.sampler(values), problems, {store: plan})
+  sampler = run.sampler(values)
+  if run.reward is None:
+    sample_each(run, sampler, problems, {store: plan})
+    return
+  size = rollout.store.shard_size(store, default=sampler.batch_size)
+  longest = max(len(problem.prompt) for problem in problems)
+  buffer = run.aggregate.open(
+    num_batches=-(-len(problems) // size),
+    num_rounds=run.rounds.num_rounds,
+    num_rows=size * plan.num_samples,
+    length=longest + run.sampling.max_new_tokens,
+  )
+  on_device = run.device_sampler(values, buffer)
+  sampler = dataclasses.replace(sampler, devices=on_device)
+  sample_each(run, sampler, problems, {store: plan})
+  run.aggregate.close(on_device.buffer)
 
 
 def sample_each(
@@ -103,11 +118,16 @@ def train(run: run_lib.Run, round_index: int) -> None:
     if not due:
       _restore_metrics(run, round_index)
       return
-    split = _split(run, round_index)
+    parts = _rounds(run, round_index)
+    split = _split(run, parts)
     is_fresh = round_index == 1 or not run.rounds.is_warm
     start = _placed(run, None if is_fresh else round_index - 1)
     rows = labelled.pack(split.train, length=run.fit.max_length)
-    params = _fit(run, start, rows, round_index, directory)
+    how = _how(run, round_index)
+    batches = run.aggregate.epochs(
+      split, rows, how, [len(part) for part in parts]
+    )
+    params = _fit(run, start, batches, how, directory)
     _measure(run, params, split, directory)
     _save(run, params, directory)
 
@@ -124,7 +144,7 @@ def _restore_metrics(run: run_lib.Run, round_index: int) -> None:
     _measure(
       run,
       _placed(run, round_index),
-      _split(run, round_index),
+      _split(run, _rounds(run, round_index)),
       run.paths.round(round_index),
     )
 
@@ -145,11 +165,13 @@ def train_outcome(run: run_lib.Run) -> None:
   directory = run.paths.outcome
   with run.workdir.stages([bindings.train_outcome(run)]) as due:
     if due:
-      split = _split(run, run.rounds.num_rounds)
+      split = _split(run, _rounds(run, run.rounds.num_rounds))
       rows = labelled.pack(
         split.train, length=run.fit.max_length, is_outcome_only=True
       )
-      params = _fit(run, _placed(run, None), rows, 0, directory)
+      how = _how(run, 0)
+      batches = fit_lib.Epochs(rows, how)
+      params = _fit(run, _placed(run, None), batches, how, directory)
       _save(run, params, directory)
   fit_lib.forget(directory)
 
@@ -170,11 +192,16 @@ def load_outcome(run: run_lib.Run) -> PyTree:
   return run.load(run.paths.outcome / "value")
 
 
-def _split(run: run_lib.Run, num_rounds: int) -> labelled.Split:
-  """The rollouts of the first rounds, split for training."""
-  found = rollout.Rollouts.concatenate(
-    [rollouts(run, i + 1) for i in range(num_rounds)]
-  )
+def _rounds(run: run_lib.Run, num_rounds: int) -> list[rollout.Rollouts]:
+  """The rollouts of each of the first rounds."""
+  return [rollouts(run, i + 1) for i in range(num_rounds)]
+
+
+def _split(
+  run: run_lib.Run, parts: Sequence[rollout.Rollouts]
+) -> labelled.Split:
+  """The rollouts of some rounds, split for training."""
+  found = rollout.Rollouts.concatenate(parts)
   _check_labels(run.players.critic, found.label[found.is_graded])
   split = labelled.split(found)
   if len(np.unique(split.train.label)) < 2:
@@ -203,24 +230,28 @@ def _check_labels(critic: training.Critic, labels: np.ndarray) -> None:
 def _fit(
   run: run_lib.Run,
   start: PyTree,
-  rows: data.Packed,
-  round_index: int,
+  batches: fit_lib.Batches,
+  how: fit_lib.Fit,
   directory: places.Path,
 ) -> PyTree:
   """Values trained on labelled rows."""
   critic = run.players.critic
-  seed = seeds.stable_seed(run.fit.seed, "values", round_index)
-  how = dataclasses.replace(run.fit, seed=seed)
   return fit_lib.fit(
     training.objectives.value(
       critic.model, loss=critic.loss, atoms=critic.atoms
     ),
     start,
-    fit_lib.Epochs(rows, how),
+    batches,
     how,
     run.layout,
     directory,
   )
+
+
+def _how(run: run_lib.Run, round_index: int) -> fit_lib.Fit:
+  """How to train the values of a round; 0 is the outcome's."""
+  seed = seeds.stable_seed(run.fit.seed, "values", round_index)
+  return dataclasses.replace(run.fit, seed=seed)
 
 
 def _save(run: run_lib.Run, params: PyTree, directory: places.Path) -> None:

@@ -15,6 +15,7 @@ class Split:
   """Rollouts to train on, and two kinds that training never sees."""
 
   train: columns.Rollouts
+  train_places: np.ndarray  # where those stood among all rollouts
   held_out_samples: columns.Rollouts  # of questions that are trained on
   held_out_questions: columns.Rollouts
 
@@ -48,6 +49,7 @@ def split(rollouts: columns.Rollouts, *, one_in: int = 50) -> Split:
   )
   return Split(
     graded.take(is_kept & ~is_held_out),
+    np.flatnonzero(rollouts.is_graded)[is_kept & ~is_held_out],
     graded.take(is_kept & is_held_out),
     graded.take(is_validation),
   )

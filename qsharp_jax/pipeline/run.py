@@ -9,6 +9,7 @@ from qsharp_jax import generate, rewards, rollout, sharding, training
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import places
 from qsharp_jax.core.arrays import PyTree
+from qsharp_jax.pipeline import on_device
 from qsharp_jax.pipeline import paths as paths_lib
 from qsharp_jax.pipeline import workdir as workdir_lib
 from qsharp_jax.sharding import processes
@@ -75,6 +76,12 @@ class Run:
   workdir: workdir_lib.Workdir
   # Values that guide and judge in an evaluation, by their round.
   held: dict[int, PyTree] = dataclasses.field(default_factory=dict, repr=False)
+  # Where the devices collect on their own: the reward that they know, and what
+  # they have collected. Needs the rule `algorithm1` after round 1.
+  reward: rollout.on_device.Reward | None = None
+  aggregate: on_device.Aggregate = dataclasses.field(
+    default_factory=on_device.Aggregate, repr=False
+  )
 
   @property
   def paths(self) -> paths_lib.RunPaths:
@@ -127,12 +134,30 @@ class Run:
 
     Candidates may be left unscored: the KL of such samples is NaN.
     """
-    policy, params = self.players.policy, {}
+    return self._sampler(*self._guided(value_params), self.sampling)
+
+  def device_sampler(
+    self, value_params: PyTree | None, buffer: rollout.program.Buffer
+  ) -> rollout.on_device.Sampler:
+    """As `sampler`, on the devices, into a buffer, by the reward of the run."""
+    policy, params = self._guided(value_params)
+    return rollout.on_device.Sampler(
+      policy,
+      {"reference": self.players.reference_params} | params,
+      self.sampling,
+      self.reward,
+      buffer,
+      decode=self.task.decode,
+      place=self.layout.place,
+    )
+
+  def _guided(
+    self, value_params: PyTree | None
+  ) -> tuple[generate.Policy, dict[str, PyTree]]:
+    """The policy with the given values, or without any."""
     if value_params is None:
-      policy = self.unguided()
-    else:
-      params["value"] = value_params
-    return self._sampler(policy, params, self.sampling)
+      return self.unguided(), {}
+    return self.players.policy, {"value": value_params}
 
   def sampler_of(
     self,

@@ -1,19 +1,23 @@
 """Samples of a policy for a list of problems, scored and stored."""
 
 import dataclasses
+import functools
 import itertools
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from qsharp_jax import generate
 from qsharp_jax.core.errors import Preempted
-from qsharp_jax.rollout import grading, store, switch
+from qsharp_jax.rollout import grading, on_device, store, switch
 from qsharp_jax.rollout import problems as problems_lib
 from qsharp_jax.rollout.problems import Answer, Plan, Problem
 from qsharp_jax.sharding import processes
+
+T = TypeVar("T")
 
 _STRETCH = 8  # batches that refill one another's rows
 _UNSEEN = 90.0  # seconds until a new file of another host is seen at the latest
@@ -28,6 +32,8 @@ class Sampler:
   decode: Callable[[list[int]], str]  # token ids to text
   grade: grading.Grade
   reward: str = ""  # what grades, as the store notes it
+  # Samples and grades in the place of `complete` and `grade`.
+  devices: on_device.Sampler | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,14 +108,16 @@ def collect_all(
       for index in range(start, min(start + _STRETCH, len(own)))
     ]
     is_due = any(missing[str(d)][i] for d, i in parts)
-    samples = _answer(sampler, [(plans[d], batches[d][i]) for d, i in parts])
+    samples = _samples(sampler, [(plans[d], batches[d][i]) for d, i in parts])
     for directory, index in parts:
-      batch = next(samples) if is_due else None
+      graded_rows = next(samples) if is_due else None
       if missing[str(directory)][index] and processes.is_mine(index):
-        rows = graded(sampler, plans[directory], batch)
-        size = sizes[directory]
         store.write_shard(
-          directory, index, rows, num_problems=size, graded_by=sampler.reward
+          directory,
+          index,
+          graded_rows(),
+          num_problems=sizes[directory],
+          graded_by=sampler.reward,
         )
       done += len(batches[directory][index])
       yield done
@@ -147,6 +155,18 @@ def wait_until_complete(
         "all hosts share the workdir"
       )
     time.sleep(1.0)
+
+
+def _samples(
+  sampler: Sampler, parts: Sequence[tuple[Plan, Sequence[Problem]]]
+) -> Iterator[Callable[[], store.Rollouts | list[store.Rollout]]]:
+  """The rows of each batch, graded when they are asked for."""
+  if sampler.devices is not None:
+    for rows in _watched(sampler.devices.samples(parts)):
+      yield lambda rows=rows: rows
+    return
+  for (plan, _), batch in zip(parts, _answer(sampler, parts), strict=True):
+    yield functools.partial(graded, sampler, plan, batch)
 
 
 def answer(
@@ -234,9 +254,7 @@ def _complete(
   yield from _labelled(requests, _watched(run(requests)), plan.rule)
 
 
-def _watched(
-  groups: Iterator[list[generate.Completion]],
-) -> Iterator[list[generate.Completion]]:
+def _watched(groups: Iterator[T]) -> Iterator[T]:
   """The same groups, until the machine is wanted back."""
   for group in groups:
     if processes.termination.look():

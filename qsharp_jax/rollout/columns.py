@@ -81,6 +81,18 @@ class Rollouts:
     return cls(**columns)
 
   @classmethod
+  def typed(cls, **columns: np.ndarray | Ragged) -> "Rollouts":
+    """Columns by name, each turned into its own type; None is NaN."""
+    return cls(
+      **{
+        name: columns[name]
+        if dtype is Ragged
+        else np.asarray(columns[name]).astype(dtype)
+        for name, dtype in DTYPES.items()
+      }
+    )
+
+  @classmethod
   def concatenate(cls, parts: Sequence["Rollouts"]) -> "Rollouts":
     """All rows of all parts, in their order."""
     if not parts:

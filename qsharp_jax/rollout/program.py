@@ -133,6 +133,7 @@ def roll_out(
   params: PyTree,
   problems: Problems,
   controls: policy_lib.Controls,
+  first_label: Array | None = None,
   *,
   num_new_tokens: int,
 ) -> Trajectories:
@@ -146,8 +147,9 @@ def roll_out(
     reward_fn: knows the rewards.
     params: see `Policy`.
     problems: B prompts.
-    controls: of R rows, R a multiple of B. Labels begin at `guided_steps`, the
-      first token that the reference chose.
+    controls: of R rows, R a multiple of B.
+    first_label: token of each row at which labels begin; None: `guided_steps`,
+      the first one that the reference chose. Shape [R], int32.
     num_new_tokens: M.
   """
   num_rows, num_prompts = len(controls.seeds), len(problems.prompts)
@@ -176,7 +178,7 @@ def roll_out(
     kl_filtered=state.kl_filtered,
     rewards=rewards,
     labels=token_rewards.to_go(rewards),
-    first_label=controls.guided_steps,
+    first_label=controls.guided_steps if first_label is None else first_label,
   )
 
 
@@ -207,8 +209,13 @@ def batch(problems: Problems, found: Trajectories) -> dict[str, Array]:
   }
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def empty(num_batches: int, num_rows: int, length: int) -> Buffer:
-  """Room for so many batches of R rows of T tokens."""
+  """Room for so many batches of R rows of T tokens.
+
+  Compiled, so that it lies as the programs return it: a buffer that lay
+  otherwise would have the first call of each compiled for itself.
+  """
   table = lambda fill, dtype: _sharded(
     jnp.full((num_batches, num_rows, length), fill, dtype)
   )
@@ -278,6 +285,7 @@ def collect(
   buffer: Buffer,
   problems: Problems,
   controls: policy_lib.Controls,
+  first_label: Array | None = None,
   *,
   num_new_tokens: int,
 ) -> tuple[Buffer, Trajectories]:
@@ -288,6 +296,7 @@ def collect(
     params,
     problems,
     controls,
+    first_label,
     num_new_tokens=num_new_tokens,
   )
   return append(buffer, batch(problems, found)), found

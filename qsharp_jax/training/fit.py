@@ -57,10 +57,11 @@ class Batches(Protocol):
 
   def __call__(
     self, step: int, params: PyTree
-  ) -> Mapping[str, np.ndarray] | None:
+  ) -> Mapping[str, np.ndarray] | objectives.Batch | None:
     """The batch at a step, the same in every process; None to skip the step.
 
-    A pure function of the step and of the parameters before its block.
+    Of numpy arrays, or of arrays that lie on the devices already. A pure
+    function of the step and of the parameters before its block.
     """
 
   def metrics(self, step: int) -> Mapping[str, float]:
@@ -242,4 +243,6 @@ def _placed(
   batch = batches(step, params)
   if batch is None:
     return None
-  return layout.place({k: v for k, v in batch.items() if k != "sequence_ids"})
+  fields = {k: v for k, v in batch.items() if k != "sequence_ids"}
+  is_there = all(isinstance(x, jax.Array) for x in fields.values())
+  return fields if is_there else layout.place(fields)

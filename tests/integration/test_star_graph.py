@@ -143,6 +143,7 @@ def test_bad_lines_are_named_and_counted(tmp_path):
     ("--config.data.path=nowhere.txt", "nowhere.txt"),
     ("--config.graphs.degree=10", "degree 10"),
     ("--config.pretrain.width=66", "width is 66; expected a multiple of 4"),
+    ("--config.reward=strict", "on_device is True, reward 'strict'"),
     ("--config.graphs.path_length=4", "max_new_tokens is 4; expected at least"),
     ("--config=experiments/configs/star_graph.py:g9_9", "tiny, g2_5"),
   ],
