@@ -57,7 +57,7 @@ _GUIDANCE = {
   "qsharp_categorical": generate.Guidance("qsharp", "categorical", _ATOMS),
   "cd": generate.Guidance("cd"),
   "fudge": generate.Guidance("fudge"),
-  "mixture": guided.mixture(_SUCCESS, (0.5, 2.0)),
+  "mixture": guided.mixture((_SUCCESS,) * 2, (0.5, 2.0)),
   "args": generate.Guidance("args", "categorical", _ATOMS),
 }
 _SCORED = (1, 2, 4)

@@ -213,13 +213,30 @@ def paper() -> ml_collections.ConfigDict:
         # Value models of other rewards, and the weights of all rewards, that of
         # the run's own first.
         "mixture": {"others": (), "weights": (1.0,)},
+        # The run's reward and a second one at decode time: a row for each pair
+        # of weights.
+        "front": {
+          "reward": "",  # the second, by name
+          "eta": 0.1,  # in units of the weighted sum
+          "weights": (
+            (1.0, 0.0),
+            (0.75, 0.25),
+            (0.5, 0.5),
+            (0.25, 0.75),
+            (0.0, 1.0),
+          ),
+        },
         "num_beams": 8,  # of dpo_beam
         "best_of": 64,  # samples of best_of_n
         # What best_of_n and blocks choose by: value, or a reward by name.
         "judge": "value",
         "blocks": {"num_samples": 8, "num_kept": 2, "block_length": 256},
         "transfer": {  # Transfer Q*, direct and indirect
-          "baseline": "dpo",  # a tuned policy; "" is the reference
+          # A tuned policy by name, or a model directory; "": the reference.
+          "baseline": "dpo",
+          # Of transfer_indirect, and of transfer_other, which is direct from
+          # it; "" is the same one.
+          "other_baseline": "",
           "reward": "value",  # the value model's, or a reward by name
           "baseline_reward": "",  # of transfer_indirect: what aligned it
           "beta": 0.1,  # and at which KL weight

@@ -63,7 +63,7 @@ class Bench:
 
 def check(names: Collection[str]) -> None:
   """Raises an InputError for a name that is in no table."""
-  known = [*guided.BY_VALUES, *_OTHERS, *finetuning_methods.DEFAULTS]
+  known = [*guided.BY_VALUES, *_OTHERS, "front", *finetuning_methods.DEFAULTS]
   for name in names:
     if name not in known:
       raise InputError(
@@ -99,6 +99,8 @@ def build(bench: Bench) -> dict[str, pipeline.Method]:
     if name in guided.BY_VALUES:
       weigh = select(bench.run.players.critic, name)
       found[name] = methods_lib.guided(bench.run, weigh, tuple(own.etas))
+    elif name == "front":
+      found |= _front(bench)
     elif name in _OTHERS:
       searched = {
         f"search.{key}": value
@@ -150,6 +152,18 @@ def _mixture(bench: Bench) -> pipeline.Method:
   )
 
 
+def _front(bench: Bench) -> dict[str, pipeline.Method]:
+  """A row for each pair of weights of the run's reward and a second one."""
+  own = bench.config.search.front
+  return pipeline.second_values.front(
+    bench.run,
+    bench.reward(own.reward),
+    select(bench.run.players.critic, bench.config.rounds.method),
+    eta=own.eta,
+    weights=tuple(own.weights),
+  )
+
+
 def _dpo_q(bench: Bench) -> pipeline.Method:
   beta = bench.settings("dpo").eta
   return methods_lib.log_ratio(
@@ -181,6 +195,7 @@ def _judges(config: ml_collections.ConfigDict, method: str) -> tuple[str, ...]:
   return {
     "args": (config.reward,) if reads_prefixes(config.reward) else (),
     "transfer": (own.transfer.reward,),
+    "transfer_other": (own.transfer.reward,),
     "transfer_indirect": (own.transfer.reward, own.transfer.baseline_reward),
     "best_of_n": (own.judge,),
     "blocks": (own.judge,),
@@ -188,30 +203,54 @@ def _judges(config: ml_collections.ConfigDict, method: str) -> tuple[str, ...]:
 
 
 def _transfer(bench: Bench) -> pipeline.Method:
-  return _looking_ahead(bench, _rewards(bench, "transfer"), transfer.direct)
+  baseline = bench.config.search.transfer.baseline
+  rewards = _rewards(bench, "transfer")
+  return _looking_ahead(bench, rewards, transfer.direct, baseline)
 
 
 def _transfer_indirect(bench: Bench) -> pipeline.Method:
-  beta = bench.config.search.transfer.beta
+  own = bench.config.search.transfer
   rewards = _rewards(bench, "transfer_indirect")
-  return _looking_ahead(bench, rewards, transfer.Indirect(beta))
+  weigh = transfer.Indirect(own.beta)
+  return _looking_ahead(bench, rewards, weigh, _other(own))
+
+
+def _transfer_other(bench: Bench) -> pipeline.Method:
+  """Direct from the baseline of the indirect one: what weights are good for."""
+  own = bench.config.search.transfer
+  rewards = _rewards(bench, "transfer_other")
+  return _looking_ahead(bench, rewards, transfer.direct, _other(own))
 
 
 def _looking_ahead(
   bench: Bench,
   rewards: Callable[[], transfer.Rewards],
   weigh: transfer.Weigh,
+  baseline: str,
 ) -> pipeline.Method:
   own = bench.config.search.transfer
-  return searches.looking_ahead(
+  find, made_from = None, {}
+  if baseline in finetuning_methods.DEFAULTS:
+    find = bench.train(baseline)
+  elif baseline:
+    find = lambda: baseline
+    made_from = {"the baseline": bench.run.workdir.weights(baseline)}
+  found = searches.looking_ahead(
     bench.run,
-    bench.train(own.baseline) if own.baseline else None,
+    find,
     rewards,
     weigh,
     tuple(own.etas),
     num_candidates=own.num_candidates,
     num_rollouts=own.num_rollouts,
   )
+  return dataclasses.replace(found, settings={**found.settings, **made_from})
+
+
+def _other(own: ml_collections.ConfigDict) -> str:
+  """The baseline that was aligned to another reward."""
+  # Runs of earlier versions had one baseline.
+  return own.get("other_baseline", "") or own.baseline
 
 
 def _best_of_n(bench: Bench) -> pipeline.Method:
@@ -232,6 +271,7 @@ _OTHERS = {
   "dpo_beam": _dpo_beam,
   "transfer": _transfer,
   "transfer_indirect": _transfer_indirect,
+  "transfer_other": _transfer_other,
   "best_of_n": _best_of_n,
   "blocks": _blocks,
 }
@@ -241,6 +281,7 @@ _SEARCH = {
   "dpo_beam": ("num_beams",),
   "transfer": ("transfer",),
   "transfer_indirect": ("transfer",),
+  "transfer_other": ("transfer",),
   "best_of_n": ("best_of", "judge"),
   "blocks": ("blocks", "judge"),
 }

@@ -308,6 +308,7 @@ def evaluation(
     columns=columns,
     num_reference_samples=config.evaluation.num_reference_samples,
     objective_eta=config.evaluation.objective_eta,
+    compare=judging(own),
   )
 
 
@@ -318,6 +319,20 @@ def check_evaluation(
   longest = memory_checks.longest(own.run) + own.run.sampling.max_new_tokens
   memory_checks.evaluation(own.run, what, started.device_bytes(longest))
   beforehand.check_disk(own.run, own.tuned.values())
+
+
+def judging(bench: methods.Bench) -> pipeline.evaluate.CompareFn | None:
+  """What reports say of answers to chat; None without such a section."""
+  if "alignment" not in bench.config:
+    return None
+  own, reward = bench.config.alignment, bench.reward
+  measure = pipeline.judging.by_hidden_states(bench.run)
+  if own.coherence:
+    function = rewards.resolve(own.coherence)
+    measure = pipeline.judging.by_function(own.coherence, function)
+  others = {name: reward(path) for name, path in own.columns.items()}
+  judge = reward(own.judge)
+  return pipeline.judging.Judging(judge, own.margin, others, measure).columns
 
 
 def own_reference(

@@ -7,6 +7,7 @@ from qsharp_jax.evaluation import (
   coherence,
   columns,
   diversity,
+  forwards,
   intervals,
   markdown,
   marks,
@@ -18,6 +19,7 @@ from qsharp_jax.evaluation import (
   preference,
   report,
   summary,
+  two_rewards,
 )
 from qsharp_jax.evaluation.summary import Row, Samples
 
@@ -30,6 +32,7 @@ __all__ = [
   "coherence",
   "columns",
   "diversity",
+  "forwards",
   "intervals",
   "markdown",
   "marks",
@@ -41,4 +44,5 @@ __all__ = [
   "preference",
   "report",
   "summary",
+  "two_rewards",
 ]

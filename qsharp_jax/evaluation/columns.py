@@ -49,6 +49,20 @@ DEFINITIONS = {
     "included."
   ),
   "seconds": "spent sampling the row.",
+  "judge": "mean score by the judge, in its own units.",
+  "win": (
+    "share of comparisons with the reference's answers to the same question "
+    "that the judge decides for the method, by more than the margin; tie and "
+    "lose are the others."
+  ),
+  "diversity": (
+    "product over n = 2, 3, 4 of distinct n-grams of words / (all + 1), mean "
+    "over responses."
+  ),
+  "coherence": (
+    "of response and prompt: the cosine of the guide's mean hidden states, if "
+    "the config names no function."
+  ),
   "failed_rewards": (
     "samples without an honest reward; they count as wrong, and as the least "
     "reward."

@@ -21,6 +21,7 @@ def render(report: Mapping[str, Any]) -> str:
       lines += ["", f"## {title}", ""]
       lines += _table([*columns.NAMES, *names], texts)
   lines += _matched(report.get("matched", []))
+  lines += _at_equal_forwards(report.get("at_equal_forwards", []))
   lines += _paired(report.get("paired", []))
   for name, found in report.get("values", {}).items():
     lines += _calibration(name, found.get("held_out_questions", {}))
@@ -89,6 +90,27 @@ def _matched(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     "else the method's chosen row.",
     "",
     *_table(["method", *keys], rows),
+  ]
+
+
+def _at_equal_forwards(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+  """The rows beside best-of-n."""
+  if not entries:
+    return []
+  rows = [
+    {key.replace("_", " "): _text(value) for key, value in entry.items()}
+    for entry in entries
+  ]
+  return [
+    "",
+    "## At equal forwards",
+    "",
+    "Best-of-n by the reward itself, from the reference's samples, with as "
+    "many forwards as the row took (n is interpolated); – where that takes "
+    "more samples than there are. Passes of a reward model over candidates are "
+    "not counted.",
+    "",
+    *_table(list(rows[0]), rows),
   ]
 
 

@@ -227,18 +227,17 @@ def turn(
     is_guidance_tempered=policy.is_guidance_tempered,
     top_p_of=policy.top_p_of,
   )
-  is_weighed = jnp.isfinite(eta[:, 0]) & (policy.value is not None)
+  is_weighed = jnp.isfinite(eta).any(axis=1) & (policy.value is not None)
   scored = jnp.where(is_weighed, candidates.shape[1], 0)
   return write(policy, state, distribution, scored), distribution
 
 
 def eta_of(state: DecodeState) -> Array:
-  """KL weight of every row's next token, [B, 1].
+  """KL weight of every row's next token, [B, 1], or of each reward, [B, M].
 
   Beyond the switch, and for the reference's own rows, it is infinite.
   """
-  is_guided = state.lengths < state.controls.guided_steps
-  return jnp.where(is_guided, state.controls.eta, jnp.inf)[:, None]
+  return state.controls.etas(state.lengths < state.controls.guided_steps)
 
 
 def read(
@@ -348,8 +347,8 @@ def candidate_values(
 def other_scores(policy: policy_lib.Policy, scores: Array, eta: Array) -> Array:
   """The score of tokens that are no candidates, at most. Shape [B]."""
   other = policy.guidance.other(scores)
-  is_excluded = policy.is_truncated & jnp.isfinite(eta)
-  return jnp.where(is_excluded, -jnp.inf, other)[:, 0]
+  is_excluded = policy.is_truncated & jnp.isfinite(eta).any(axis=1)
+  return jnp.where(is_excluded, -jnp.inf, other[:, 0])
 
 
 def most_likely(logits: Array, k: int) -> Array:

@@ -14,7 +14,7 @@ that can still win are scored first, and most never (docs/decisions, 14).
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import jax
@@ -41,7 +41,8 @@ class Guidance:
       model was tuned.
     members: of a mixture: the guidance by each reward, whose logits lie side
       by side.
-    weights: of a mixture: the weight of each reward, > 0.
+    weights: of a mixture: the weight of each reward, > 0; (): its KL weights
+      come divided by weights of the row, one column a reward.
   """
 
   kind: Kind
@@ -56,7 +57,8 @@ class Guidance:
 
     Args:
       logits: value logits of each candidate. Shape [B, A, K].
-      eta: KL weight, in reward units; inf gives weights of 0. Shape [B, 1].
+      eta: KL weight, in reward units; inf gives weights of 0. Shape [B, 1], or
+        [B, M] for a mixture whose rows have weights.
 
     Returns:
       Log-weights, float32. Shape [B, A].
@@ -90,12 +92,18 @@ class Guidance:
       The bound, float32. Shape [B, 1].
     """
     if self.members:
-      pairs = zip(self.members, self.weights, strict=True)
-      return guidance.mixed([member.bound(eta / w) for member, w in pairs])
+      pairs = zip(self.members, self.etas(eta), strict=True)
+      return guidance.mixed([member.bound(own) for member, own in pairs])
     if self.kind == "fudge":
       return guidance.fudge_bound(strength=1 / eta)
     least, most = self.bounds
     return guidance.reward_bound(most - least, eta=eta)
+
+  def etas(self, eta: Array) -> list[Array]:
+    """The KL weight [B, 1] for each reward of a mixture."""
+    if self.weights:
+      return [eta / weight for weight in self.weights]
+    return jnp.split(eta, len(self.members), axis=-1)
 
   @property
   def has_bound(self) -> bool:
@@ -135,11 +143,16 @@ class Guidance:
     return guidance.zero_floor(means)
 
 
-def mixture(member: Guidance, weights: tuple[float, ...]) -> Guidance:
-  """The same guidance by each of several rewards, for their weighted sum."""
-  return Guidance(
-    "mixture", members=(member,) * len(weights), weights=tuple(weights)
-  )
+def mixture(
+  members: Sequence[Guidance], weights: tuple[float, ...] = ()
+) -> Guidance:
+  """Guidance by each of several rewards, for their weighted sum.
+
+  Args:
+    members: one for each reward.
+    weights: of the rewards, > 0; (): every row has its own.
+  """
+  return Guidance("mixture", members=tuple(members), weights=tuple(weights))
 
 
 def _qsharp(own: Guidance, logits: Array, eta: Array) -> Array:
@@ -192,13 +205,9 @@ def _mixture(own: Guidance, logits: Array, eta: Array) -> Array:
     num_read += member.num_logits
     ends.append(num_read)
   parts = jnp.split(logits, ends, axis=-1)
+  members = zip(own.members, parts, own.etas(eta), strict=True)
   return guidance.mixed(
-    [
-      member.scores(part, eta / weight)
-      for member, part, weight in zip(
-        own.members, parts, own.weights, strict=True
-      )
-    ]
+    [member.scores(part, weighed) for member, part, weighed in members]
   )
 
 

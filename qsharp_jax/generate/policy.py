@@ -134,6 +134,20 @@ class Controls:
   max_new_tokens: Array  # int32; 0 for a row that only fills the batch
   temperature: Array  # float32, >= 0
   top_p: Array  # float32, in (0, 1]
+  # [B, M] float32, >= 0: of the rewards of a mixture; None: the same in all.
+  weights: Array | None = None
+
+  def etas(self, is_guided: Array) -> Array:
+    """KL weights for each reward, infinite where nothing guides.
+
+    Args:
+      is_guided: rows whose next token is guided. Shape [B].
+
+    Returns:
+      One a row, or one for each reward of a mixture. Shape [B, 1] or [B, M].
+    """
+    eta = jnp.where(is_guided, self.eta, jnp.inf)[:, None]
+    return eta if self.weights is None else eta / self.weights
 
 
 @struct.dataclass

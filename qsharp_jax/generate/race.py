@@ -112,7 +112,8 @@ def begin(
     candidates: tokens that have a value. Shape [B, A], int32.
     controls: per-row seeds.
     steps: of the rows. Shape [B], int32.
-    eta: KL weight; inf leaves no choice. Shape [B, 1].
+    eta: KL weight, or those of a mixture's rewards; inf leaves no choice.
+      Shape [B, 1] or [B, M].
   """
   keys = row_keys(controls, steps)
   first = filtering.sample(base, jax.vmap(jax.random.uniform)(keys))[:, None]
@@ -128,7 +129,8 @@ def begin(
   luck = filtering.gumbels_below(
     jnp.take_along_axis(base, candidates, axis=1), noise[:, 1:], greatest
   )
-  luck = jnp.where(jnp.isfinite(eta), luck, -jnp.inf)
+  is_guided = jnp.isfinite(eta).any(axis=1, keepdims=True)
+  luck = jnp.where(is_guided, luck, -jnp.inf)
   luck = jnp.where(is_first, greatest, luck)
   order = jnp.argsort(-luck, axis=1)
   sort = lambda x: jnp.take_along_axis(x, order, axis=1)

@@ -29,6 +29,8 @@ class Request:
   # Last tokens of the prompt that are of the answer: a stop string may begin
   # among them.
   num_written: int = 0
+  # Of the rewards of a mixture whose rows have weights of their own.
+  weights: tuple[float, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -300,4 +302,15 @@ def make_controls(
     max_new_tokens=padded(limits, 0, np.int32),
     temperature=column(sampling.temperature, 1, np.float32),
     top_p=column(sampling.top_p, 1, np.float32),
+    weights=_weights(batch, num_samples, num_padding),
   )
+
+
+def _weights(
+  batch: Sequence[Request], num_samples: int, num_padding: int
+) -> np.ndarray | None:
+  """Weights of rewards of every row, [R, M]; None where there are none."""
+  if batch[0].weights is None:
+    return None
+  own = [r.weights for r in batch] + [batch[0].weights] * num_padding
+  return np.repeat(np.array(own, np.float32), num_samples, axis=0)

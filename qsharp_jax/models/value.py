@@ -126,6 +126,10 @@ class ValueModel(nn.Module):
       self.predicting_norm(hidden)  # or its parameters would not be made
     return cache
 
+  def hidden(self, tokens: Array, positions: Array) -> Array:
+    """What the backbone makes of every token [B, T]. Shape [B, T, D]."""
+    return self.backbone(tokens, positions)[0]
+
   @property
   def has_leaves(self) -> bool:
     """Whether each candidate takes a token of its own to score."""

@@ -176,6 +176,26 @@ def train_outcome(run: run_lib.Run) -> None:
   fit_lib.forget(directory)
 
 
+def fit_values(
+  run: run_lib.Run, found: rollout.Rollouts, directory: places.Path
+) -> None:
+  """Fits fresh values to labelled rollouts, into `directory` / "value".
+
+  Args:
+    run: its value model, and how it is trained.
+    found: with labels of whichever reward.
+    directory: of the values.
+
+  Raises:
+    InputError: labels that teach nothing.
+  """
+  rows = labelled.pack(_split(run, [found]).train, length=run.fit.max_length)
+  how = _how(run, 0)
+  batches = fit_lib.Epochs(rows, how)
+  params = _fit(run, _placed(run, None), batches, how, directory)
+  _save(run, params, directory)
+
+
 def rollouts(run: run_lib.Run, round_index: int) -> rollout.Rollouts:
   """The rollouts of one round, without their texts."""
   directory = run.paths.rollouts(round_index)

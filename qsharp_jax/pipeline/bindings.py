@@ -101,6 +101,16 @@ def train_outcome(run: run_lib.Run) -> workdir_lib.Stage:
   return _trained("train_outcome", settings, run.paths.outcome)
 
 
+def train_second(
+  run: run_lib.Run, reward: rollout.grading.Reward
+) -> workdir_lib.Stage:
+  """The values of a second reward."""
+  settings = _training(run, run.rounds.num_rounds)
+  del settings["value.atoms"]  # its own follow from its labels
+  settings["reward"] = reward.identity
+  return _trained("train_second", settings, run.paths.second_values)
+
+
 def tune(
   run: run_lib.Run,
   name: str,

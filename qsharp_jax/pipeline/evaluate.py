@@ -11,6 +11,7 @@ from qsharp_jax import rewards, rollout
 from qsharp_jax.core import places
 from qsharp_jax.evaluation import (
   calibration_plot,
+  forwards,
   marks,
   matching,
   optimum,
@@ -18,6 +19,7 @@ from qsharp_jax.evaluation import (
   plots,
   report,
   summary,
+  two_rewards,
 )
 from qsharp_jax.pipeline import (
   algorithm1,
@@ -34,6 +36,10 @@ from qsharp_jax.sharding import processes
 
 ColumnsFn = Callable[[Sequence[str | None], Sequence[str]], dict[str, Any]]
 """(extracted answers, gold answers) -> columns that only this task has."""
+CompareFn = Callable[
+  [rollout.Rollouts, rollout.Rollouts | None], dict[str, Any]
+]
+"""(samples with texts, the reference's; None: these are) -> more columns."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +52,7 @@ class Evaluation:
   columns: ColumnsFn | None = None  # the task's own
   num_reference_samples: int = 64  # of the reference: for optimum and front
   objective_eta: float = 0.0  # a method's eta is chosen by the objective at it
+  compare: CompareFn | None = None  # reads texts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +99,10 @@ def evaluate(
     "objective_eta": what.objective_eta,
     "front": front._asdict(),
     "matched": matching.at_equal_kl([row.to_dict() for row in rows]),
+    "at_equal_forwards": forwards.at_equal_forwards(
+      [row.to_dict() for row in rows],
+      tested[0][1].by_question(tested[0][1].reward),
+    ),
     "paired": paired.against_qsharp(
       [
         paired.Objectives.of(row, samples)
@@ -108,6 +119,9 @@ def evaluate(
   if processes.is_main():
     report.write(content, run.workdir.path, shown)
     plots.pareto(rows, run.workdir.path / "pareto.png", front=front)
+    if what.compare is not None:
+      drawn = [row.to_dict() for row in rows]
+      two_rewards.draw(drawn, run.workdir.path / "front.png")
     last = content["values"].get(f"round {run.rounds.num_rounds}", {})
     calibration_plot.draw(
       last.get("held_out_questions", {}), run.workdir.path / "calibration.png"
@@ -121,7 +135,7 @@ def _tested(
   """The reference, what earlier rounds' values do, and every method."""
   last = [_with_stored_etas(run, job) for job in _last_round(run, what)]
   selected = {job.method: _best_eta(run, what, job) for job in last}
-  reference_rewards = None
+  reference_rewards = reference = None
   for job in [Job("reference"), *_earlier_rounds(run, what), *last]:
     for eta, found in _sample(run, what, job, "test").items():
       samples = _samples(run, found)
@@ -132,11 +146,12 @@ def _tested(
         round_index=job.round_index,
         reference_rewards=reference_rewards,
         selected=job in last and eta == selected[job.method],
-        extra=_extra(what, found),
+        extra=_extra(what, found, reference),
         best_of=what.num_samples,
       )
       if job.method == "reference":
         reference_rewards = samples.by_question(samples.reward)
+        reference = found
       yield row, samples
 
 
@@ -260,8 +275,9 @@ def _sample(
   run.follow_reward([store for store, _ in stages.values()])
   if split == "test":
     _judge(run, {name: store for name, (store, _) in stages.items()})
+  with_text = what.compare is not None and split == "test"
   return {
-    plan.eta: rollout.store.read(store, with_text=False)
+    plan.eta: rollout.store.read(store, with_text=with_text)
     for store, plan in stages.values()
   }
 
@@ -286,7 +302,11 @@ def _judge(run: run_lib.Run, stores: Mapping[str, places.Path]) -> None:
       rollout.store.with_values(bound[name][1], judge)
 
 
-def _extra(what: Evaluation, found: rollout.Rollouts) -> dict[str, Any]:
+def _extra(
+  what: Evaluation,
+  found: rollout.Rollouts,
+  reference: rollout.Rollouts | None,
+) -> dict[str, Any]:
   """Columns on what it cost, what failed, and those of the task."""
   extra = {
     "forwards": float(np.mean(found.forwards)),
@@ -295,6 +315,8 @@ def _extra(what: Evaluation, found: rollout.Rollouts) -> dict[str, Any]:
   }
   if what.columns is not None:
     extra |= what.columns(list(found.extracted), list(found.answer))
+  if what.compare is not None:
+    extra |= what.compare(found, reference)
   return extra
 
 

@@ -110,7 +110,7 @@ def mixture(
       f"for the run's own values and for each of the {len(others)} others"
     )
 
-  both = guided_lib.mixture(guidance, tuple(weights))
+  both = guided_lib.mixture((guidance,) * len(weights), tuple(weights))
   found = [run.players.policy.value, *(_value_of(run, x) for x in others)]
   policy = dataclasses.replace(
     run.players.policy,

@@ -45,6 +45,11 @@ class RunPaths:
     """Of the reward model of whole answers."""
     return self.root / "outcome"
 
+  @property
+  def second_values(self) -> places.Path:
+    """Of the values of a second reward."""
+    return self.root / "second_values"
+
   def round(self, index: int) -> places.Path:
     """Of a round, counted from 1."""
     return self.root / f"round_{index}"

@@ -3,6 +3,7 @@
 from qsharp_jax.tasks import (
   abstention,
   base,
+  chat,
   competition_math,
   gsm8k,
   quality,
@@ -19,6 +20,7 @@ __all__ = [
   "TaskSpec",
   "abstention",
   "base",
+  "chat",
   "competition_math",
   "gsm8k",
   "quality",

@@ -2,6 +2,7 @@
 
 from qsharp_jax.training import (
   divergence,
+  embedding,
   fit,
   loop,
   memory,
@@ -24,6 +25,7 @@ __all__ = [
   "adamw",
   "create",
   "divergence",
+  "embedding",
   "fit",
   "loop",
   "make_step",

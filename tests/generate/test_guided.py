@@ -4,6 +4,7 @@ import dataclasses
 import typing
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -27,7 +28,7 @@ MEANS = {
 def make(kind, loss="bernoulli"):
   member = generate.Guidance("qsharp", loss, ATOMS)
   if kind == "mixture":
-    return guided.mixture(member, (1.0,))
+    return guided.mixture((member,), (1.0,))
   return dataclasses.replace(member, kind=kind)
 
 
@@ -83,7 +84,7 @@ def test_values_never_push_mass_to_tokens_that_were_not_scored(kind, loss):
   member = generate.Guidance("qsharp", loss, (-1.0, -0.5, 0.0))
   how = dataclasses.replace(member, kind=kind)
   if kind == "mixture":
-    how = guided.mixture(member, (1.0,))
+    how = guided.mixture((member,), (1.0,))
   below = LOGITS - 3 if loss == "squared_error" else LOGITS
   found = np.float64(weights(how, below))
   assert found.min() >= 0
@@ -98,7 +99,7 @@ def test_two_atoms_at_the_ends_are_the_probability_of_success(kind):
   atoms = generate.Guidance("qsharp", "categorical", (0.0, 1.0))
   two = dataclasses.replace(atoms, kind=kind)
   if kind == "mixture":
-    two = guided.mixture(atoms, (1.0,))
+    two = guided.mixture((atoms,), (1.0,))
   odds = LOGITS[..., :1]
   both = np.concatenate([np.zeros_like(odds), odds], axis=-1)
   np.testing.assert_allclose(
@@ -121,7 +122,7 @@ def test_an_infinite_eta_leaves_the_reference_alone(kind):
 
 def test_a_mixture_reads_the_logits_of_its_members_side_by_side():
   member = generate.Guidance("qsharp", "categorical", ATOMS)
-  how = guided.mixture(member, (0.5, 2.0))
+  how = guided.mixture((member,) * 2, (0.5, 2.0))
   assert (member.num_logits, how.num_logits) == (3, 6)
   other = LOGITS[::-1]
   found = weights(how, np.concatenate([LOGITS, other], axis=-1))
@@ -167,3 +168,30 @@ def test_scores_stay_below_the_bound_where_there_is_one(kind, loss):
     assert (other <= scores).all()
     raised = scores.at[:, 0].set(how.bound(eta)[:, 0])
     assert (how.other(raised) >= other).all()
+
+
+@pytest.mark.parametrize(
+  "member",
+  [
+    generate.Guidance("qsharp"),
+    generate.Guidance("cd", "squared_error"),
+    generate.Guidance("qsharp", "categorical", (-0.5, 0.25, 1.0)),
+  ],
+)
+def test_weights_of_rows_are_those_of_the_guidance(member):
+  """KL weights divided beforehand, one column for each reward."""
+  num = member.num_logits
+  rng = np.random.default_rng(0)
+  logits = jnp.asarray(rng.normal(size=(2, 4, 2 * num)), jnp.float32)
+  eta = jnp.array([[0.1], [0.5]])
+  rows = guided.mixture((member, member))
+  for pair in ((0.5, 2.0), (1.0, 3.0)):
+    shared = guided.mixture((member, member), pair)
+    found = rows.scores(logits, eta / jnp.array([pair, pair]))
+    np.testing.assert_allclose(found, shared.scores(logits, eta), rtol=1e-5)
+  # A weight of 0 leaves the other reward alone, each row for itself.
+  alone = rows.scores(logits, eta / jnp.array([[1.0, 0.0], [0.0, 1.0]]))
+  one = member.scores(logits[..., :num], eta)
+  other = member.scores(logits[..., num:], eta)
+  np.testing.assert_allclose(alone[0], one[0], rtol=1e-5, atol=1e-6)
+  np.testing.assert_allclose(alone[1], other[1], rtol=1e-5, atol=1e-6)

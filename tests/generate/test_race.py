@@ -19,8 +19,8 @@ HOW = {
   "qsharp": SUCCESS,
   "cd": generate.Guidance("cd", "categorical", ATOMS),
   "fudge": generate.Guidance("fudge"),
-  "mixture": guided.mixture(SUCCESS, (0.5, 2.0)),
-  "fudges": guided.mixture(generate.Guidance("fudge"), (0.5, 2.0)),
+  "mixture": guided.mixture((SUCCESS,) * 2, (0.5, 2.0)),
+  "fudges": guided.mixture((generate.Guidance("fudge"),) * 2, (0.5, 2.0)),
 }
 ETAS = (0.02, 0.1, 0.5, 10.0, np.inf)
 VOCAB, CANDIDATES = 12, 6

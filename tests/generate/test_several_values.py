@@ -23,15 +23,18 @@ def mixture(weights):
     players.policy("v").reference,
     players.EOS,
     models.Several(tuple((players.CONFIG, head) for head in heads)),
-    generate.guided.mixture(MEAN, weights),
+    generate.guided.mixture((MEAN,) * 2, weights),
     players.CANDIDATES,
   )
   reference = players.params("v")["reference"]
   return policy, {"reference": reference, "value": {"params": params}}
 
 
-def run(policy, params):
-  groups = generate.generate(policy, params, players.requests(), SAMPLING)
+def run(policy, params, weights=None):
+  requests = [
+    dataclasses.replace(r, weights=weights) for r in players.requests()
+  ]
+  groups = generate.generate(policy, params, requests, SAMPLING)
   return [completion for group in groups for completion in group]
 
 
@@ -63,3 +66,8 @@ def test_a_weight_of_zero_leaves_the_other_reward_alone():
   other = run(*mixture((1.0, 3.0)))
   assert players.tokens(other) != players.tokens(expected)
   assert found[0].num_forwards == 3 * (1 + len(found[0].tokens))
+
+
+def test_rows_may_have_weights_of_their_own():
+  found = run(*mixture(()), (1.0, 3.0))
+  assert players.tokens(found) == players.tokens(run(*mixture((1.0, 3.0))))
