@@ -9,6 +9,7 @@ from absl import flags
 from experiments.harness import cluster, config_flag, questions
 from qsharp_jax import tasks
 from qsharp_jax.core import places
+from qsharp_jax.core.errors import InputError
 
 # --help shows these flags as the experiment's own.
 flags.disclaim_key_flags()
@@ -22,7 +23,8 @@ class Command:
 
   Attributes:
     config: the default configuration, NAME:VARIANT; NAME is the experiment's,
-      and that of its file in experiments/configs.
+      and that of its file in experiments/configs. NAME alone where every call
+      has to say --config=FILE.
     task: makes the task of a config; the default reads the config's source.
   """
 
@@ -30,7 +32,7 @@ class Command:
   task: TaskFn = questions.read
 
   def __post_init__(self):
-    config_flag.define(self.config)
+    config_flag.define(self.config if ":" in self.config else "")
     flags.DEFINE_string(
       "workdir",
       f"runs/{self.name}",
@@ -46,6 +48,11 @@ class Command:
     """Runs all stages that are not done yet."""
     del argv
     config, workdir = flags.FLAGS.config, flags.FLAGS.workdir
+    if config is None:
+      raise InputError(
+        "--config is missing; expected a file with get_config, such as "
+        "--config=examples/my_task.py"
+      )
     cluster.join(places.path(workdir))
     from experiments.harness import run  # imports jax, which --help can spare
 

@@ -4,6 +4,7 @@ import difflib
 import pathlib
 import re
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from absl import flags
 from ml_collections.config_flags import config_flags
 
 from experiments import configs
+from qsharp_jax.core import errors
 from qsharp_jax.core.errors import InputError
 
 flags.disclaim_key_flags()  # --config belongs to the module that defines it
@@ -31,7 +33,7 @@ def define(default: str, help_string: str = "") -> flags.FlagHolder:
 
   Args:
     default: NAME:VARIANT of `experiments/configs`, used where the command line
-      has no --config.
+      has no --config; "" where there is none.
     help_string: Further sentences for --help.
   """
   holder = config_flags.DEFINE_config_file(
@@ -57,8 +59,17 @@ def complete(argv: Sequence[str]) -> list[str]:
       break
     if re.match(r"--?config(=|$)", word):
       return argv
+  if not parser.default:
+    return argv
   # Parsed at its definition, a default would fail while modules are imported.
   return [argv[0], f"--config={parser.default}", *argv[1:]]
+
+
+def file() -> pathlib.Path:
+  """The file that --config names."""
+  parser = flags.FLAGS["config"].parser
+  assert isinstance(parser, _Parser)
+  return parser.file
 
 
 def fields(config: ml_collections.ConfigDict) -> list[str]:
@@ -72,16 +83,34 @@ class _Parser(config_flags.ConfigFileFlagParser):
   def __init__(self, default: str):
     super().__init__("config")
     self.default = default
+    self.file = pathlib.Path()
 
   def parse(self, path: str) -> ml_collections.ConfigDict:
     name, colon, variant = path.partition(":")
-    config = super().parse(f"{_file(name)}{colon}{variant}")
+    self.file = _file(name).resolve()
+    try:
+      config = super().parse(f"{self.file}{colon}{variant}")
+    except (flags.Error, InputError, AttributeError):
+      raise
+    except Exception as error:  # a user's file may do anything
+      place = _place(error, self.file)
+      raise InputError(
+        f"--config: {place}: {type(error).__name__}: {errors.reason(error)}; "
+        "mend the file"
+      ) from error
     try:  # an OSError while it loads is kept until the config is used
       getattr(config, "lock", None)
     except OSError as error:
       raise InputError(f"--config does not load: {error}") from error
     _check_fields(config, sys.argv[1:])
     return config
+
+
+def _place(error: BaseException, file: pathlib.Path) -> str:
+  """The innermost line of a file that an error came from."""
+  frames = traceback.extract_tb(error.__traceback__)
+  lines = [x.lineno for x in frames if x.filename == str(file)]
+  return f"{file}, line {lines[-1]}" if lines else str(file)
 
 
 def _check_fields(

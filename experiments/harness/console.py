@@ -39,6 +39,7 @@ def run(main: Callable[[list[str]], Any]) -> NoReturn:
   """
   accelerators.spare_the_search()
   logging.get_absl_handler().addFilter(_is_wanted)
+  logging.get_absl_handler().setFormatter(_Plainly())
 
   def refusing_main(argv: list[str]) -> Any:
     try:
@@ -94,11 +95,24 @@ def _is_wanted(record: std_logging.LogRecord) -> bool:
     return False  # Orbax reports where it was
   if record.exc_info and _ORBAX in record.pathname:
     return flags.FLAGS.verbosity > 0  # each of its threads; it is raised, too
+  if _ORBAX in record.pathname and record.levelno < std_logging.ERROR:
+    return flags.FLAGS.verbosity > 0  # such as that a save took its time
   return (
     record.levelno >= std_logging.WARNING
     or record.pathname.startswith(_OURS)
     or flags.FLAGS.verbosity > 0
   )
+
+
+class _Plainly(logging.PythonFormatter):
+  """Says what happened; where in the code, only with --verbosity=1."""
+
+  def format(self, record: std_logging.LogRecord) -> str:
+    """A line, and a traceback where there is one."""
+    if flags.FLAGS.verbosity > 0:
+      return super().format(record)
+    is_warning = record.levelno >= std_logging.WARNING
+    return "warning: " * is_warning + std_logging.Formatter.format(self, record)
 
 
 def _parse(argv: list[str]) -> list[str]:
@@ -129,7 +143,7 @@ def _help(argv: Sequence[str]) -> NoReturn:
     if isinstance(found := _refusal_behind(error), InputError):
       _refuse(str(found))
   app.usage(shorthelp=True, writeto_stdout=True)
-  if "config" in flags.FLAGS:
+  if "config" in flags.FLAGS and flags.FLAGS.config is not None:
     print("\nThe fields of this config:")
     print(*config_flag.fields(flags.FLAGS.config), sep="\n")
   print("\n--helpfull lists all flags, also those of libraries.")

@@ -24,9 +24,10 @@ def bar(
     done: how much an earlier attempt did.
     unit: of what.
   """
-  settings: dict[str, Any] = {"mininterval": 0.2}
+  # Otherwise a thread of tqdm's own repeats what was shown, with old counts.
+  settings: dict[str, Any] = {"mininterval": 0.2, "miniters": 1}
   if not sys.stderr.isatty():
-    settings = {
+    settings |= {
       "mininterval": _LOG_SECONDS,
       "bar_format": _LOG_FORMAT,
       "file": _Lines(sys.stderr),

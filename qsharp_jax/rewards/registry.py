@@ -1,14 +1,16 @@
 """From the name of a reward to its function, and what it says of itself."""
 
+import ast
 import dataclasses
 import hashlib
 import importlib
 import inspect
 import math
+import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from qsharp_jax.core import errors
+from qsharp_jax.core import errors, python_files
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.rewards import graders
 from qsharp_jax.rewards.graders import Grade
@@ -26,6 +28,7 @@ NAMED: dict[str, RewardFn] = {
 }
 
 _DECLARED = "qsharp_reward"
+_CONFIG = "get_config"  # of a file that is a config as well
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,8 +98,8 @@ def resolve(name: str) -> RewardFn:
   """The reward function of a name.
 
   Args:
-    name: one of `NAMED`, or `package.module:function` for a function of the
-      user's own.
+    name: one of `NAMED`, or `package.module:function` or `FILE.py:function`
+      for a function of the user's own.
 
   Returns:
     The function.
@@ -123,6 +126,14 @@ def resolve(name: str) -> RewardFn:
   return function
 
 
+def label(name: str) -> str:
+  """The name without the folder of its file, which decides nothing."""
+  module_name, colon, attribute = name.partition(":")
+  if not module_name.endswith(".py"):
+    return name
+  return f"{pathlib.PurePath(module_name).name}{colon}{attribute}"
+
+
 def check(name: str) -> None:
   """Checks what can be told of a name without an import.
 
@@ -134,7 +145,7 @@ def check(name: str) -> None:
   if name not in NAMED and not is_path:
     raise InputError(
       f"unknown reward {errors.short(name)}: expected one of "
-      f"{', '.join(NAMED)} or package.module:function"
+      f"{', '.join(NAMED)}, package.module:function or FILE.py:function"
     )
   if module_name == "__main__":
     raise InputError(
@@ -145,6 +156,8 @@ def check(name: str) -> None:
 
 def _module(module_name: str, name: str) -> Any:
   try:
+    if module_name.endswith(".py"):
+      return python_files.load(module_name)
     return importlib.import_module(module_name)
   except (Exception, SystemExit) as error:  # a user's module may do anything
     reason = " ".join(f"{type(error).__name__}: {error}".split())
@@ -167,7 +180,16 @@ def _source(function: RewardFn) -> str:
     path = inspect.getsourcefile(inspect.unwrap(function))
     if path is None:
       return ""
-    with open(path, "rb") as file:
-      return hashlib.blake2b(file.read(), digest_size=16).hexdigest()
+    content = _without_config(pathlib.Path(path).read_bytes())
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
   except (TypeError, ValueError, OSError):  # a callable object, a builtin
     return ""
+
+
+def _without_config(source: bytes) -> bytes:
+  """A file's text without `get_config`: other settings, the same reward."""
+  lines = source.splitlines(keepends=True)
+  for node in reversed(ast.parse(source).body):
+    if isinstance(node, ast.FunctionDef) and node.name == _CONFIG:
+      del lines[node.lineno - 1 : node.end_lineno]
+  return b"".join(lines)

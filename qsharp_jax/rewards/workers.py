@@ -82,7 +82,7 @@ class GradingPool:
   @property
   def identity(self) -> str:
     """The reward's name and, of a user's function, the digest of its source."""
-    return f"{self._reward_name} {self.traits.source}".strip()
+    return f"{registry.label(self._reward_name)} {self.traits.source}".strip()
 
   def device_bytes(self, length: int) -> int:
     """None: no model is on the devices."""

@@ -1,0 +1,57 @@
+r"""Q# on a task of your own: questions, reward, models and methods in one file.
+
+Examples:
+  python -m experiments.custom --config=examples/my_task.py --workdir=runs/mine
+  python -m experiments.custom --config=examples/my_task.py --dry_run
+
+The file is Python, and is run: `get_config()` returns the configuration, as in
+experiments/configs. A function of the file can be the reward, by
+`config.reward = f"{__file__}:NAME"`; where the file has `task(config)`, that
+makes the task (qsharp_jax/tasks/base.py) in place of reading
+config.data.source. Stages, resuming and the report are those of the other
+experiments.
+"""
+
+import ml_collections
+from absl import flags
+
+from experiments.harness import command, config_flag, console, questions
+from qsharp_jax import tasks
+from qsharp_jax.core import errors, python_files
+from qsharp_jax.core.errors import InputError
+
+
+def task(config: ml_collections.ConfigDict) -> tasks.TaskSpec:
+  """The task that the config's file makes, or the questions of its source.
+
+  Raises:
+    InputError: the file's own function fails.
+  """
+  file = config_flag.file()
+  own = getattr(python_files.load(file), "task", None)
+  if own is None:
+    return questions.words(config)
+  try:
+    return own(config)
+  except InputError:
+    raise
+  except Exception as error:  # a user's function may do anything
+    raise InputError(
+      f"task(config) of {file} failed ({errors.reason(error)}); mend it, or "
+      "remove it and set config.data.source"
+    ) from error
+
+
+run = command.Command("custom", task)
+
+
+def main(argv: list[str]) -> None:
+  """Runs all stages that are not done yet, under the file's name."""
+  config = flags.FLAGS.config
+  if config is not None and not config.variant:
+    config.variant = config_flag.file().stem
+  run(argv)
+
+
+if __name__ == "__main__":
+  console.run(main)
