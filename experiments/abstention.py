@@ -25,6 +25,7 @@ from absl import flags
 from experiments.harness import command, console, questions
 from qsharp_jax.core import files, places
 from qsharp_jax.tasks import abstention
+from qsharp_jax.tasks import abstention_theory as theory_lib
 
 _FAR = 0.03  # from theory: a row whose reward is further off is marked
 
@@ -68,32 +69,49 @@ def _beside_theory(
   config: ml_collections.ConfigDict, rows: list[Mapping[str, Any]]
 ) -> Iterator[str]:
   """Lines of a table: what rows measured, and what exact values would do."""
-  own = config.abstention
+  own, right = config.abstention, 1 - config.graphs.mistake_rate
   yield (
-    f"Measured, and in brackets what exact values give where the reference "
-    f"declines {own.rate:.0%} and is right in "
-    f"{1 - config.graphs.mistake_rate:.0%} of its attempts; ! marks a reward "
-    f"further than {_FAR} from it."
+    "Measured, and in brackets what exact values give where the reference "
+    f"declines {own.rate:.0%} and is right in {right:.0%} of its attempts. "
+    "`solved` is the share of the attempts that are right; ! marks a reward "
+    f"further than {_FAR} from theory."
   )
   yield ""
-  names = abstention.Theory._fields
+  names = theory_lib.Theory._fields
   yield f"| method | eta | {' | '.join(names)} | |"
   yield "|---|---|" + "---|" * (len(names) + 1)
+  blamed = []
   for row in rows:
     if row["method"] in ("qsharp", "cd"):
-      exact = abstention.theory(
+      exact = theory_lib.theory(
         row["method"],
         eta=row["eta"],
         pays=own.pays,
         declining=own.rate,
-        right=1 - config.graphs.mistake_rate,
+        right=right,
       )
-      cells = " | ".join(
-        f"{_number(row.get(name))} ({value:.3f})"
-        for name, value in exact._asdict().items()
-      )
-      far = abs(row.get("reward", exact.reward) - exact.reward) > _FAR
-      yield f"| {row['method']} | {row['eta']:g} | {cells} | {'!' * far} |"
+      found = theory_lib.to_blame(row, exact, pays=own.pays, far=_FAR)
+      yield _line(row, exact, "!" * bool(found))
+      blamed += [f"- {_name(row, ' at ')}: the values {text}" for text in found]
+    elif row["method"] == "reference":
+      yield _line(row, theory_lib.unguided(own.pays, own.rate, right), "")
+  if blamed:
+    yield from ("", "Which values are to blame:", "", *blamed)
+
+
+def _line(row: Mapping[str, Any], exact: theory_lib.Theory, mark: str) -> str:
+  """A row of the table."""
+  measured = {**row, "solved": theory_lib.solved(row)}
+  cells = " | ".join(
+    f"{_number(measured.get(name))} ({_number(value)})"
+    for name, value in exact._asdict().items()
+  )
+  return f"| {_name(row, ' | ')} | {cells} | {mark} |"
+
+
+def _name(row: Mapping[str, Any], between: str) -> str:
+  eta = "–" if row["eta"] is None else f"{row['eta']:g}"
+  return f"{row['method']}{between}{eta}"
 
 
 def _number(value: float | None) -> str:

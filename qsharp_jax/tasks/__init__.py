@@ -2,6 +2,7 @@
 
 from qsharp_jax.tasks import (
   abstention,
+  abstention_theory,
   base,
   chat,
   competition_math,
@@ -19,6 +20,7 @@ __all__ = [
   "Reading",
   "TaskSpec",
   "abstention",
+  "abstention_theory",
   "base",
   "chat",
   "competition_math",

@@ -7,8 +7,8 @@ follows from the two texts alone. The graders of this file are those of
 
 Where the reference is right less often than declining pays, the mean reward of
 an attempt says to decline, and the more so the stronger the guidance. What
-guidance can still make of an attempt says otherwise: `theory` has both in
-closed form.
+guidance can still make of an attempt says otherwise: `abstention_theory` has
+both in closed form.
 
 Source: arXiv 2502.20548, Figure 4, as a task for language models.
 """
@@ -19,7 +19,7 @@ import math
 import pathlib
 import random
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from qsharp_jax import data
 from qsharp_jax.core import errors
@@ -173,75 +173,6 @@ class Abstention(base.TaskSpec):
     if self.invitation:
       text = f"{text} {self.invitation}"
     return dataclasses.replace(question, question=text, answer=answer)
-
-
-class Theory(NamedTuple):
-  """What a policy does about one question, and what it earns by it."""
-
-  declined: float  # probability
-  reward: float
-  kl: float  # nats, of whole answers
-  objective: float  # reward - eta KL
-  share: float  # of the gain that is possible over the reference
-
-
-def theory(
-  method: Literal["qsharp", "cd"],
-  *,
-  eta: float,
-  pays: float,
-  declining: float,
-  right: float,
-) -> Theory:
-  """What exact values make of a question that may be declined.
-
-  The reference declines, or commits to an attempt; later, at one other token,
-  it turns right or wrong. All else is given.
-
-  Args:
-    method: whose guidance; at both tokens.
-    eta: KL weight, in reward units, > 0.
-    pays: reward of declining.
-    declining: probability that the reference declines, in (0, 1).
-    right: probability that an attempt of it is right, in (0, 1).
-
-  Source: arXiv 2502.20548, the induced policies of Q# and CD (derived).
-  """
-  # ln E exp(r / eta) of an attempt.
-  attempt = _log_mix(right, 1 / eta)
-  weight = {"qsharp": attempt, "cd": right / eta}[method]
-  # Once an attempt is sure, the mean is all there is to know of it.
-  wins = _sigmoid(_logit(right) + 1 / eta)
-  declined = _sigmoid(_logit(declining) + pays / eta - weight)
-  reward = declined * pays + (1 - declined) * wins
-  kl = _divergence(declined, declining)
-  kl += (1 - declined) * _divergence(wins, right)
-  objective = reward - eta * kl
-  before = declining * pays + (1 - declining) * right
-  optimum = eta * (attempt + _log_mix(declining, pays / eta - attempt))
-  share = (objective - before) / (optimum - before)
-  return Theory(declined, reward, kl, objective, share)
-
-
-def _log_mix(share: float, log_weight: float) -> float:
-  """ln(1 - share + share exp(log_weight)), stable for large weights."""
-  if log_weight > 0:
-    return log_weight + _log_mix(1 - share, -log_weight)
-  return math.log1p(share * math.expm1(log_weight))
-
-
-def _logit(p: float) -> float:
-  return math.log(p / (1 - p))
-
-
-def _sigmoid(x: float) -> float:
-  return 1 / (1 + math.exp(-x)) if x > 0 else math.exp(x) / (1 + math.exp(x))
-
-
-def _divergence(p: float, q: float) -> float:
-  """Nats from a coin that falls with q to one that falls with p."""
-  sides = ((p, q), (1 - p, 1 - q))
-  return sum(a * math.log(a / b) for a, b in sides if a > 0)
 
 
 def _grade(

@@ -1,14 +1,11 @@
-"""Questions that may be declined: grades, corpus, columns, theory."""
+"""Questions that may be declined: grades, corpus, columns."""
 
 import collections
 
-import numpy as np
 import pytest
 
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data.records import Question
-from qsharp_jax.tabular import mdp as mdp_lib
-from qsharp_jax.tabular import solve
 from qsharp_jax.tasks import abstention, base, star_graph, star_graph_text
 
 SIGNED = abstention.Terms("?", 0.6, "!")
@@ -133,61 +130,6 @@ def test_columns_count_who_declines_and_look_at_the_others_attempts():
   found = graph_task().columns(["?", "1,2,3", "1,4,5", "?"], golds)
   assert found == {"declined": 0.5, "per_position": [1.0, 0.5, 0.5]}
   assert graph_task().columns(["?"] * 4, golds) == {"declined": 1.0}
-
-
-def exact(method, eta, *, pays, declining, right):
-  """The same question as a finite MDP, solved by the functions that guide."""
-  with np.errstate(divide="ignore"):
-    ref = np.log([[declining, 1 - declining], [right, 1 - right], [0.5, 0.5]])
-  mdp = mdp_lib.MDP(
-    ref_log_probs=ref,
-    rewards=np.array([[pays, 0.0], [1.0, 0.0], [0.0, 0.0]]),
-    next_states=np.array([[2, 1], [2, 2], [2, 2]], np.int32),
-    horizon=2,
-  )
-  laws = solve.exact_distributions(mdp)
-  policy = getattr(solve, method)(mdp, laws, eta=eta)
-  outcome = solve.evaluate(mdp, policy, eta=eta)
-  optimum = solve.soft_values(mdp, eta=eta)[1][0]
-  before = declining * pays + (1 - declining) * right
-  share = (outcome.objective - before) / (optimum - before)
-  return [float(np.exp(policy[0, 0])), *map(float, outcome), float(share)]
-
-
-@pytest.mark.parametrize("method", ["qsharp", "cd"])
-@pytest.mark.parametrize("eta", [0.05, 0.1, 0.3, 1.0, 5.0])
-@pytest.mark.parametrize(
-  ("pays", "declining", "right"), [(0.6, 0.4, 0.5), (0.3, 0.2, 0.05)]
-)
-def test_theory_is_what_the_guiding_functions_give_on_the_tree(
-  method, eta, pays, declining, right
-):
-  terms = {"pays": pays, "declining": declining, "right": right}
-  np.testing.assert_allclose(
-    abstention.theory(method, eta=eta, **terms),
-    exact(method, eta, **terms),
-    rtol=2e-3,
-    atol=2e-5,
-  )
-
-
-@pytest.mark.parametrize(
-  ("method", "eta", "declined", "reward"),
-  [
-    ("qsharp", 0.1, 0.024, 0.990),
-    # 0.4 e^6 against 0.6 e^5.
-    ("cd", 0.1, 0.645, 0.742),
-    ("cd", 0.25, 0.499, 0.791),
-    ("cd", 0.001, 1.0, 0.6),  # in the end the mean always declines
-    ("qsharp", 0.001, 0.0, 1.0),
-  ],
-)
-def test_theory_by_hand(method, eta, declined, reward):
-  found = abstention.theory(method, eta=eta, pays=0.6, declining=0.4, right=0.5)
-  assert found.declined == pytest.approx(declined, abs=1e-3)
-  assert found.reward == pytest.approx(reward, abs=1e-3)
-  if method == "qsharp":
-    assert found.share == pytest.approx(1.0, abs=1e-9)
 
 
 def test_graphs_of_the_task_are_graphs():
