@@ -38,7 +38,8 @@ def named(section, option):
 
 def test_every_import_is_named():
   known = set(named("options", "install_requires"))
-  known |= set(named("options.extras_require", "tfds"))  # `tensorflow_datasets`
+  for extra in ("serve", "tfds"):  # `tensorflow_datasets`
+    known |= set(named("options.extras_require", extra))
   known = {name.lower() for name in known} | set(OURS)
   missing = {
     f"{path.relative_to(ROOT)}: {name}"

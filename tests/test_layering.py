@@ -21,6 +21,7 @@ RANKS = {
   "rollout": 3,
   "training": 3,
   "evaluation": 3,
+  "serving": 3,
   "pipeline": 4,
   "reward_models": 4,
   "finetuning": 5,

@@ -4,6 +4,7 @@ from qsharp_jax.generate import (
   batching,
   beam,
   blocks,
+  choice,
   decode,
   following,
   guided,
@@ -14,11 +15,13 @@ from qsharp_jax.generate import (
   transfer,
 )
 from qsharp_jax.generate.batching import generate
+from qsharp_jax.generate.choice import Choice
 from qsharp_jax.generate.guided import Guidance
 from qsharp_jax.generate.policy import Controls, Policy
 from qsharp_jax.generate.requests import Completion, Request, Sampling
 
 __all__ = [
+  "Choice",
   "Completion",
   "Controls",
   "Guidance",
@@ -28,6 +31,7 @@ __all__ = [
   "batching",
   "beam",
   "blocks",
+  "choice",
   "decode",
   "following",
   "generate",

@@ -9,6 +9,7 @@ from flax import linen as nn
 from flax import struct
 
 from qsharp_jax.core.arrays import Array, ArrayLike, PyTree
+from qsharp_jax.generate import choice, guided
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.generate import race as race_lib
 from qsharp_jax.models import cache as cache_lib
@@ -41,6 +42,7 @@ class DecodeState:
   scored: Array  # [B] int32, candidates whose log-weights were needed
   holes: Array  # [B] int32, slots since its first key that it left empty
   stop: Array | None  # [B] int32, how far stop strings have come; None: none
+  top: policy_lib.Top | None = None  # [B, M, n]; None: not kept
 
 
 @functools.partial(
@@ -109,7 +111,15 @@ def prefill(
     scored=none_yet,
     holes=none_yet,
     stop=None if policy.stops is None else none_yet,
+    top=_no_top(num_rows, num_new_tokens, policy.num_top),
   )
+
+
+def _no_top(num_rows: int, length: int, num_top: int) -> policy_lib.Top | None:
+  if not num_top:
+    return None
+  table = jnp.zeros((num_rows, length, num_top))
+  return policy_lib.Top(table.astype(jnp.int32), table)
 
 
 @functools.partial(jax.jit, donate_argnames="state")
@@ -143,15 +153,46 @@ def decode(
   """Samples until so many rows have finished, or one needs a larger cache."""
   chex.assert_rank(num_finished, 0)
   chex.assert_type(num_finished, int)
-  num_slots = state.caches["reference"].positions.shape[1]
-
-  def is_going(state: DecodeState) -> Array:
-    has_room = state.finished | (state.position + state.holes < num_slots)
-    return has_room.all() & (state.finished.sum() < num_finished)
-
   return jax.lax.while_loop(
-    is_going, functools.partial(step, policy, params), state
+    functools.partial(_is_going, num_finished),
+    functools.partial(step, policy, params),
+    state,
   )
+
+
+@functools.partial(jax.jit, static_argnames="policy", donate_argnames="state")
+def decode_some(
+  policy: policy_lib.Policy,
+  params: PyTree,
+  state: DecodeState,
+  num_finished: Array,
+  num_turns: Array,
+) -> DecodeState:
+  """As `decode`, but so many turns at most."""
+  chex.assert_rank([num_finished, num_turns], 0)
+  chex.assert_type([num_finished, num_turns], int)
+
+  def is_going(carry: tuple[Array, DecodeState]) -> Array:
+    turn, state = carry
+    return (turn < num_turns) & _is_going(num_finished, state)
+
+  def go(carry: tuple[Array, DecodeState]) -> tuple[Array, DecodeState]:
+    turn, state = carry
+    return turn + 1, step(policy, params, state)
+
+  return jax.lax.while_loop(is_going, go, (jnp.int32(0), state))[1]
+
+
+def _is_going(num_finished: Array, state: DecodeState) -> Array:
+  num_slots = state.caches["reference"].positions.shape[1]
+  has_room = state.finished | (state.position + state.holes < num_slots)
+  return has_room.all() & (state.finished.sum() < num_finished)
+
+
+@functools.partial(jax.jit, donate_argnames="state")
+def release(state: DecodeState, rows: Array) -> DecodeState:
+  """Gives up some rows [B] bool; what they have written stays."""
+  return state.replace(finished=state.finished | rows)
 
 
 def advance(
@@ -211,11 +252,12 @@ def turn(
   """One turn, and what it drew from; None where it does not know all of it."""
   logits, state = read(policy, params, state)
   eta = eta_of(state)
+  guidance = _guidance(policy, state.controls)
   if policy.is_raced:
-    return _race(policy, params, state, logits["reference"], eta)
+    return _race(policy, guidance, params, state, logits["reference"], eta)
   proposed = logits.get("actor", logits["reference"])
   candidates, weights, other, state = _weigh(
-    policy, params, state, proposed, eta
+    policy, guidance, params, state, proposed, eta
   )
   distribution = policy_lib.next_distribution(
     logits["reference"],
@@ -272,14 +314,30 @@ def write(
   scored: ArrayLike = 0,
 ) -> DecodeState:
   """Draws the next tokens and writes them down; `scored` as for `record`."""
+  drawn = distribution.at(_draw(state, distribution), policy.num_top)
+  return record(policy, state, drawn, scored=scored)
+
+
+def _draw(
+  state: DecodeState, distribution: policy_lib.NextDistribution
+) -> Array:
   keys = race_lib.row_keys(state.controls, state.lengths)
   uniforms = jax.vmap(jax.random.uniform)(keys)
-  tokens = filtering.sample(distribution.sampled, uniforms)
-  return record(policy, state, distribution.at(tokens), scored=scored)
+  return filtering.sample(distribution.sampled, uniforms)
+
+
+def _guidance(
+  policy: policy_lib.Policy, controls: policy_lib.Controls
+) -> guided.Guidance | choice.Rows | None:
+  """The guidance, or what the rows choose."""
+  if isinstance(policy.guidance, choice.Choice):
+    return policy.guidance.of(controls.which, controls.num_candidates)
+  return policy.guidance
 
 
 def _race(
   policy: policy_lib.Policy,
+  guidance: guided.Guidance | choice.Rows,
   params: PyTree,
   state: DecodeState,
   ref_logits: Array,
@@ -289,7 +347,7 @@ def _race(
   laws = policy_lib.laws(ref_logits, state.controls, top_p_of=policy.top_p_of)
   candidates = most_likely(ref_logits, policy.most_candidates)
   race = race_lib.begin(
-    policy.guidance, laws.base, candidates, state.controls, state.lengths, eta
+    guidance, laws.base, candidates, state.controls, state.lengths, eta
   )
   num_scored = policy.most_candidates
   if policy.is_lazy:
@@ -298,20 +356,26 @@ def _race(
   needed = race.needed(num_scored)
   leaves = race.next(num_scored)
   values, state = candidate_values(policy, params, state, leaves)
-  race = race.add(policy.guidance.scores(values, eta))
-  other = other_scores(policy, race.scores, eta)
-  column, is_settled = race_lib.lead(policy.guidance, race, other)
+  race = race.add(guidance.scores(values, eta))
+  other = other_scores(policy, race.scores, eta, guidance)
+  column, is_settled = race_lib.lead(guidance, race, other)
   if policy.is_lazy:
     state = state.replace(race=race_lib.leave(race, is_settled))
     return record(policy, state, race.known(column), is_settled, needed), None
-  distribution = policy_lib.tilt(laws, race.candidates, race.scores, other)
-  tokens = race.known(column).tokens
-  state = record(policy, state, distribution.at(tokens), scored=needed)
-  return state, distribution
+  scores, tokens = race.scores, race.known(column).tokens
+  if isinstance(guidance, choice.Rows):
+    scores = guidance.covered(scores, other)
+  distribution = policy_lib.tilt(laws, race.candidates, scores, other)
+  if not policy.guidance.is_always_raced:
+    drawn = _draw(state, distribution)
+    tokens = jnp.where(guidance.is_raced(), tokens, drawn)
+  chosen = distribution.at(tokens, policy.num_top)
+  return record(policy, state, chosen, scored=needed), distribution
 
 
 def _weigh(
   policy: policy_lib.Policy,
+  guidance: guided.Guidance | choice.Rows,
   params: PyTree,
   state: DecodeState,
   logits: Array,
@@ -323,8 +387,11 @@ def _weigh(
     return nothing.astype(jnp.int32), nothing, nothing[:, 0], state
   candidates = most_likely(logits, policy.most_candidates)
   values, state = candidate_values(policy, params, state, candidates)
-  scores = policy.guidance.scores(values, eta)
-  return candidates, scores, other_scores(policy, scores, eta), state
+  scores = guidance.scores(values, eta)
+  other = other_scores(policy, scores, eta, guidance)
+  if isinstance(guidance, choice.Rows):
+    scores = guidance.covered(scores, other)
+  return candidates, scores, other, state
 
 
 def candidate_values(
@@ -344,9 +411,17 @@ def candidate_values(
   return values, state.replace(caches=state.caches | {"value": cache})
 
 
-def other_scores(policy: policy_lib.Policy, scores: Array, eta: Array) -> Array:
-  """The score of tokens that are no candidates, at most. Shape [B]."""
-  other = policy.guidance.other(scores)
+def other_scores(
+  policy: policy_lib.Policy,
+  scores: Array,
+  eta: Array,
+  guidance: guided.Guidance | choice.Rows | None = None,
+) -> Array:
+  """The score of tokens that are no candidates, at most. Shape [B].
+
+  Of the policy's guidance, or of the one that its rows have chosen.
+  """
+  other = (guidance or policy.guidance).other(scores)
   is_excluded = policy.is_truncated & jnp.isfinite(eta).any(axis=1)
   return jnp.where(is_excluded, -jnp.inf, other[:, 0])
 
@@ -413,4 +488,11 @@ def record(
     scored=state.scored + turn * scored,
     holes=state.holes + turn - one,
     stop=stop if stop is None else jnp.where(is_open, stop, state.stop),
+    top=None
+    if state.top is None
+    else jax.tree.map(
+      lambda table, new: jnp.where(is_next[..., None], new[:, None], table),
+      state.top,
+      drawn.top,
+    ),
   )

@@ -114,6 +114,11 @@ class Guidance:
     return self.kind == "fudge" or by_reward and math.isfinite(self.bounds[1])
 
   @property
+  def is_always_raced(self) -> bool:
+    """As `has_bound`: all rows are of this guidance."""
+    return self.has_bound
+
+  @property
   def is_floored(self) -> bool:
     """Whether other tokens count as the worst candidate, not as score 0."""
     # A logarithm has no least value: the worst candidate's stands for it.

@@ -11,7 +11,7 @@ from flax import struct
 from qsharp_jax import models
 from qsharp_jax.core.arrays import Array, ArrayLike
 from qsharp_jax.data import stops as stops_lib
-from qsharp_jax.generate import guided
+from qsharp_jax.generate import choice, guided
 from qsharp_jax.ops import filtering, guidance
 from qsharp_jax.ops import kl as kl_ops
 
@@ -32,7 +32,7 @@ class Policy:
   reference: models.LanguageModel
   eos_ids: tuple[int, ...]
   value: Scorer | None = None
-  guidance: guided.Guidance | None = None
+  guidance: guided.Guidance | choice.Choice | None = None
   num_candidates: int = 20  # A: the reference's most likely tokens get values
   # False: guidance tilts the reference at its sampling temperature, the
   # distribution that the values were learnt for. True: guidance is added to raw
@@ -51,6 +51,9 @@ class Policy:
   top_p_of: TopPOf = "reference"
   # Ends answers by their text, as `eos_ids` do by a token.
   stops: stops_lib.Automaton | None = None
+  # Alternatives to every token that are written down: the likeliest ones of the
+  # distribution that it is drawn from, for which all candidates are scored.
+  num_top: int = 0
 
   @property
   def most_candidates(self) -> int:
@@ -78,7 +81,13 @@ class Policy:
   def is_lazy(self) -> bool:
     """Whether turns may leave candidates unscored; not where they are free."""
     is_fewer = 0 < self.num_scored < self.most_candidates
-    return is_fewer and self.is_raced and self.value.has_leaves
+    return (
+      is_fewer
+      and not self.num_top
+      and self.is_raced
+      and self.guidance.is_always_raced
+      and self.value.has_leaves
+    )
 
   @property
   def num_leaves(self) -> int:
@@ -136,6 +145,9 @@ class Controls:
   top_p: Array  # float32, in (0, 1]
   # [B, M] float32, >= 0: of the rewards of a mixture; None: the same in all.
   weights: Array | None = None
+  # Of a `Choice`: the row's guidance, and how many candidates it has.
+  which: Array | None = None  # int32
+  num_candidates: Array | None = None  # int32
 
   def etas(self, is_guided: Array) -> Array:
     """KL weights for each reward, infinite where nothing guides.
@@ -167,6 +179,15 @@ class NextToken:
   ref_log_probs: Array  # [B]
   kl: Array  # [B] nats
   kl_filtered: Array  # [B] nats
+  top: "Top | None" = None  # of the same step
+
+
+@struct.dataclass
+class Top:
+  """The likeliest tokens of a distribution, the likeliest first."""
+
+  tokens: Array  # [..., n] int32
+  log_probs: Array  # [..., n]
 
 
 @struct.dataclass
@@ -178,8 +199,8 @@ class NextDistribution:
   kl: Array  # [B] nats, KL(guided || reference) before top-p
   kl_filtered: Array  # [B] nats, the same after top-p
 
-  def at(self, tokens: Array) -> NextToken:
-    """The numbers of these tokens [B]."""
+  def at(self, tokens: Array, num_top: int = 0) -> NextToken:
+    """The numbers of these tokens [B], and some alternatives."""
     take = lambda table: jnp.take_along_axis(table, tokens[:, None], axis=1)
     return NextToken(
       tokens,
@@ -187,6 +208,7 @@ class NextDistribution:
       take(self.reference)[:, 0],
       self.kl,
       self.kl_filtered,
+      Top(*jax.lax.top_k(self.sampled, num_top)[::-1]) if num_top else None,
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from flax import struct
 
 from qsharp_jax.core.arrays import Array
-from qsharp_jax.generate import guided
+from qsharp_jax.generate import choice, guided
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.ops import filtering
 
@@ -93,7 +93,7 @@ def empty(num_rows: int, num_candidates: int) -> Race:
 
 
 def begin(
-  guidance: guided.Guidance,
+  guidance: guided.Guidance | choice.Rows,
   base: Array,
   candidates: Array,
   controls: policy_lib.Controls,
@@ -125,12 +125,15 @@ def begin(
   )
   noise = _gumbels(keys, names)
   greatest = noise[:, :1]
-  is_first = candidates == first
+  is_own = True
+  if isinstance(guidance, choice.Rows):
+    is_own = guidance.is_own(candidates.shape[1])
+  is_first = (candidates == first) & is_own
   luck = filtering.gumbels_below(
     jnp.take_along_axis(base, candidates, axis=1), noise[:, 1:], greatest
   )
   is_guided = jnp.isfinite(eta).any(axis=1, keepdims=True)
-  luck = jnp.where(is_guided, luck, -jnp.inf)
+  luck = jnp.where(is_guided & is_own, luck, -jnp.inf)
   luck = jnp.where(is_first, greatest, luck)
   order = jnp.argsort(-luck, axis=1)
   sort = lambda x: jnp.take_along_axis(x, order, axis=1)
@@ -157,7 +160,7 @@ def resume(waiting: Race, begun: Race) -> Race:
 
 
 def lead(
-  guidance: guided.Guidance, race: Race, other: Array
+  guidance: guided.Guidance | choice.Rows, race: Race, other: Array
 ) -> tuple[Array, Array]:
   """Who leads, and whether nobody can overtake any more.
 

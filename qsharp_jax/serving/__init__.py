@@ -1,0 +1,1 @@
+"""Guided decoding for many at once: the engine, without any network."""
