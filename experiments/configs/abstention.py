@@ -55,7 +55,7 @@ def _stars() -> ml_collections.ConfigDict:
   config.sampling.max_new_tokens += 1
   # What the reference never says has values that nothing was learnt for.
   config.sampling.top_p = 0.99
-  config.pretrain.update(max_length=length, batch_size=64, num_epochs=7)
+  config.pretrain.update(max_length=length, batch_size=32, num_epochs=10)
   config.fit.update(
     learning_rate=4e-3, b2=0.95, batch_size=32, num_epochs=10, max_length=length
   )

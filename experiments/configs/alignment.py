@@ -158,11 +158,12 @@ def _tiny() -> ml_collections.ConfigDict:
     num_new_layers=2, reads_log_probs=True, num_atoms=25, v_min=-1.5, v_max=1.5
   )
   config.rounds.update(num_samples=6, rule="algorithm1", is_warm=True)
-  fit = {"weight_decay": 0.0, "b2": 0.95, "batch_size": 64, "max_length": 64}
+  # Small batches: minutes hold more steps.
+  fit = {"weight_decay": 0.0, "b2": 0.95, "batch_size": 16, "max_length": 64}
   config.fit.update(
     fit
     | {
-      "learning_rate": 4e-3,
+      "learning_rate": 3e-3,
       "schedule": "cosine",
       "warmup_steps": 20,
       "num_frozen_layers": 3,
@@ -178,14 +179,15 @@ def _tiny() -> ml_collections.ConfigDict:
   config.chat = ml_collections.ConfigDict(
     {
       "num_dialogues": 8000,  # of the reference's corpus
-      "num_preferences": 3000,  # for each reward model
+      "num_preferences": 6000,  # for each reward model
       "sharpness": 6.0,  # their log-odds by planted reward
       "baseline_eta": 0.2,  # KL weight at which baselines are aligned
       "reward_model": fit
       | {
-        "learning_rate": 1e-3,
+        "learning_rate": 2e-3,
         "schedule": "cosine",
-        "num_epochs": 2,
+        "warmup_steps": 50,
+        "num_epochs": 4,
         "max_length": 128,
       },
     }
@@ -204,10 +206,10 @@ def _tiny() -> ml_collections.ConfigDict:
       "learning_rate": 2e-3,
       "warmup_steps": 50,
       "b2": 0.95,
-      "batch_size": 64,
-      "num_epochs": 3,
+      "batch_size": 16,
+      "num_epochs": 4,
       "max_length": 64,
-      "checkpoint_every": 500,
+      "checkpoint_every": 2000,
     }
   )
   config.search.best_of = 16
@@ -216,7 +218,7 @@ def _tiny() -> ml_collections.ConfigDict:
     beta=config.chat.baseline_eta, num_candidates=5, num_rollouts=2
   )
   alone = fit | {"checkpoint_every": 100}
-  pairs = alone | {"learning_rate": 2e-4, "batch_size": 32, "max_length": 128}
+  pairs = alone | {"learning_rate": 5e-4, "max_length": 128}
   on_policy = {"eta": 0.1, "prompts_per_iteration": 32, "num_samples": 4}
   config.baselines = ml_collections.ConfigDict(
     {

@@ -112,7 +112,7 @@ def test_report_has_the_agreed_form(undisturbed):
   assert report.keys() == {
     *("experiment", "variant", "rows", "seconds", "versions"),
     *("matched", "paired", "values", "front", "objective_eta"),
-    *("failed_rewards", "verified"),
+    *("failed_rewards", "verified", "at_equal_forwards"),
   }
   assert (report["experiment"], report["variant"]) == ("gsm8k", "tiny")
   for row in report["rows"]:
