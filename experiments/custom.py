@@ -2,7 +2,6 @@ r"""Q# on a task of your own: questions, reward, models and methods in one file.
 
 Examples:
   python -m experiments.custom --config=examples/my_task.py --workdir=runs/mine
-  python -m experiments.custom --config=examples/my_task.py --dry_run
 
 The file is Python, and is run: `get_config()` returns the configuration, as in
 experiments/configs. A function of the file can be the reward, by

@@ -40,10 +40,17 @@ class _Lines:
 
   def __init__(self, file: TextIO):
     self._file = file
+    self._count = ""
 
   def write(self, text: str) -> None:
-    """Writes a line for what would go over the one before."""
-    if line := text.strip("\r\n "):
+    """Writes a line for what would go over the one before.
+
+    A bar that ends says its last count again; once is enough.
+    """
+    line = text.strip("\r\n ")
+    count = line.partition(",")[0]
+    if line and count != self._count:
+      self._count = count
       self._file.write(line + "\n")
 
   def flush(self) -> None:
