@@ -156,7 +156,8 @@ def test_a_users_reward_reads_the_prompt(tmp_path, monkeypatch):
 
 
 def test_a_run_is_graded_again_without_sampling(tmp_path):
-  (tmp_path / "config.json").write_text('{"reward": "strict"}')
+  config = {"reward": "strict", "dtype": "float32"}
+  (tmp_path / "config.json").write_text(json.dumps(config))
   rows = [
     make.rollout("q", i, text=f"#### {i}", answer="1", label=0.0, error="broke")
     for i in range(2)
