@@ -14,7 +14,8 @@ TABLES = {"training": rules.TRAINING, "decoding": rules.DECODING}
 def used_names():
   """Every logical axis of a parameter of any kind of model."""
   names = set()
-  for norm, theta in [("rms", 1e4), ("layer", None)]:
+  kinds = [("rms", 1e4, "head"), ("layer", None, "projection")]
+  for norm, theta, qk_norm in kinds:
     config = models.DecoderConfig(
       vocab_size=8,
       width=4,
@@ -29,7 +30,7 @@ def used_names():
       qkv_bias=True,
       mlp_bias=True,
       output_bias=True,
-      qk_norm=True,
+      qk_norm=qk_norm,
     )
     one = jnp.zeros((1, 1), jnp.int32)
     for model in [
