@@ -58,3 +58,9 @@ def test_two_directories_answer_a_question(tmp_path):
   )
   *_, kl = said.split()
   assert float(kl) > 0  # candidates that may succeed, before all other tokens
+
+
+def test_the_tutorial_shows_the_example_as_it_is():
+  root = README.parent
+  tutorial = (root / "docs" / "tutorial.md").read_text()
+  assert (root / "examples" / "my_task.py").read_text().strip() in tutorial
