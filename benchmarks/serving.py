@@ -27,7 +27,6 @@ from experiments.serving import guides
 from qsharp_jax import generate, models, sharding
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import places, seeds
-from qsharp_jax.sharding import mesh as mesh_lib
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs/gsm8k-tiny", "A finished run.")
 _CLIENTS = flags.DEFINE_integer("clients", 64, "Clients at one time.")
@@ -214,7 +213,7 @@ def _texts(
 
 def _offline(bodies: list[dict[str, Any]]) -> dict[str, list[str]]:
   """The texts that `generate.generate` gives, by request."""
-  where = sharding.Layout(mesh_lib.make_mesh((1, 1, jax.device_count())))
+  where = sharding.layout.over_weights()
   found = {}
   with where.context():
     guide = guides.of_run(places.absolute(_WORKDIR.value), where, 0)
@@ -285,7 +284,7 @@ def _models(directory: pathlib.Path) -> list[str]:
 
 
 def _offline_throughput(named: list[str]) -> float:
-  where = sharding.Layout(mesh_lib.make_mesh((1, 1, jax.device_count())))
+  where = sharding.layout.over_weights()
   with where.context():
     guide = guides.of_models(*named, "float32")
     bodies = [

@@ -13,7 +13,7 @@ import functools
 import itertools
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -21,14 +21,14 @@ import numpy as np
 from qsharp_jax import data, models, sharding, training
 from qsharp_jax import generate as generate_lib
 from qsharp_jax.checkpoint import huggingface
-from qsharp_jax.core import errors, seeds
-from qsharp_jax.core.arrays import PyTree
+from qsharp_jax.core import seeds
+from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.generate import guided
-from qsharp_jax.sharding import mesh as mesh_lib
 
 _MOST_TOKENS = 256  # new ones, where the caller says nothing
 _MOST_PROMPTS = 32  # at the same time
+_BUCKET = 64  # lengths of rows that values read are multiples of it
 
 
 class Answer(NamedTuple):
@@ -125,9 +125,16 @@ class Guide:
     """
     if self.critic is None:
       raise InputError("there are no values; expected load(..., values=DIR)")
-    row = np.array([[*prompt, *tokens]], np.int32)
-    means = _means(self.critic, self.params["value"], row)
-    return np.asarray(means)[0, len(prompt) :]
+    row = [*prompt, *tokens]
+    # One program for rows of about one length.
+    padding = -len(row) % _BUCKET
+    means = _means(
+      self.critic,
+      self.params["value"],
+      np.array([row + [0] * padding], np.int32),
+      np.array([[*range(len(row))] + [-1] * padding], np.int32),
+    )
+    return np.asarray(means)[0, len(prompt) : len(row)]
 
   def _policy(self, method: str | None) -> generate_lib.Policy:
     """Who samples: the reference (None), or guided by a method."""
@@ -138,8 +145,9 @@ class Guide:
           "eta=None for the reference alone"
         )
       return dataclasses.replace(self.policy, value=None, guidance=None)
+    guided.check(method)
     return dataclasses.replace(
-      self.policy, guidance=_guidance(self.critic, method)
+      self.policy, guidance=self.critic.guidance(method)
     )
 
   def _answer(
@@ -177,7 +185,7 @@ def load(
   Raises:
     InputError: a model that cannot be read, or two vocabularies.
   """
-  layout = sharding.Layout(mesh_lib.make_mesh((1, 1, jax.device_count())))
+  layout = sharding.layout.over_weights()
   tokenizer = data.tokenizer.load(str(reference))
   config = huggingface.families.from_hf(
     huggingface.read_config(reference), dtype=dtype, param_dtype=dtype
@@ -203,21 +211,11 @@ def load(
     policy = dataclasses.replace(
       policy,
       value=layout.sampling(critic.model),
-      guidance=_guidance(critic, "qsharp"),
+      guidance=critic.guidance("qsharp"),
     )
   has_template = getattr(tokenizer.hf, "chat_template", None)
   form = form or data.prompts.Form("chat" if has_template else "plain")
   return Guide(policy, held, tokenizer, form, critic, layout)
-
-
-def _guidance(critic: training.Critic, method: str) -> guided.Guidance:
-  """The guidance by a critic's values."""
-  if method not in guided.BY_VALUES:
-    raise InputError(
-      f"there is no guidance {errors.short(method)}; choose from "
-      f"{', '.join(guided.BY_VALUES)}"
-    )
-  return guided.Guidance(method, critic.loss, critic.atoms)
 
 
 def _sampling(
@@ -234,7 +232,8 @@ def _sampling(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _means(critic: training.Critic, params: PyTree, tokens: Any) -> jax.Array:
+def _means(
+  critic: training.Critic, params: PyTree, tokens: Array, positions: Array
+) -> Array:
   """Mean reward-to-go after every token [1, T]."""
-  positions = jax.numpy.arange(tokens.shape[1], dtype="int32")[None]
   return critic.mean(critic.model.apply(params, tokens, positions))

@@ -9,6 +9,7 @@ from experiments.harness import methods
 from qsharp_jax import data, rewards
 from qsharp_jax.core import errors
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.generate import guided
 
 _AT_LEAST = {
   "data.num_test": 0,  # 0 is all
@@ -81,7 +82,7 @@ def check(config: ml_collections.ConfigDict) -> None:
       )
   _check_etas(config)
   data.stops.check(config.sampling.stop)
-  methods.check_guided(config.rounds.method)
+  guided.check(config.rounds.method)
   methods.check(config.evaluation.methods)
   if config.sampling.temperature <= 0 or not 0 < config.sampling.top_p <= 1:
     raise InputError(

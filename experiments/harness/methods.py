@@ -12,8 +12,7 @@ from collections.abc import Callable, Collection
 import ml_collections
 
 from experiments.harness import lengths, memory_checks
-from qsharp_jax import generate, pipeline, reward_models, rollout, training
-from qsharp_jax.core import errors
+from qsharp_jax import generate, pipeline, reward_models, rollout
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.finetuning import base
 from qsharp_jax.finetuning import methods as finetuning_methods
@@ -71,25 +70,6 @@ def check(names: Collection[str]) -> None:
       )
 
 
-def check_guided(name: str) -> None:
-  """Raises an InputError for a name of anything but a guidance by values."""
-  if name not in guided.BY_VALUES:
-    raise InputError(
-      f"there is no guidance {errors.short(name)}; choose from "
-      f"{', '.join(guided.BY_VALUES)}"
-    )
-
-
-def select(critic: training.Critic, name: str) -> generate.Guidance:
-  """The guidance of this name by what the critic's logits mean."""
-  check_guided(name)
-  return _guidance(critic, name)
-
-
-def _guidance(critic: training.Critic, kind: guided.Kind) -> generate.Guidance:
-  return generate.Guidance(kind, critic.loss, critic.atoms)
-
-
 def build(bench: Bench) -> dict[str, pipeline.Method]:
   """The methods that an evaluation compares, by name."""
   own = bench.config.evaluation
@@ -97,7 +77,7 @@ def build(bench: Bench) -> dict[str, pipeline.Method]:
   found = {}
   for name in own.methods:
     if name in guided.BY_VALUES:
-      weigh = select(bench.run.players.critic, name)
+      weigh = bench.run.players.critic.guidance(name)
       found[name] = methods_lib.guided(bench.run, weigh, tuple(own.etas))
     elif name == "front":
       found |= _front(bench)
@@ -137,7 +117,7 @@ def _args(bench: Bench) -> pipeline.Method:
     )
   return methods_lib.outcome(
     bench.run,
-    _guidance(bench.run.players.critic, "args"),
+    bench.run.players.critic.guidance("args"),
     tuple(bench.config.evaluation.etas),
   )
 
@@ -145,7 +125,7 @@ def _args(bench: Bench) -> pipeline.Method:
 def _mixture(bench: Bench) -> pipeline.Method:
   return methods_lib.mixture(
     bench.run,
-    select(bench.run.players.critic, bench.config.rounds.method),
+    bench.run.players.critic.guidance(bench.config.rounds.method),
     tuple(bench.config.evaluation.etas),
     others=tuple(bench.config.search.mixture.others),
     weights=tuple(bench.config.search.mixture.weights),
@@ -158,7 +138,7 @@ def _front(bench: Bench) -> dict[str, pipeline.Method]:
   return pipeline.second_values.front(
     bench.run,
     bench.reward(own.reward),
-    select(bench.run.players.critic, bench.config.rounds.method),
+    bench.run.players.critic.guidance(bench.config.rounds.method),
     eta=own.eta,
     weights=tuple(own.weights),
   )

@@ -30,6 +30,7 @@ from qsharp_jax import (
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import seeds
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.generate import guided
 from qsharp_jax.ops import distributions
 from qsharp_jax.sharding import mesh as mesh_lib
 
@@ -197,11 +198,12 @@ def policy_of(
   where: sharding.Layout,
 ) -> generate.Policy:
   """The policy that collects, from the reference's decoder."""
+  guided.check(config.rounds.method)
   return generate.Policy(
     reference=where.sampling(models.LanguageModel(decoder)),
     eos_ids=eos_ids,
     value=where.sampling(found.model),
-    guidance=methods.select(found, config.rounds.method),
+    guidance=found.guidance(config.rounds.method),
     num_candidates=config.sampling.num_candidates,
     is_guidance_tempered=config.sampling.is_guidance_tempered,
     is_truncated=config.sampling.is_truncated,

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 import qsharp_jax
-from experiments.harness import methods, prompting, runs, wiring
+from experiments.harness import prompting, runs, wiring
 from qsharp_jax import data, generate, pipeline, sharding, training
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import places
@@ -117,7 +117,7 @@ def _choosing(
   policy: generate.Policy, critic: training.Critic
 ) -> generate.Policy:
   """The policy whose rows choose; all candidates give exact numbers."""
-  members = tuple(methods.select(critic, name) for name in guided.BY_VALUES)
+  members = tuple(critic.guidance(name) for name in guided.BY_VALUES)
   return dataclasses.replace(
     policy, guidance=generate.Choice(members), num_scored=0
   )

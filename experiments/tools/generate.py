@@ -20,7 +20,6 @@ from absl import flags
 from experiments.harness import (
   compiling,
   console,
-  methods,
   prompting,
   runs,
   wiring,
@@ -31,7 +30,7 @@ from qsharp_jax.core import files, places, seeds
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.evaluation import marks, page
-from qsharp_jax.sharding import mesh as mesh_lib
+from qsharp_jax.generate import guided
 
 _WORKDIR = flags.DEFINE_string(
   "workdir", "runs/gsm8k", "A finished run of an experiment."
@@ -60,12 +59,11 @@ def main(argv: list[str]) -> None:
   del argv
   if _ETA.value <= 0:
     raise InputError(f"eta is {_ETA.value}; expected > 0")
-  methods.check_guided(_METHOD.value)
+  guided.check(_METHOD.value)
   workdir = places.absolute(_WORKDIR.value)
   config = runs.config(workdir)
   compiling.keep_programs(workdir.parent / "compiled")
-  # One prompt has no rows to share, so all devices share the weights.
-  layout = sharding.Layout(mesh_lib.make_mesh((1, 1, jax.device_count())))
+  layout = sharding.layout.over_weights()
   with layout.context():
     tokenizer = data.tokenizer.load(config.reference)
     players = wiring.players(config, tokenizer, layout)
@@ -81,7 +79,7 @@ def main(argv: list[str]) -> None:
     policy = dataclasses.replace(
       players.policy,
       num_scored=num_scored,
-      guidance=methods.select(players.critic, _METHOD.value),
+      guidance=players.critic.guidance(_METHOD.value),
     )
     session = _Session(
       players.critic,

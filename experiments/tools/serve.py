@@ -15,7 +15,6 @@ import ipaddress
 import time
 from typing import Any
 
-import jax
 from absl import flags
 
 from experiments.harness import compiling, console, memory_checks
@@ -27,7 +26,6 @@ from qsharp_jax.core.errors import InputError
 from qsharp_jax.generate import memory
 from qsharp_jax.serving import engine as engine_lib
 from qsharp_jax.serving import jobs, runner, scoring
-from qsharp_jax.sharding import mesh as mesh_lib
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "A finished run.")
 _ROUND = flags.DEFINE_integer("round", 0, "Round of the values; 0 is the last.")
@@ -75,7 +73,7 @@ def main(argv: list[str]) -> int:
   del argv
   token, name = _token(), _name()
   # A busy batch has rows for all devices; a model may need all of them.
-  where = sharding.Layout(mesh_lib.make_mesh((1, 1, jax.device_count())))
+  where = sharding.layout.over_weights()
   with where.context():
     guide = _guide(where)
     policy = dataclasses.replace(

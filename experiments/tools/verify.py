@@ -10,17 +10,16 @@ a pass without any cache, over the full vocabulary. Exits with 1 above --most.
 
 import dataclasses
 
-import jax
 import numpy as np
 from absl import flags
 
-from experiments.harness import compiling, console, methods, runs, wiring
+from experiments.harness import compiling, console, runs, wiring
 from qsharp_jax import data, pipeline, rollout, sharding
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import places
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.generate import guided
 from qsharp_jax.pipeline import verifying
-from qsharp_jax.sharding import mesh as mesh_lib
 
 _WORKDIR = flags.DEFINE_string(
   "workdir", "runs/gsm8k", "A finished run of an experiment."
@@ -43,11 +42,11 @@ def main(argv: list[str]) -> int:
   for flag in (_QUESTIONS, _POSITIONS):
     if flag.value < 1:
       raise InputError(f"{flag.name} is {flag.value}; expected at least 1")
-  methods.check_guided(_METHOD.value)
+  guided.check(_METHOD.value)
   workdir = places.absolute(_WORKDIR.value)
   config = runs.config(workdir)
   compiling.keep_programs(workdir.parent / "compiled")
-  layout = sharding.Layout(mesh_lib.make_mesh((1, 1, jax.device_count())))
+  layout = sharding.layout.over_weights()
   with layout.context():
     tokenizer = data.tokenizer.load(config.reference)
     sampling = dataclasses.replace(
@@ -100,7 +99,7 @@ def _subjects(config, workdir, tokenizer, layout) -> list[verifying.Subject]:
   )[2]
   params = {"reference": players.reference_params, "value": values}
   guided = dataclasses.replace(
-    players.policy, guidance=methods.select(players.critic, _METHOD.value)
+    players.policy, guidance=players.critic.guidance(_METHOD.value)
   )
   alone = dataclasses.replace(players.policy, value=None, guidance=None)
   read = rollout.store.read

@@ -20,13 +20,24 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
+from qsharp_jax.core import errors
 from qsharp_jax.core.arrays import Array
+from qsharp_jax.core.errors import InputError
 from qsharp_jax.ops import guidance, readout
 
 Kind = Literal["qsharp", "cd", "vas", "fudge", "args", "log_ratio", "mixture"]
 
 # Those that need nothing but the values of a round.
 BY_VALUES = ("qsharp", "cd", "vas", "fudge")
+
+
+def check(name: str) -> None:
+  """Raises an InputError for a name of anything but a guidance by values."""
+  if name not in BY_VALUES:
+    raise InputError(
+      f"there is no guidance {errors.short(name)}; choose from "
+      f"{', '.join(BY_VALUES)}"
+    )
 
 
 @dataclasses.dataclass(frozen=True)

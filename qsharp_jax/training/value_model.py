@@ -14,6 +14,7 @@ from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import errors
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.generate import guided
 from qsharp_jax.ops import distributions, readout
 from qsharp_jax.sharding import layout as layout_lib
 from qsharp_jax.training import objectives
@@ -35,6 +36,10 @@ class Critic:
   def token_loss(self, logits: Array, labels: Array) -> Array:
     """Losses [...] of value logits [..., K] at labels [...]."""
     return readout.token_loss(logits, labels, loss=self.loss, atoms=self.atoms)
+
+  def guidance(self, kind: guided.Kind) -> guided.Guidance:
+    """Guidance by what the logits mean."""
+    return guided.Guidance(kind, self.loss, self.atoms)
 
   @property
   def meaning(self) -> dict[str, Any]:

@@ -243,3 +243,9 @@ def test_a_host_among_several_has_its_own_devices(monkeypatch):
   own = layout.of_host()
   assert set(own.mesh.devices.flat) == set(jax.local_devices())
   assert own.num_row_parts == len(jax.local_devices())
+
+
+def test_over_weights_leaves_rows_whole():
+  found = layout_lib.over_weights()
+  assert found.num_row_parts == 1
+  assert found.mesh.shape["tensor"] == jax.device_count()
