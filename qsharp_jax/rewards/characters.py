@@ -48,8 +48,19 @@ _LATEX_WORDS = re.compile(
   r"\\(?:text[a-z]*|math(?:rm|bf|sf|tt|it)|mbox|emph|underline|boldsymbol|bm)"
   r"\s*\{([^{}]*)\}"
 )
+_LATEX_QUOTIENT = re.compile(  # {a\over b} and {a}/{b}
+  r"\{([^{}]*)\\over(?![A-Za-z])([^{}]*)\}"
+  r"|(?<![A-Za-z\]}])\{([^{}]*)\}\s*/\s*\{([^{}]*)\}"
+)
 _LATEX_SIGNS = {
   r"\$": "$",
+  r"\pounds": "$",
+  r"\euro": "$",
+  r"\bf": " ",
+  r"\rm": " ",
+  r"\it": " ",
+  r"\displaystyle": " ",
+  r"\textstyle": " ",
   r"\%": "%",
   r"\times": "*",
   r"\cdot": "*",
@@ -74,7 +85,14 @@ _LATEX_SIGNS = {
 _LATEX_SIGN = re.compile(r"\\(?:[A-Za-z]+|.)")
 _DEGREE = re.compile(r"\^\s*(?:\\circ|\{\s*\\circ\s*\})")
 _EXPONENT = re.compile(r"\^\s*\{\s*([-+]?[0-9]+)\s*\}")
-_SPACED_MINUS = re.compile(r"((?:=|\bis)\s*-)\s+(?=[$0-9])")
+_SPACED_MINUS = re.compile(r"((?:=|\bis)\s*-)\s+(?=[$0-9(\u2039])")
+_CURRENCY_NAME = re.compile(
+  r"(?<![A-Za-z])(?:(?:US|HK|NZ|[ACRS])(?=\$)"
+  r"|(?:USD|EUR|GBP|INR|Rs\.?)\s?(?=[-+]?[0-9]))"
+)
+_NEGATED = re.compile(  # -(3/4), which no subtraction is
+  r"(?<=-)(?<![0-9A-Za-z)\]}%\u203a]-)\(\s*([0-9.,/\u2039\u203a]+)\s*\)"
+)
 _EMPHASIS = re.compile(r"(?<![A-Za-z0-9_}])_{1,2}(?=[-+$0-9])")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:\.[0-9]+)?")
 
@@ -92,14 +110,20 @@ def plain(text: str) -> str:
     ).translate(_TABLE)
   if "\\" in text or "{" in text:
     text = _without_latex(text)
+  if any(name in text for name in ("$", "USD", "EUR", "GBP", "INR", "Rs")):
+    text = _CURRENCY_NAME.sub("$", text)
   if "- " in text:
     text = _SPACED_MINUS.sub(r"\1", text)
+  if "-(" in text:
+    text = _NEGATED.sub(r"\1", text)
   return _EMPHASIS.sub("", text) if "_" in text else text
 
 
 def _without_latex(text: str) -> str:
   text = _LATEX_THOUSANDS.sub(",", text).replace("{,}", ",")
   text = _DEGREE.sub("", text)
+  if "/" in text or "\\over" in text:
+    text = _LATEX_QUOTIENT.sub(_quotient, text)
   text = _LATEX_FRACTION.sub(_fraction, text)
   text = _LATEX_WORDS.sub(r" \1 ", text)
   text = _LATEX_SIGN.sub(_sign, text)
@@ -111,6 +135,11 @@ def _sign(match: re.Match) -> str:
   if command in _LATEX_SIGNS:
     return _LATEX_SIGNS[command]
   return command + " " if command[1].isalpha() else command
+
+
+def _quotient(match: re.Match) -> str:
+  over, under = (part for part in match.groups() if part is not None)
+  return f"\\frac{{{over.strip()}}}{{{under.strip()}}}"
 
 
 def _fraction(match: re.Match) -> str:

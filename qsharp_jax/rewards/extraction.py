@@ -25,6 +25,7 @@ _BOXED_LETTER = re.compile(
   r"[(\[]?([A-J])(?:[)\].:]|\s*$|\s+[-\u2013\u2014]\s)"
 )
 _FINAL_LETTER = re.compile(r"(?<![A-Za-z0-9'])[(\[]?([A-J])[)\]]?[.!]?[\s*$]*$")
+_CUT_SPACE = re.compile(r"(?<!\\)\\\Z")  # `18\ ` without its space
 _TRAILING_DOT = re.compile(r"(?<=[0-9])\.$")
 
 
@@ -122,7 +123,7 @@ def choice(text: str) -> str | None:
 
 def tidy(content: str) -> str:
   """Strips space, one enclosing pair of `$` and the dot after a number."""
-  content = content.strip()
+  content = _CUT_SPACE.sub("", content.strip())
   if content[:1] == content[-1:] == "$" and content.count("$") == 2:
     content = content[1:-1].strip()
   return _TRAILING_DOT.sub("", content)

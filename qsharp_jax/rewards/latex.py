@@ -85,6 +85,7 @@ _THOUSANDS = re.compile(
   r"(?<=[0-9])(?:\{,\}|,?\s?(?:\\[,;:!]\s?|\\ |\\thinspace\s?|~)+)"
   r"(?=[0-9]{3}(?![0-9]))"
 )
+_APOSTROPHES = re.compile(r"(?<=[0-9])'(?=[0-9]{3}(?![0-9]))")
 _FONT = re.compile(
   r"\\(text|textrm|textbf|textit|textsf|texttt|textnormal|textcolor|emph|mbox"
   r"|hbox|mathrm|mathbf|mathit|mathsf|mathtt|mathnormal|boldsymbol|bm|underline"
@@ -129,7 +130,7 @@ def canonical(text: str) -> str:
   text = text.strip()
   if not text.isascii():
     text = _ascii(text)
-  text = _THOUSANDS.sub(",", text)
+  text = _APOSTROPHES.sub(",", _THOUSANDS.sub(",", text))
   text = _BRACED_SIGN.sub(r"\1", text)
   if any(sign in text for sign in "\\$~"):
     text = _without_typography(text)
