@@ -7,7 +7,7 @@ pass reads a whole sequence, and knows none of that.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
@@ -77,7 +77,7 @@ def compare(
   *,
   place: Callable[[PyTree], PyTree] = jax.device_put,
   most_positions: int | None = None,
-) -> list[Comparison]:
+) -> Iterator[Comparison]:
   """Draws answers, and compares what they were drawn from with plain passes.
 
   Args:
@@ -89,8 +89,8 @@ def compare(
     most_positions: of an answer that are compared, evenly chosen: a plain pass
       reads a whole sequence for each candidate. None: all.
 
-  Returns:
-    A comparison for each request and seed.
+  Yields:
+    A comparison for each request and seed, once all are drawn.
   """
   observer = Observer()
   groups = batching.generate(
@@ -103,7 +103,6 @@ def compare(
   ]
   longest = max(len(own.prompt) + len(tokens) for own, tokens in pairs)
   plain = _Plain(policy, params, sampling, width=longest)
-  found = []
   for request, tokens in pairs:
     length = len(tokens)
     most = length if most_positions is None else min(length, most_positions)
@@ -111,8 +110,7 @@ def compare(
     drawn = np.stack([observer.seen[int(request.seeds[0])][t] for t in where])
     kl = np.full(length, np.nan)
     kl[where] = _divergence(drawn, plain.at(request, tokens, where))
-    found.append(Comparison(tokens, kl))
-  return found
+    yield Comparison(tokens, kl)
 
 
 @dataclasses.dataclass(frozen=True)

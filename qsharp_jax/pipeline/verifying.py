@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from qsharp_jax import generate, rollout
-from qsharp_jax.core import files
+from qsharp_jax.core import files, progress
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.generate import observing
 from qsharp_jax.pipeline import answers, bindings
@@ -109,7 +109,7 @@ def verify(
     for row in found
   ]
   policy = dataclasses.replace(subject.policy, num_scored=0)
-  compared = observing.compare(
+  comparisons = observing.compare(
     policy.at(sampling.top_p),
     subject.params,
     requests,
@@ -117,6 +117,11 @@ def verify(
     place=place,
     most_positions=most_positions,
   )
+  name = f"verify {subject.label}"
+  with progress.bar(
+    comparisons, name, total=len(requests), unit="answer"
+  ) as bar:
+    compared = list(bar)
   kl = np.concatenate([own.kl for own in compared])
   worst = int(np.nanargmax([np.nanmax(own.kl) for own in compared]))
   token = int(np.nanargmax(compared[worst].kl))

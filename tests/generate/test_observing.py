@@ -25,13 +25,14 @@ def wanted(eta):
 
 
 def compared(kind, num_atoms=1, eta=0.2, sampling=SAMPLING, **how):
-  return observing.compare(
+  found = observing.compare(
     players.policy(kind, num_atoms).at(sampling.top_p),
     players.params(kind, num_atoms),
     wanted(eta),
     sampling,
     **how,
   )
+  return list(found)
 
 
 def worst(found):
