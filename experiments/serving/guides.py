@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import qsharp_jax
 from experiments.harness import prompting, runs, wiring
-from qsharp_jax import data, generate, pipeline, sharding, training
-from qsharp_jax.checkpoint import huggingface
+from qsharp_jax import data, generate, sharding, training
 from qsharp_jax.core import places
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
@@ -66,23 +65,15 @@ def of_run(workdir: places.Path, where: sharding.Layout, index: int) -> Guide:
   Raises:
     InputError: no such run, or no such round.
   """
-  config = runs.config(workdir)
-  tokenizer = data.tokenizer.load(config.reference)
-  players = wiring.players(config, tokenizer, where)
-  _, _, values = huggingface.load_value_model(
-    pipeline.RunPaths(workdir).value(index or config.rounds.num_rounds),
-    dtype=config.dtype,
-    param_dtype=config.dtype,
-    shardings=where.for_decoding(players.critic.model),
-  )
+  run = runs.load(workdir, where, index)
   return Guide(
-    _choosing(players.policy, players.critic),
-    {"reference": players.reference_params, "value": values},
-    tokenizer,
-    prompting.form(config),
-    wiring.sampling(config),
-    wiring.stops_of(config),
-    config.rounds.method,
+    _choosing(run.players.policy, run.players.critic),
+    run.params,
+    run.tokenizer,
+    prompting.form(run.config),
+    wiring.sampling(run.config),
+    wiring.stops_of(run.config),
+    run.config.rounds.method,
   )
 
 

@@ -17,15 +17,8 @@ import jax
 import numpy as np
 from absl import flags
 
-from experiments.harness import (
-  compiling,
-  console,
-  prompting,
-  runs,
-  wiring,
-)
+from experiments.harness import console, prompting, runs, wiring
 from qsharp_jax import data, generate, pipeline, sharding, training
-from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import files, places, seeds
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
@@ -60,45 +53,28 @@ def main(argv: list[str]) -> None:
   if _ETA.value <= 0:
     raise InputError(f"eta is {_ETA.value}; expected > 0")
   guided.check(_METHOD.value)
-  workdir = places.absolute(_WORKDIR.value)
-  config = runs.config(workdir)
-  compiling.keep_programs(workdir.parent / "compiled")
   layout = sharding.layout.over_weights()
   with layout.context():
-    tokenizer = data.tokenizer.load(config.reference)
-    players = wiring.players(config, tokenizer, layout)
-    last = _ROUND.value or config.rounds.num_rounds
-    values = huggingface.load_value_model(
-      pipeline.RunPaths(workdir).value(last),
-      dtype=config.dtype,
-      param_dtype=config.dtype,
-      shardings=layout.for_decoding(players.critic.model),
-    )[2]
-    params = {"reference": players.reference_params, "value": values}
-    num_scored = 0 if _EXACT_KL.value else config.sampling.num_scored
-    policy = dataclasses.replace(
-      players.policy,
-      num_scored=num_scored,
-      guidance=players.critic.guidance(_METHOD.value),
-    )
+    run = runs.load(places.absolute(_WORKDIR.value), layout, _ROUND.value)
+    num_scored = 0 if _EXACT_KL.value else run.config.sampling.num_scored
     session = _Session(
-      players.critic,
-      policy,
-      params,
-      tokenizer,
+      run.players.critic,
+      dataclasses.replace(run.policy(_METHOD.value), num_scored=num_scored),
+      run.params,
+      run.tokenizer,
       dataclasses.replace(
-        wiring.sampling(config), batch_size=1, prompts_per_refill=1
+        wiring.sampling(run.config), batch_size=1, prompts_per_refill=1
       ),
       layout.place,
-      wiring.stops_of(config),
+      wiring.stops_of(run.config),
     )
     prompt = data.prompts.render(
-      _PROMPT.value, tokenizer, prompting.form(config)
+      _PROMPT.value, run.tokenizer, prompting.form(run.config)
     )
     answers = session.answers(prompt)
   if _HTML.value:
     content = pipeline.tokens.form(
-      players.critic, [{"question": _PROMPT.value, "answers": answers}]
+      run.players.critic, [{"question": _PROMPT.value, "answers": answers}]
     )
     files.replace(
       _HTML.value,

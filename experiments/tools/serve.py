@@ -17,7 +17,7 @@ from typing import Any
 
 from absl import flags
 
-from experiments.harness import compiling, console, memory_checks
+from experiments.harness import console, memory_checks
 from experiments.serving import guides
 from experiments.serving.service import Defaults, Limits, Service
 from qsharp_jax import sharding
@@ -134,7 +134,6 @@ async def serve(
 def _guide(where: sharding.Layout) -> guides.Guide:
   if _WORKDIR.value:
     workdir = places.absolute(_WORKDIR.value)
-    compiling.keep_programs(workdir.parent / "compiled")
     return guides.of_run(workdir, where, _ROUND.value)
   return guides.of_models(_REFERENCE.value, _VALUE.value, _DTYPE.value)
 

@@ -13,9 +13,8 @@ import dataclasses
 import numpy as np
 from absl import flags
 
-from experiments.harness import compiling, console, runs, wiring
-from qsharp_jax import data, pipeline, rollout, sharding
-from qsharp_jax.checkpoint import huggingface
+from experiments.harness import console, runs, wiring
+from qsharp_jax import pipeline, rollout, sharding
 from qsharp_jax.core import places
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.generate import guided
@@ -45,10 +44,10 @@ def main(argv: list[str]) -> int:
   guided.check(_METHOD.value)
   workdir = places.absolute(_WORKDIR.value)
   config = runs.config(workdir)
-  compiling.keep_programs(workdir.parent / "compiled")
+  stores = _stores(config, workdir)
   layout = sharding.layout.over_weights()
   with layout.context():
-    tokenizer = data.tokenizer.load(config.reference)
+    run = runs.load(workdir, layout)
     sampling = dataclasses.replace(
       wiring.sampling(config), batch_size=4, prompts_per_refill=1
     )
@@ -57,11 +56,11 @@ def main(argv: list[str]) -> int:
         subject,
         sampling,
         place=layout.place,
-        decode=tokenizer.decode,
+        decode=run.tokenizer.decode,
         num_questions=_QUESTIONS.value,
         most_positions=_POSITIONS.value,
       )
-      for subject in _subjects(config, workdir, tokenizer, layout)
+      for subject in _subjects(run, *stores)
     ]
   for own in found:
     worst = own["worst"]
@@ -75,8 +74,8 @@ def main(argv: list[str]) -> int:
   return int(max(own["worst"]["kl"] for own in found) > _MOST.value)
 
 
-def _subjects(config, workdir, tokenizer, layout) -> list[verifying.Subject]:
-  """The reference, and the method at the first of its stored etas."""
+def _stores(config, workdir) -> tuple[places.Path, places.Path]:
+  """Answers of the reference, and of the method at the first stored eta."""
   paths = pipeline.RunPaths(workdir)
   last = config.rounds.num_rounds
   stores = [
@@ -90,27 +89,22 @@ def _subjects(config, workdir, tokenizer, layout) -> list[verifying.Subject]:
       f"{workdir} has no test answers of {_METHOD.value} and of the reference; "
       "expected a finished run: run its experiment to the end"
     )
-  players = wiring.players(config, tokenizer, layout)
-  values = huggingface.load_value_model(
-    paths.value(last),
-    dtype=config.dtype,
-    param_dtype=config.dtype,
-    shardings=layout.for_decoding(players.critic.model),
-  )[2]
-  params = {"reference": players.reference_params, "value": values}
-  guided = dataclasses.replace(
-    players.policy, guidance=players.critic.guidance(_METHOD.value)
+  return reference, stored[0]
+
+
+def _subjects(
+  run: runs.Loaded, reference: places.Path, guided: places.Path
+) -> list[verifying.Subject]:
+  """The reference and the method, with their stored answers."""
+  alone = dataclasses.replace(run.players.policy, value=None, guidance=None)
+  plain, own = (
+    rollout.store.read(store, with_text=False) for store in (reference, guided)
   )
-  alone = dataclasses.replace(players.policy, value=None, guidance=None)
-  read = rollout.store.read
-  answers = read(stored[0], with_text=False)
-  eta = float(np.unique(answers.eta)[0])
+  eta, label = float(np.unique(own.eta)[0]), _METHOD.value
   return [
+    verifying.Subject("reference", alone, run.params, None, plain),
     verifying.Subject(
-      "reference", alone, params, None, read(reference, with_text=False)
-    ),
-    verifying.Subject(
-      f"{_METHOD.value}, eta {eta:g}", guided, params, eta, answers
+      f"{label}, eta {eta:g}", run.policy(label), run.params, eta, own
     ),
   ]
 

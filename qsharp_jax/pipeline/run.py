@@ -25,7 +25,7 @@ class Task:
   validation: Sequence[rollout.Problem]
   test: Sequence[rollout.Problem]
   decode: Callable[[list[int]], str]
-  grade: rollout.grading.Grade
+  grade: rewards.GradeFn
   reward: str = ""  # its name, and the digest of its source
   is_standardised: bool = False  # by the rewards of round 1
   # That grading keeps on each device, a reward model's.

@@ -82,8 +82,8 @@ def named(reward: str, statistics: Statistics) -> str:
 
 
 def restored(
-  where: paths.RunPaths, grade: rollout.grading.Grade, reward: str
-) -> tuple[rollout.grading.Grade, str]:
+  where: paths.RunPaths, grade: rewards.GradeFn, reward: str
+) -> tuple[rewards.GradeFn, str]:
   """A reward as a run that standardises it grades, for tools.
 
   Args:
@@ -101,8 +101,8 @@ def restored(
 
 
 def _standardised(
-  grade: rollout.grading.Grade, statistics: Statistics
-) -> rollout.grading.Grade:
+  grade: rewards.GradeFn, statistics: Statistics
+) -> rewards.GradeFn:
   def applied(
     predictions: list[str],
     answers: list[str],

@@ -10,12 +10,13 @@ from qsharp_jax.rewards import (
   workers,
 )
 from qsharp_jax.rewards.graders import Grade
-from qsharp_jax.rewards.grading import Grader
+from qsharp_jax.rewards.grading import GradeFn, Grader
 from qsharp_jax.rewards.registry import declare, resolve
 from qsharp_jax.rewards.workers import GradingPool
 
 __all__ = [
   "Grade",
+  "GradeFn",
   "Grader",
   "GradingPool",
   "classes",

@@ -11,6 +11,20 @@ from qsharp_jax.rewards.graders import Grade
 _FEWEST = 20  # graded samples of a split before its failed share says anything
 
 
+class GradeFn(Protocol):
+  """How texts are graded."""
+
+  def __call__(
+    self,
+    predictions: list[str],
+    answers: list[str],
+    split: str = "",
+    *,
+    prompts: list[str] | None = None,
+  ) -> list[Grade]:
+    """Grades of completions by gold answers and, maybe, questions."""
+
+
 class Grader(Protocol):
   """A reward at work: worker processes (`GradingPool`), or a reward model.
 
@@ -30,15 +44,9 @@ class Grader(Protocol):
       length: of the longest question with its answer, in tokens.
     """
 
-  def grade(
-    self,
-    predictions: list[str],
-    answers: list[str],
-    split: str = "",
-    *,
-    prompts: list[str] | None = None,
-  ) -> list[Grade]:
-    """Grades of completions by gold answers and, maybe, questions."""
+  @property
+  def grade(self) -> GradeFn:
+    """Grades texts."""
 
 
 @dataclasses.dataclass

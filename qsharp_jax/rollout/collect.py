@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from qsharp_jax import generate
+from qsharp_jax import generate, rewards
 from qsharp_jax.core.errors import Preempted
 from qsharp_jax.rollout import grading, on_device, store, switch
 from qsharp_jax.rollout import problems as problems_lib
@@ -30,7 +30,7 @@ class Sampler:
   complete: generate.requests.Complete
   batch_size: int  # problems of one shard of the store
   decode: Callable[[list[int]], str]  # token ids to text
-  grade: grading.Grade
+  grade: rewards.GradeFn
   reward: str = ""  # what grades, as the store notes it
   # Samples and grades in the place of `complete` and `grade`.
   devices: on_device.Sampler | None = None

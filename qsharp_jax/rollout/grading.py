@@ -3,37 +3,22 @@
 import dataclasses
 import os
 from collections.abc import Sequence
-from typing import Protocol
 
 from qsharp_jax import rewards
 from qsharp_jax.rollout import store
 from qsharp_jax.rollout.problems import Problem
 
 
-class Grade(Protocol):
-  """How texts are graded, such as `rewards.GradingPool.grade`."""
-
-  def __call__(
-    self,
-    predictions: list[str],
-    answers: list[str],
-    split: str = "",
-    *,
-    prompts: list[str] | None = None,
-  ) -> list[rewards.Grade]:
-    """Grades of completions by gold answers and, maybe, questions."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Reward:
   """A reward at work."""
 
-  grade: Grade
+  grade: rewards.GradeFn
   identity: str  # its name, and whatever else decides its grades
 
 
 def grade_texts(
-  grade: Grade, texts: Sequence[str], problems: Sequence[Problem]
+  grade: rewards.GradeFn, texts: Sequence[str], problems: Sequence[Problem]
 ) -> list[rewards.Grade]:
   """Grades of texts, one for each of the problems; each split by itself."""
   found: dict[int, rewards.Grade] = {}
@@ -51,7 +36,7 @@ def grade_texts(
 
 def grade_again(
   directory: str | os.PathLike,
-  grade: Grade,
+  grade: rewards.GradeFn,
   reward: str,
   *,
   is_forced: bool = False,
