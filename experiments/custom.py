@@ -47,7 +47,7 @@ run = command.Command("custom", task)
 def main(argv: list[str]) -> None:
   """Runs all stages that are not done yet, under the file's name."""
   config = flags.FLAGS.config
-  if config is not None and not config.variant:
+  if config is not None:  # whatever the variant that its settings began as
     config.variant = config_flag.file().stem
   run(argv)
 

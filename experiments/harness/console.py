@@ -27,6 +27,7 @@ _LONGEST = 1000  # characters of a refusal
 _GRACE = 5.0  # seconds between Ctrl-C and the end
 _HELP = {f"{dash}{name}" for dash in ("-", "--") for name in ("help", "h", "?")}
 _ORBAX = f"{os.sep}orbax{os.sep}"
+_HUB = "huggingface_hub"  # prints by a handler of its own, every retry twice
 _OURS = str(pathlib.Path(qsharp_jax.__file__).parent) + os.sep
 
 
@@ -42,6 +43,7 @@ def run(main: Callable[[list[str]], Any]) -> NoReturn:
   logging.get_absl_handler().setFormatter(_Plainly())
 
   def refusing_main(argv: list[str]) -> Any:
+    _quieten()
     try:
       return main(argv)
     except InputError as error:
@@ -87,6 +89,13 @@ def _interrupted() -> NoReturn:
     f"{start}interrupted: run the same command again to go on", file=sys.stderr
   )
   _leave(INTERRUPTED)
+
+
+def _quieten() -> None:
+  """Leaves the Hub's retries to --verbosity=1; what comes of them is raised."""
+  if flags.FLAGS.verbosity <= 0 and "HF_HUB_VERBOSITY" not in os.environ:
+    os.environ["HF_HUB_VERBOSITY"] = "error"  # which it reads as it is loaded
+    std_logging.getLogger(_HUB).setLevel(std_logging.ERROR)
 
 
 def _is_wanted(record: std_logging.LogRecord) -> bool:

@@ -168,6 +168,4 @@ def _deeper(
         family,
         huggingface.token_ids(start),
       )
-      if processes.is_main():
-        tokenizer = data.tokenizer.load(start)
-        huggingface.seal(directory, tokenizer.hf.save_pretrained)
+      huggingface.copy_tokenizer(start, directory)
