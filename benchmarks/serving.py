@@ -21,6 +21,7 @@ from typing import Any
 
 import jax
 from absl import app, flags
+from flax import linen as nn
 
 from benchmarks import measure, servers
 from experiments.serving import guides
@@ -52,8 +53,9 @@ def main(argv: list[str]) -> None:
 def load() -> dict[str, Any]:
   """Mixed clients, and whether they get what offline decoding gives."""
   asked, errors = [], []
-  ends = time.monotonic() + _SECONDS.value
   with _server() as server:
+    started = time.monotonic()
+    ends = started + _SECONDS.value
 
     def work(index: int) -> None:
       rng = random.Random(index)
@@ -66,7 +68,6 @@ def load() -> dict[str, Any]:
             errors.append(repr(error))
             connection.close()
 
-    started = time.monotonic()
     _at_once(work)
     seconds = time.monotonic() - started
     counts, peak = server.counts(), server.megabytes()[1]
@@ -119,11 +120,7 @@ def throughput() -> dict[str, Any]:
     named = _models(pathlib.Path(directory))
     offline = _offline_throughput(named)
     own = [f"--reference={named[0]}", f"--value={named[1]}"]
-    own += [
-      "--prompt=raw",
-      "--max_length=128",
-      f"--max_new_tokens={_NEW.value}",
-    ]
+    own += ["--max_length=128", f"--max_new_tokens={_NEW.value}"]
     with servers.running(*own, f"--num_rows={_ROWS.value}") as server:
       number = _ANSWERS.value // _CLIENTS.value
 
@@ -271,8 +268,10 @@ def _models(directory: pathlib.Path) -> list[str]:
     models.ValueModel(config, head),
   )
   tokens = jax.numpy.zeros((1, 2), jax.numpy.int32)
-  own = jax.jit(reference.init)(jax.random.key(0), tokens, tokens)
-  other = jax.jit(value.init)(jax.random.key(1), tokens, tokens)
+  draw = lambda model, seed: nn.unbox(
+    jax.jit(model.init)(jax.random.key(seed), tokens, tokens)
+  )
+  own, other = draw(reference, 0), draw(value, 1)
   names = directory / "reference", directory / "value"
   family, ids = raw["model_type"], huggingface.token_ids(source)
   huggingface.save_language_model(names[0], config, own, family, ids)
