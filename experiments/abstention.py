@@ -56,7 +56,8 @@ def main(argv: list[str]) -> None:
   from qsharp_jax.sharding import processes  # jax, which --help can spare
 
   config = flags.FLAGS.config
-  if "graphs" not in config or not processes.is_main():
+  is_over = flags.FLAGS.dry_run or not processes.is_main()
+  if "graphs" not in config or is_over:
     return
   workdir = places.path(flags.FLAGS.workdir)
   report = json.loads((workdir / "report.json").read_text())

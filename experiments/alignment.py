@@ -16,11 +16,9 @@ same command again goes on where the last one stopped.
 """
 
 import ml_collections
-from absl import flags
 
-from experiments.harness import cluster, command, console, questions
+from experiments.harness import command, console, questions
 from qsharp_jax import tasks
-from qsharp_jax.core import places
 
 
 def task(config: ml_collections.ConfigDict) -> tasks.TaskSpec:
@@ -37,23 +35,20 @@ def task(config: ml_collections.ConfigDict) -> tasks.TaskSpec:
   )
 
 
-_COMMAND = command.Command("alignment:tiny", task)
-
-
-def main(argv: list[str]) -> None:
-  """Runs all stages that are not done yet."""
-  del argv
-  config, workdir = flags.FLAGS.config, flags.FLAGS.workdir
-  cluster.join(places.path(workdir))
+def prepare(
+  config: ml_collections.ConfigDict, workdir: str, own: tasks.TaskSpec
+) -> ml_collections.ConfigDict:
+  """Trains what the variant `tiny` starts from; returns a config naming it."""
+  if "chat" not in config:
+    return config
   # jax, which --help can spare.
-  from experiments.harness import aligning, checks, run
+  from experiments.harness import aligning, checks
 
-  own = task(config)
-  if "chat" in config:
-    checks.check(config)
-    config = aligning.prepare(config, workdir, own)
-  run.run(config, workdir, experiment=_COMMAND.name, task=own)
+  checks.check(config)
+  return aligning.prepare(config, workdir, own)
 
+
+main = command.Command("alignment:tiny", task, prepare)
 
 if __name__ == "__main__":
   console.run(main)

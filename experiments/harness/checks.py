@@ -101,6 +101,15 @@ def check(config: ml_collections.ConfigDict) -> None:
   _check_device(config)
 
 
+def check_reference(config: ml_collections.ConfigDict) -> None:
+  """Makes sure that there is a reference, or a way to train one."""
+  if not config.reference and "pretrain" not in config:
+    raise InputError(
+      "config.reference is empty; expected a model directory or a hub id: set "
+      "--config.reference=DIR, or use the variant tiny"
+    )
+
+
 def check_rows(config: ml_collections.ConfigDict, num_parts: int) -> None:
   """Checks that the rows of every batch can be shared by the devices.
 

@@ -15,6 +15,10 @@ from qsharp_jax.core.errors import InputError
 flags.disclaim_key_flags()
 
 TaskFn = Callable[[ml_collections.ConfigDict], tasks.TaskSpec]
+# (config, the run's directory, task) -> the config of the stages after it.
+PrepareFn = Callable[
+  [ml_collections.ConfigDict, str, tasks.TaskSpec], ml_collections.ConfigDict
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,10 +30,12 @@ class Command:
       and that of its file in experiments/configs. NAME alone where every call
       has to say --config=FILE.
     task: makes the task of a config; the default reads the config's source.
+    prepare: makes what the stages of all experiments start from, if anything.
   """
 
   config: str
   task: TaskFn = questions.read
+  prepare: PrepareFn | None = None
 
   def __post_init__(self):
     config_flag.define(self.config if ":" in self.config else "")
@@ -37,6 +43,11 @@ class Command:
       "workdir",
       f"runs/{self.name}",
       "Directory of the run: rollouts, models, report; local, gs:// or s3://.",
+    )
+    flags.DEFINE_bool(
+      "dry_run",
+      False,
+      "Only print stages, tokens, memory and time, from a short measurement.",
     )
 
   @property
@@ -54,6 +65,13 @@ class Command:
         "--config=examples/my_task.py"
       )
     cluster.join(places.path(workdir))
-    from experiments.harness import run  # imports jax, which --help can spare
+    # They import jax, which --help can spare.
+    from experiments.harness import dry_run, run
 
-    run.run(config, workdir, experiment=self.name, task=self.task(config))
+    task = self.task(config)
+    if flags.FLAGS.dry_run:
+      dry_run.dry_run(config, workdir, task=task)
+      return
+    if self.prepare is not None:
+      config = self.prepare(config, workdir, task)
+    run.run(config, workdir, experiment=self.name, task=task)

@@ -6,10 +6,12 @@ for one device: the first one of this host, or one that is not here.
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Protocol
 
 import ml_collections
 from absl import logging
+from flax import linen as nn
 
 from qsharp_jax import generate, pipeline, sharding
 from qsharp_jax.finetuning import base, on_policy
@@ -76,15 +78,27 @@ def values(
   Raises:
     InputError: the training does not fit.
   """
-  predict = lambda num_microbatches: training_memory.needed(
-    [policy.value],
+  held = memory.parameter_bytes(policy.reference, mesh) + grading_bytes
+  predict = functools.partial(trained, [policy.value], how, mesh, held)
+  return _num_microbatches("fit", how, predict, mesh, num_bytes)
+
+
+def trained(
+  models: Sequence[nn.Module],
+  how: Sizes,
+  mesh: memory.Mesh,
+  beside: int,
+  num_microbatches: int,
+) -> training_memory.Needed:
+  """What a step of training holds; see `training_memory.needed`."""
+  return training_memory.needed(
+    models,
     rows=how.batch_size,
     length=how.max_length,
     num_microbatches=num_microbatches,
     mesh=mesh,
-    beside=memory.parameter_bytes(policy.reference, mesh) + grading_bytes,
+    beside=beside,
   )
-  return _num_microbatches("fit", how, predict, mesh, num_bytes)
 
 
 def tuned(
@@ -108,13 +122,8 @@ def tuned(
   mesh, num_bytes = run.layout.mesh, available(run.layout)
   reference = run.players.policy.reference
   held = memory.parameter_bytes(reference, mesh) + run.task.grading_bytes
-  predict = lambda num_microbatches: training_memory.needed(
-    settings.trained(reference),
-    rows=settings.fit.batch_size,
-    length=settings.fit.max_length,
-    num_microbatches=num_microbatches,
-    mesh=mesh,
-    beside=held,
+  predict = functools.partial(
+    trained, settings.trained(reference), settings.fit, mesh, held
   )
   label = f"baselines.{name}.fit"
   num_microbatches = _num_microbatches(
@@ -147,7 +156,7 @@ def evaluation(
       _beside,
       held,
       functools.partial(
-        _sampled, run, method, method.num_samples or what.num_samples
+        sampled, run, method, method.num_samples or what.num_samples
       ),
     )
     memory.check(
@@ -158,7 +167,7 @@ def evaluation(
     )
 
 
-def _sampled(
+def sampled(
   run: pipeline.Run,
   method: pipeline.Method,
   num_samples: int,

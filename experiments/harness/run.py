@@ -42,7 +42,7 @@ def run(
     InputError: a config or an input that means nothing.
   """
   checks.check(config)
-  _check_reference(config)
+  checks.check_reference(config)
   workdir = pipeline.Workdir(path, config.to_dict())
   compiling.keep_programs(workdir.compiled)
   layout = wiring.layout(config)
@@ -85,12 +85,3 @@ def _leaving_together() -> Iterator[None]:
     with contextlib.suppress(RuntimeError):  # some did not come: go alone
       processes.leave()
     raise
-
-
-def _check_reference(config: ml_collections.ConfigDict) -> None:
-  """Makes sure that there is a reference, or a way to train one."""
-  if not config.reference and "pretrain" not in config:
-    raise InputError(
-      "config.reference is empty; expected a model directory or a hub id: set "
-      "--config.reference=DIR, or use the variant tiny"
-    )

@@ -121,7 +121,7 @@ def train(run: run_lib.Run, round_index: int) -> None:
     parts = _rounds(run, round_index)
     split = _split(run, parts)
     is_fresh = round_index == 1 or not run.rounds.is_warm
-    start = _placed(run, None if is_fresh else round_index - 1)
+    start = placed(run, None if is_fresh else round_index - 1)
     rows = labelled.pack(split.train, length=run.fit.max_length)
     how = _how(run, round_index)
     batches = run.aggregate.epochs(
@@ -143,7 +143,7 @@ def _restore_metrics(run: run_lib.Run, round_index: int) -> None:
     logging.warning("%s; round %d is measured again", fault, round_index)
     _measure(
       run,
-      _placed(run, round_index),
+      placed(run, round_index),
       _split(run, _rounds(run, round_index)),
       run.paths.round(round_index),
     )
@@ -171,7 +171,7 @@ def train_outcome(run: run_lib.Run) -> None:
       )
       how = _how(run, 0)
       batches = fit_lib.Epochs(rows, how)
-      params = _fit(run, _placed(run, None), batches, how, directory)
+      params = _fit(run, placed(run, None), batches, how, directory)
       _save(run, params, directory)
   fit_lib.forget(directory)
 
@@ -192,7 +192,7 @@ def fit_values(
   rows = labelled.pack(_split(run, [found]).train, length=run.fit.max_length)
   how = _how(run, 0)
   batches = fit_lib.Epochs(rows, how)
-  params = _fit(run, _placed(run, None), batches, how, directory)
+  params = _fit(run, placed(run, None), batches, how, directory)
   _save(run, params, directory)
 
 
@@ -289,7 +289,7 @@ def _save(run: run_lib.Run, params: PyTree, directory: places.Path) -> None:
   huggingface.copy_tokenizer(start, directory / "value")
 
 
-def _placed(run: run_lib.Run, round_index: int | None) -> PyTree:
+def placed(run: run_lib.Run, round_index: int | None) -> PyTree:
   """Where training starts: the initial weights, or a round's, in float32."""
   players = run.players
   source = players.start

@@ -69,6 +69,10 @@ class Job:
       return self.method
     return f"{self.method}-eta{eta:g}-round{self.round_index}"
 
+  def stage(self, split: str, eta: float | None) -> str:
+    """Name of the stage that makes them."""
+    return f"evaluate_{split}_{self.name(eta)}"
+
 
 def evaluate(
   run: run_lib.Run, what: Evaluation, *, experiment: str, variant: str
@@ -129,6 +133,27 @@ def evaluate(
   return content
 
 
+def jobs(run: run_lib.Run, what: Evaluation) -> Iterator[tuple[str, Job]]:
+  """All that is sampled, and of which split, but for etas of earlier calls."""
+  last = _last_round(run, what)
+  yield from (("validation", job) for job in last if len(job.etas) > 1)
+  every = [Job("reference"), *_earlier_rounds(run, what), *last]
+  yield from (("test", job) for job in every)
+
+
+def method_of(
+  run: run_lib.Run, what: Evaluation, job: Job
+) -> tuple[methods_lib.Method, int, int]:
+  """Who samples, how often for each question, and how many of these at once."""
+  if job.method in what.methods:
+    method = what.methods[job.method]
+    number = method.num_samples or what.num_samples
+    return method, number, number
+  together = what.num_samples
+  number = -(-what.num_reference_samples // together) * together
+  return methods_lib.reference(run), number, together
+
+
 def _tested(
   run: run_lib.Run, what: Evaluation
 ) -> Iterator[tuple[summary.Row, summary.Samples]]:
@@ -162,15 +187,16 @@ def _policies(
   for row in rows:
     if row.method != "reference" and not row.selected:
       continue
-    job = Job(row.method, row.round_index).name(row.eta)
-    found = rollout.store.read(run.paths.samples("test", job))
+    job = Job(row.method, row.round_index)
+    store = run.paths.samples("test", job.name(row.eta))
+    found = rollout.store.read(store)
     method = what.methods.get(row.method)
     eta = "" if row.eta is None else f", eta {row.eta:g}"
     yield answers.Policy(
       label=marks.name(row.method) + eta,
       method=row.method,
       eta=row.eta,
-      stage=f"evaluate_test_{job}",
+      stage=job.stage("test", row.eta),
       found=found,
       rewards=_rewards(run, found),
       guidance=method.guidance if method and method.has_rounds else None,
@@ -249,14 +275,9 @@ def _sample(
 ) -> dict[float | None, rollout.Rollouts]:
   """Samples of one job on the questions of a split, by eta; kept on disk."""
   problems = getattr(run.task, split)
-  together = what.num_samples
-  num_samples = -(-what.num_reference_samples // together) * together
-  method = methods_lib.reference(run)
-  if job.method in what.methods:
-    method = what.methods[job.method]
-    num_samples = together = method.num_samples or what.num_samples
+  method, num_samples, together = method_of(run, what, job)
   stages = {
-    f"evaluate_{split}_{job.name(eta)}": (
+    job.stage(split, eta): (
       run.paths.samples(split, job.name(eta)),
       rollout.Plan(num_samples, what.seed, eta, num_together=together),
     )

@@ -14,6 +14,10 @@ from qsharp_jax.pipeline import algorithm1, bindings
 from qsharp_jax.pipeline import run as run_lib
 
 
+def nothing() -> None:
+  """The preparation of a method that needs none."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Method:
   """How to sample, at each of some KL weights."""
@@ -22,7 +26,7 @@ class Method:
   etas: Sequence[float | None] = (None,)  # None where there is no such number
   has_rounds: bool = False
   # Trains what the sampler loads, in a stage of its own; quick if it is there.
-  prepare: Callable[[], object] = lambda: None
+  prepare: Callable[[], object] = nothing
   num_samples: int | None = None  # None: as many as are asked of all
   guidance: generate.Guidance | None = None  # if candidates have log-weights
   # What else decides the samples, as plain data by name.

@@ -43,11 +43,11 @@ def pretrain(
   params = placement.init(
     model, jax.random.key(how.seed), layout.for_training(model)
   )
-  sequences = [_sequence(question, tokenizer, form) for question in questions]
+  packed = rows(questions, tokenizer, form, length=how.max_length)
   params = fit_lib.fit(
     training.objectives.language_model(model),
     params,
-    fit_lib.Epochs(data.packing.pack(sequences, length=how.max_length), how),
+    fit_lib.Epochs(packed, how),
     how,
     layout,
     directory,
@@ -62,6 +62,18 @@ def pretrain(
   )
   if processes.is_main():
     huggingface.seal(directory / "model", tokenizer.hf.save_pretrained)
+
+
+def rows(
+  questions: Sequence[data.Question],
+  tokenizer: data.Tokenizer,
+  form: data.prompts.Form,
+  *,
+  length: int,
+) -> data.Packed:
+  """Questions with their answers in rows of `length` tokens."""
+  sequences = [_sequence(question, tokenizer, form) for question in questions]
+  return data.packing.pack(sequences, length=length)
 
 
 def _sequence(

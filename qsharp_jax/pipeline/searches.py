@@ -10,6 +10,7 @@ from qsharp_jax import rollout
 from qsharp_jax.generate import beam, blocks, memory, transfer
 from qsharp_jax.pipeline import methods
 from qsharp_jax.pipeline import run as run_lib
+from qsharp_jax.rewards import grading
 from qsharp_jax.sharding import processes
 from qsharp_jax.training import value_model
 
@@ -98,9 +99,12 @@ def looking_ahead(
       workspace=found.workspace + rows.workspace,
     )
 
-  prepare = train or (lambda: None)
   return methods.Method(
-    sampler, etas, prepare=prepare, num_samples=1, needs=held
+    sampler,
+    etas,
+    prepare=train or methods.nothing,
+    num_samples=1,
+    needs=held,
   )
 
 
@@ -188,7 +192,7 @@ def value_rewards(run: run_lib.Run) -> transfer.Rewards:
 
 
 def graded_rewards(
-  task: run_lib.Task, grades: Sequence[rollout.grading.Grade]
+  task: run_lib.Task, grades: Sequence[grading.GradeFn]
 ) -> transfer.Rewards:
   """Rewards of texts, finished or not: one column for each grade.
 
