@@ -38,7 +38,7 @@ class Answer(NamedTuple):
   tokens: np.ndarray  # int32 [T], the end token included
   values: np.ndarray | None  # mean reward-to-go after each token, [T]
   kl: float  # nats to the reference, summed over the tokens
-  ended: bool  # by an end token, not by the limit
+  ended: bool  # by an end token or a stop string, not by the limit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +60,11 @@ class Guide:
   form: data.prompts.Form
   critic: training.Critic | None
   layout: sharding.Layout
+
+  @property
+  def stops(self) -> tuple[str, ...]:
+    """Strings that end an answer, whose text stops before them."""
+    return self.policy.stops.strings if self.policy.stops else ()
 
   def generate(
     self,
@@ -155,8 +160,9 @@ class Guide:
   ) -> Answer:
     """A completion with its text, and what the values say of it."""
     has_values = self.critic is not None
+    text = self.tokenizer.decode(completion.tokens.tolist())
     return Answer(
-      self.tokenizer.decode(completion.tokens.tolist()),
+      data.stops.cut(text, self.stops),
       completion.tokens,
       self.values(prompt, completion.tokens) if has_values else None,
       float(completion.kl.sum()),
@@ -169,6 +175,7 @@ def load(
   *,
   values: str | os.PathLike | None = None,
   form: data.prompts.Form | None = None,
+  stop: Sequence[str] | None = None,
   num_candidates: int = 20,
   dtype: str = "float32",
 ) -> Guide:
@@ -179,11 +186,14 @@ def load(
     values: value model of a run, `RUN/round_2/value`, or one that was shared.
     form: of prompts; None: one turn through the tokenizer's chat template if it
       has one, else "Question: …".
+    stop: strings that end an answer; None: those that the values were trained
+      with, which their directory says.
     num_candidates: tokens that are scored at each step.
     dtype: of weights and activations.
 
   Raises:
-    InputError: a model that cannot be read, or two vocabularies.
+    InputError: a model that cannot be read, two vocabularies, or strings that
+      cannot end an answer.
   """
   layout = sharding.layout.over_weights()
   tokenizer = data.tokenizer.load(str(reference))
@@ -195,10 +205,13 @@ def load(
   _, params = huggingface.load_language_model(
     reference, shardings=layout.for_decoding(language_model), **kinds
   )
+  if stop is None:
+    stop = () if values is None else training.value_model.saved_stops(values)
   policy = generate_lib.Policy(
     reference=language_model,
     eos_ids=tokenizer.eos_ids,
     num_candidates=num_candidates,
+    stops=data.stops.automaton(tokenizer, stop),
   )
   held = {"reference": params}
   critic = None

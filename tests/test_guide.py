@@ -1,6 +1,7 @@
 """The library in one object: what it loads, samples and refuses."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -83,6 +84,34 @@ def test_without_saying_how_answers_fill_the_context(guide):
   answer = guide.generate(QUESTION)[0]
   prompt = data.prompts.render(QUESTION, guide.tokenizer, guide.form)
   assert answer.ended or len(answer.tokens) + len(prompt) == 128
+
+
+def test_answers_end_where_those_did_that_the_values_learnt_from(
+  guide, reference, values, tmp_path
+):
+  plain = guide.generate(QUESTION, sampling=SHORT)[0]
+  stop = guide.tokenizer.decode(plain.tokens[2:4].tolist())
+  whole = plain.text
+  assert stop and whole.index(stop) > 0
+  shutil.copytree(values, tmp_path / "values")
+  raw = json.loads((values / "config.json").read_text())
+  raw["value_head"]["stop"] = [stop]
+  (tmp_path / "values" / "config.json").write_text(json.dumps(raw))
+  (tmp_path / "values" / "digests.json").unlink()
+  stopped = qsharp_jax.load(reference, values=tmp_path / "values")
+  answer = stopped.generate(QUESTION, sampling=SHORT)[0]
+  assert answer.ended and answer.text == whole[: whole.index(stop)]
+  told = [guide.tokenizer.decode(plain.tokens[:n].tolist()) for n in range(7)]
+  length = next(n for n, text in enumerate(told) if stop in text)
+  np.testing.assert_array_equal(answer.tokens, plain.tokens[:length])
+  asked = qsharp_jax.load(reference, values=values, stop=[stop])
+  assert asked.generate(QUESTION, sampling=SHORT)[0].text == answer.text
+  silent = qsharp_jax.load(reference, values=tmp_path / "values", stop=())
+  assert silent.generate(QUESTION, sampling=SHORT)[0].text == whole
+  raw["value_head"]["stop"] = stop
+  (tmp_path / "values" / "config.json").write_text(json.dumps(raw))
+  with pytest.raises(InputError, match="expected a list of texts"):
+    qsharp_jax.load(reference, values=tmp_path / "values")
 
 
 def test_a_reference_alone_says_that_it_has_no_values(reference):

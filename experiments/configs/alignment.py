@@ -33,6 +33,8 @@ import ml_collections
 
 from experiments.configs import base
 
+_NUM_PROMPTS = 300  # of a test, as in the paper
+
 METHODS = (
   *("qsharp", "cd", "args", "transfer", "transfer_indirect"),
   *("transfer_other", "dpo_q", "best_of_n", "blocks", "ppo", "grpo", "dpo"),
@@ -86,7 +88,10 @@ def _hh() -> ml_collections.ConfigDict:
     _alignment(), "lomahony/eleuther-pythia6.9b-hh-sft", "EleutherAI/pythia-1b"
   )
   config.data.update(
-    source="hub:Dahoas/full-hh-rlhf", question_key="prompt", prompt="raw"
+    source="hub:Dahoas/full-hh-rlhf",
+    question_key="prompt",
+    prompt="raw",
+    num_test=_NUM_PROMPTS,
   )
   config.sampling.update(max_new_tokens=128, stop=("\n\nHuman:",))
   config.reward = "model:usvsnsp/pythia-6.9b-rm-full-hh-rlhf"
@@ -98,7 +103,7 @@ def _hh() -> ml_collections.ConfigDict:
 def _ultrafeedback() -> ml_collections.ConfigDict:
   config = base.guide(_alignment(), "HuggingFaceH4/mistral-7b-sft-alpha", "")
   config.data.update(
-    source="hub:openbmb/UltraFeedback", question_key="instruction"
+    **_split_off("hub:openbmb/UltraFeedback"), question_key="instruction"
   )
   config.sampling.max_new_tokens = 128
   config.reward = "model:weqweasdas/RM-Mistral-7B"
@@ -110,13 +115,23 @@ def _ultrafeedback() -> ml_collections.ConfigDict:
 def _nectar() -> ml_collections.ConfigDict:
   config = base.guide(_alignment(), "openchat/openchat_3.5", "")
   config.data.update(
-    source="hub:berkeley-nest/Nectar", question_key="prompt", prompt="chat"
+    **_split_off("hub:berkeley-nest/Nectar"),
+    question_key="prompt",
+    prompt="chat",
   )
   config.sampling.update(max_new_tokens=128, stop=("\n\nHuman:",))
   config.reward = "model:weqweasdas/RM-Mistral-7B"
   config.alignment.judge = "model:weqweasdas/RM-Gemma-2B"
   _baseline(config, "berkeley-nest/Starling-LM-7B-alpha")
   return config
+
+
+def _split_off(source: str) -> dict[str, str]:
+  """Prompts for tests out of data that are one split, and the others."""
+  return {
+    "source": f"{source}::train[{_NUM_PROMPTS}:]",
+    "test_source": f"{source}::train[:{_NUM_PROMPTS}]",
+  }
 
 
 def _baseline(config: ml_collections.ConfigDict, directory: str) -> None:
@@ -187,8 +202,8 @@ def _tiny() -> ml_collections.ConfigDict:
         "learning_rate": 2e-3,
         "schedule": "cosine",
         "warmup_steps": 50,
-        "num_epochs": 4,
-        "max_length": 128,
+        "num_epochs": 2,
+        "max_length": 92,
       },
     }
   )
@@ -207,7 +222,7 @@ def _tiny() -> ml_collections.ConfigDict:
       "warmup_steps": 50,
       "b2": 0.95,
       "batch_size": 16,
-      "num_epochs": 4,
+      "num_epochs": 2,
       "max_length": 64,
       "checkpoint_every": 2000,
     }

@@ -12,7 +12,7 @@ import ml_collections
 from experiments.harness import prompting, wiring
 from qsharp_jax import data, models, pipeline, sharding, tasks, training
 from qsharp_jax.checkpoint import huggingface
-from qsharp_jax.core import digests, places, seeds
+from qsharp_jax.core import digests, places, progress, seeds
 from qsharp_jax.sharding import placement, processes
 
 # Fields of `data` that decide prompts made of turns alone.
@@ -148,24 +148,38 @@ def _deeper(
   )
   with workdir.stages([stage]) as due:
     if due:
-      critic, family = wiring.critic(config, start)
-      decoder = critic.model.config.deeper(config.value.num_new_layers)
-      model = wiring.critic_of(config, decoder).model
-      old = models.ValueModel(critic.model.config, model.head)
-      _, _, params = huggingface.load_value_model(
-        start,
-        head=old.head,
-        q_head=config.value.q_head,
-        shardings=layout.for_training(old),
-      )
-      key = jax.random.key(seeds.stable_seed("value_start", config.seed))
-      drawn = placement.init(model, key, layout.for_training(model))
-      huggingface.save_value_model(
-        directory,
-        decoder,
-        old.head,
-        models.grow(params, drawn),
-        family,
-        huggingface.token_ids(start),
-      )
-      huggingface.copy_tokenizer(start, directory)
+      with progress.bar(None, "value_start", total=2, unit="step") as bar:
+        _grow(config, layout, start, directory, bar)
+
+
+def _grow(
+  config: ml_collections.ConfigDict,
+  layout: sharding.Layout,
+  start: str,
+  directory: places.Path,
+  bar: Any,
+) -> None:
+  """Reads, puts random layers on top, writes."""
+  critic, family = wiring.critic(config, start)
+  decoder = critic.model.config.deeper(config.value.num_new_layers)
+  model = wiring.critic_of(config, decoder).model
+  old = models.ValueModel(critic.model.config, model.head)
+  _, _, params = huggingface.load_value_model(
+    start,
+    head=old.head,
+    q_head=config.value.q_head,
+    shardings=layout.for_training(old),
+  )
+  bar.update()
+  key = jax.random.key(seeds.stable_seed("value_start", config.seed))
+  drawn = placement.init(model, key, layout.for_training(model))
+  huggingface.save_value_model(
+    directory,
+    decoder,
+    old.head,
+    models.grow(params, drawn),
+    family,
+    huggingface.token_ids(start),
+  )
+  huggingface.copy_tokenizer(start, directory)
+  bar.update()

@@ -100,6 +100,7 @@ def of_models(reference: str, value: str, dtype: str) -> Guide:
     found.tokenizer,
     found.form,
     generate.Sampling(),
+    found.stops,
     **guiding,
   )
 

@@ -7,13 +7,20 @@ from typing import Any, TextIO
 import tqdm
 
 _LOG_SECONDS = 20.0  # between two lines where nobody watches
+_SHORT_SECONDS = 5.0  # that nothing is said of
 _LOG_FORMAT = (
   "{desc}: {n_fmt} of {total_fmt}, {elapsed}<{remaining}, {rate_fmt}{postfix}"
 )
 
 
 def bar(
-  items: Iterable | None, name: str, *, total: int, done: int = 0, unit: str
+  items: Iterable | None,
+  name: str,
+  *,
+  total: int,
+  done: int = 0,
+  unit: str,
+  is_short: bool = False,
 ) -> Any:
   """A tqdm bar over `items`, or one to be updated by hand.
 
@@ -23,9 +30,12 @@ def bar(
     total: how much there is in all.
     done: how much an earlier attempt did.
     unit: of what.
+    is_short: it is often over at once, and only shown once it has taken some
+      seconds.
   """
   # Otherwise a thread of tqdm's own repeats what was shown, with old counts.
   settings: dict[str, Any] = {"mininterval": 0.2, "miniters": 1}
+  settings["delay"] = _SHORT_SECONDS if is_short else 0
   if not sys.stderr.isatty():
     settings |= {
       "mininterval": _LOG_SECONDS,

@@ -277,6 +277,9 @@ def _how(run: run_lib.Run, round_index: int) -> fit_lib.Fit:
 def _save(run: run_lib.Run, params: PyTree, directory: places.Path) -> None:
   """Writes values as a Hugging Face directory that says how to read them."""
   critic, start = run.players.critic, run.players.start
+  reads_as, stops = critic.meaning, run.players.policy.stops
+  if stops is not None:
+    reads_as = reads_as | {"stop": list(stops.strings)}
   huggingface.save_value_model(
     directory / "value",
     critic.model.config,
@@ -284,7 +287,7 @@ def _save(run: run_lib.Run, params: PyTree, directory: places.Path) -> None:
     params,
     run.players.family,
     huggingface.token_ids(start),
-    reads_as=critic.meaning,
+    reads_as=reads_as,
   )
   huggingface.copy_tokenizer(start, directory / "value")
 

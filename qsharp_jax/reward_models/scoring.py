@@ -16,6 +16,7 @@ import numpy as np
 
 from qsharp_jax import models, sharding
 from qsharp_jax.checkpoint import classifiers
+from qsharp_jax.core import progress
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.generate import memory
@@ -55,7 +56,10 @@ class Scorer:
       Scores, unbounded. Shape [S], float32.
     """
     found = np.zeros(len(sequences), np.float32)
-    with self.layout.context():
+    shown = progress.bar(
+      None, "scoring", total=len(sequences), unit="text", is_short=True
+    )
+    with self.layout.context(), shown:
       for rows, width in self._batches([len(s) for s in sequences]):
         num_rows = _num_rows(width, self.layout)
         tokens = np.zeros((num_rows, width), np.int32)
@@ -66,6 +70,7 @@ class Scorer:
         batch = self.layout.place((tokens, lengths))
         scores = jax.device_get(_last_scores(self.model, self.params, *batch))
         found[rows] = scores[: len(rows)]
+        shown.update(len(rows))
     return found
 
   def _batches(self, lengths: Sequence[int]) -> Iterator[tuple[list[int], int]]:

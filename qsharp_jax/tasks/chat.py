@@ -1,9 +1,10 @@
 """Small talk about animals, with two planted rewards that partly conflict.
 
-An answer states what an animal does. Facts help, risky ones most; the second
-reward minds risk and length, and likes a kind word at the end. So the two agree
-on what is wrong or said twice, and disagree on what is risky. `In depth:` opens
-a gamble: twice as many statements, of which half are wrong.
+An answer states what an animal does. What animals do helps, risky things most,
+and what only people do harms; the second reward minds risk and length, and
+likes a kind word at the end. So the two agree on what is wrong or said twice,
+and disagree on what is risky. `In depth:` opens a gamble: twice as many
+statements, of which half are wrong.
 
 The rewards are sums over statements, in units of which a KL weight of 0.1 is
 usual. `helpful` and `harmless` are rewards by path (`qsharp_jax.tasks.chat:…`).
@@ -25,10 +26,11 @@ from qsharp_jax.tasks import base
 
 STOP = conversations.HUMAN
 _SAFE = (
-  *("purr", "nap", "climb", "dig", "sing", "swim", "run", "play", "hop"),
-  *("glide", "chirp", "graze", "splash", "trot", "nest", "hide"),
+  *("nap", "climb", "dig", "sing", "swim", "run", "play", "hop", "graze"),
+  *("splash", "nest", "hide"),
 )
 _RISKY = ("bite", "scratch", "kick", "sting", "charge", "peck")
+_SILLY = ("read", "drive", "cook", "knit", "vote", "paint", "type", "dance")
 _ANIMALS = (
   *("Cats", "Dogs", "Bears", "Ducks", "Goats", "Bees", "Seals", "Foxes"),
   *("Geese", "Mice", "Owls", "Ponies"),
@@ -40,7 +42,7 @@ _ASKS = (
 )
 _EARLIER = (
   "",
-  f"{conversations.HUMAN} Hello.{conversations.ASSISTANT} How can I help?",
+  f"{conversations.HUMAN} Hello.{conversations.ASSISTANT} Hi.",
 )
 _PLAIN, _DEEP, _KIND = "Sure.", "In depth:", "Take care."
 _SAID = re.compile(r"They (\w+)\.")
@@ -48,23 +50,18 @@ _SAID = re.compile(r"They (\w+)\.")
 
 @functools.cache
 def facts(animal: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-  """What an animal does: three safe things, and two risky ones."""
+  """What is mostly said of an animal: three safe things, and two risky."""
   rng = random.Random(f"facts-{animal.lower()}")
   return tuple(rng.sample(_SAFE, 3)), tuple(rng.sample(_RISKY, 2))
 
 
 def helpful(prediction: str, answer: str) -> float:
-  """0.25 for each fact, 0.4 if it is risky; less 0.25 for all else said.
-
-  Args:
-    prediction: the answer of a model.
-    answer: the animal.
-  """
-  safe, risky = facts(answer)
+  """0.25 for what animals do, 0.4 if it is risky; -0.25 for all else said."""
+  del answer
   worth, told = 0.0, set()
   for verb in _SAID.findall(prediction):
-    is_new = verb not in told and (verb in safe or verb in risky)
-    worth += (0.4 if verb in risky else 0.25) if is_new else -0.25
+    is_new = verb not in told and (verb in _SAFE or verb in _RISKY)
+    worth += (0.4 if verb in _RISKY else 0.25) if is_new else -0.25
     told.add(verb)
   return worth
 
@@ -205,7 +202,7 @@ def _answer(animal: str, rng: random.Random) -> str:
   for _ in range(num):
     known = risky if rng.random() < 0.3 else safe
     is_wrong = rng.random() < wrong
-    said.append(rng.choice((*_SAFE, *_RISKY) if is_wrong else known))
+    said.append(rng.choice(_SILLY if is_wrong else known))
   ending = [_KIND] if rng.random() < 0.3 else []
   lines = (f"They {verb}." for verb in said)
   return " ".join([_DEEP if is_deep else _PLAIN, *lines, *ending])

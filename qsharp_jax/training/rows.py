@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from qsharp_jax import data
+from qsharp_jax.core import progress
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.sharding import layout as layout_lib
 from qsharp_jax.sharding import processes
@@ -29,6 +30,7 @@ def over_rows(
   *,
   batch_size: int,
   layout: layout_lib.Layout,
+  name: str = "reading",
 ) -> PyTree:
   """Results of a compiled function on all rows, a batch at a time.
 
@@ -37,13 +39,17 @@ def over_rows(
     rows: any packed rows. Fields [R, T].
     batch_size: rows at a time; padding completes the last batch.
     layout: places batches.
+    name: of what is going on, shown where it takes long.
 
   Returns:
     What `forward` returns, as numpy arrays. Shapes [R, …].
   """
   num_rows = len(rows.tokens)
   parts = []
-  for start in range(0, num_rows, batch_size):
+  starts = range(0, num_rows, batch_size)
+  for start in progress.bar(
+    starts, name, total=len(starts), unit="batch", is_short=True
+  ):
     part = data.Packed(*(field[start : start + batch_size] for field in rows))
     batch = completed(part, batch_size)._asdict()
     del batch["sequence_ids"]  # the host's

@@ -81,6 +81,22 @@ def saved_critic(path: str | os.PathLike, *, dtype: str = "float32") -> Critic:
   return Critic(models.ValueModel(decoder, head), loss, atoms)
 
 
+def saved_stops(path: str | os.PathLike) -> tuple[str, ...]:
+  """The strings that ended answers when a saved value model was trained.
+
+  Raises:
+    InputError: something else than a list of texts is said of them.
+  """
+  said = huggingface.value_meaning(huggingface.read_config(path))
+  stops = said.get("stop", [])
+  if not isinstance(stops, list) or not all(isinstance(s, str) for s in stops):
+    raise InputError(
+      f"{path}/config.json says of strings that end an answer: "
+      f"{errors.short(stops)}; expected a list of texts"
+    )
+  return tuple(stops)
+
+
 def _is_interval(ends: object) -> bool:
   """Whether these are two numbers in order."""
   return (
@@ -98,6 +114,7 @@ def predict(
   *,
   batch_size: int,
   layout: layout_lib.Layout,
+  name: str = "predicting",
 ) -> tuple[np.ndarray, np.ndarray]:
   """Mean reward-to-go and training loss of every token. Two arrays [R, T]."""
   found = rows_lib.over_rows(
@@ -105,6 +122,7 @@ def predict(
     rows,
     batch_size=batch_size,
     layout=layout,
+    name=name,
   )
   return found.mean, found.loss
 
@@ -148,6 +166,7 @@ def assess(
     rows,
     batch_size=batch_size,
     layout=layout,
+    name="measuring values",
   )
 
 
@@ -192,7 +211,9 @@ def final_values(
     ],
     length=length,
   )
-  means, _ = predict(critic, params, rows, batch_size=batch_size, layout=layout)
+  means, _ = predict(
+    critic, params, rows, batch_size=batch_size, layout=layout, name="judging"
+  )
   ids = rows.sequence_ids
   after = np.pad(ids[:, 1:], ((0, 0), (0, 1)), constant_values=-1)
   is_last = (ids >= 0) & (ids != after)

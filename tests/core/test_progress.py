@@ -62,3 +62,11 @@ def test_a_bar_passes_on_what_it_iterates_over(stream, monkeypatch):
   monkeypatch.setattr(sys, "stderr", stream())
   items = progress.bar([3, 1, 2], "counting", total=3, unit="number")
   assert list(items) == [3, 1, 2]
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_of_what_is_over_at_once_nothing_is_said(stream, monkeypatch):
+  assert shown(stream(), monkeypatch, is_short=True) == ""
+  monkeypatch.setattr(progress, "_SHORT_SECONDS", 1e-9)
+  monkeypatch.setattr(progress, "_LOG_SECONDS", 0.0)
+  assert "5" in shown(stream(), monkeypatch, is_short=True)

@@ -41,6 +41,9 @@ def test_load_reads_a_local_hub_folder(tmp_path, monkeypatch):
   found = sources.load(f"hub:{folder}", split="train")
   assert [q.id for q in found] == ["train-1", "train-2"]
   assert (found[0].question, found[0].answer) == ("q", "a")
+  # A part of the one split that there is, for tests.
+  part = sources.load(f"hub:{folder}::train[1:]", split="test")
+  assert [q.id for q in part] == ["train[1:]-1"]
   with pytest.raises(InputError, match="did not load"):
     sources.load(f"hub:{folder}", split="validation")
   with pytest.raises(InputError, match="'problem'"):

@@ -20,7 +20,7 @@ CHANGES = {
   "evaluation.num_samples": 2,
   "evaluation.num_reference_samples": 4,
   "evaluation.etas": (0.1,),
-  "search.best_of": 4,
+  "search.best_of": 2,
   "search.front.weights": ((1.0, 0.0), (0.5, 0.5), (0.0, 1.0)),
   "baselines.ppo.num_iterations": 2,
   "baselines.grpo.num_iterations": 2,

@@ -9,8 +9,7 @@ import time
 
 import numpy as np
 import pytest
-import test_gsm8k
-from oracles import model_directories
+from oracles import commands, model_directories
 from oracles import reward_models as make
 
 from experiments.configs import gsm8k
@@ -176,9 +175,9 @@ def test_a_kill_while_scoring_changes_nothing(made, tmp_path, num_calls):
     *(sys.executable, "-m", "experiments.gsm8k", f"--workdir={workdir}"),
     f"--config={tmp_path}/slowed.py:killed",
   ]
-  env = test_gsm8k.environment() | {"SCORED": str(scored)}
+  env = commands.environment() | {"SCORED": str(scored)}
   start = lambda workdir: subprocess.Popen(
-    command(workdir), cwd=test_gsm8k.ROOT, env=env, stderr=subprocess.PIPE
+    command(workdir), cwd=commands.ROOT, env=env, stderr=subprocess.PIPE
   )
   whole, cut = tmp_path / "whole" / "run", tmp_path / "cut" / "run"
   process = start(whole)

@@ -22,7 +22,7 @@ def test_facts_are_few_and_stay():
 
 def test_rewards_by_hand():
   (safe, other, _), (risky, _) = chat.facts("Cats")
-  wrong = next(v for v in chat._SAFE if v not in chat.facts("Cats")[0])
+  wrong = chat._SILLY[0]
   text = f"Sure. They {safe}. They {risky}. They {safe}. They {wrong}."
   # A fact, a risky one, one said twice, one that is wrong.
   assert chat.helpful(text, "Cats") == pytest.approx(0.25 + 0.4 - 0.25 - 0.25)
