@@ -157,7 +157,7 @@ def _tiny() -> ml_collections.ConfigDict:
   config.reward_workers = 1
   config.reward_is_standardised = False  # it is in planted units
   config.data.update(
-    source="chat:", prompt="hh", num_train=384, num_validation=32, num_test=48
+    source="chat:", prompt="hh", num_train=384, num_validation=32, num_test=96
   )
   config.sampling.update(
     temperature=1.0,
@@ -172,7 +172,7 @@ def _tiny() -> ml_collections.ConfigDict:
   config.value.update(
     num_new_layers=2, reads_log_probs=True, num_atoms=25, v_min=-1.5, v_max=1.5
   )
-  config.rounds.update(num_samples=6, rule="algorithm1", is_warm=True)
+  config.rounds.update(num_samples=24, rule="algorithm1", is_warm=True)
   # Small batches: minutes hold more steps.
   fit = {"weight_decay": 0.0, "b2": 0.95, "batch_size": 16, "max_length": 64}
   config.fit.update(
@@ -182,7 +182,7 @@ def _tiny() -> ml_collections.ConfigDict:
       "schedule": "cosine",
       "warmup_steps": 20,
       "num_frozen_layers": 3,
-      "num_epochs": 3,
+      "num_epochs": 2,
     }
   )
   config.evaluation.update(num_samples=4, num_reference_samples=32)
@@ -233,13 +233,13 @@ def _tiny() -> ml_collections.ConfigDict:
     beta=config.chat.baseline_eta, num_candidates=5, num_rollouts=2
   )
   alone = fit | {"checkpoint_every": 100}
-  pairs = alone | {"learning_rate": 5e-4, "max_length": 128}
+  pairs = alone | {"learning_rate": 5e-4, "max_length": 92}
   on_policy = {"eta": 0.1, "prompts_per_iteration": 32, "num_samples": 4}
   config.baselines = ml_collections.ConfigDict(
     {
       # Preferences of that sharpness align at the KL weight eta / sharpness.
       "dpo": {
-        "fit": pairs | {"num_epochs": 2},
+        "fit": pairs | {"num_epochs": 1},
         "eta": config.chat.baseline_eta * config.chat.sharpness,
       },
       "grpo": on_policy

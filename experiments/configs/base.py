@@ -120,6 +120,8 @@ def paper() -> ml_collections.ConfigDict:
         # Of ranked answers: ends (best and worst), best (best and each other),
         # all.
         "pairs": "ends",
+        # What one unit of their log-odds is in reward units: for dpo_q.
+        "scale": 1.0,
       },
       # See rewards/registry.py, package.module:function, or reward models:
       # model:DIR, model:A+0.5*model:B.

@@ -149,7 +149,7 @@ def _named(
   config.reward = config.search.judge = named[TARGET]
   config.alignment.judge = config.search.front.reward = named[OTHER]
   source = workdir.path / "rewards" / "preferences.jsonl"
-  config.preferences.source = f"jsonl:{source}"
+  config.preferences.update(source=f"jsonl:{source}", scale=scale)
   config.search.transfer.update(
     baseline="dpo",
     other_baseline=str(baseline),

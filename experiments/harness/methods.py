@@ -145,7 +145,9 @@ def _front(bench: Bench) -> dict[str, pipeline.Method]:
 
 
 def _dpo_q(bench: Bench) -> pipeline.Method:
-  beta = bench.settings("dpo").eta
+  # Runs of earlier versions had no scale.
+  scale = bench.config.get("preferences", {}).get("scale", 1.0)
+  beta = bench.settings("dpo").eta * scale
   return methods_lib.log_ratio(
     bench.run,
     bench.train("dpo"),
