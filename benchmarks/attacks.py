@@ -1,11 +1,12 @@
 r"""Does the server live while it is attacked, and who has to wait meanwhile?
 
-  python -m benchmarks.attacks --workdir=runs/gsm8k-tiny
+  python -m benchmarks.attacks --workdir=runs/gsm8k-tiny [vanishing …]
 
-Every attack runs against one server, while another client asks an honest
-question again and again. Printed are the attack's seconds, the honest client's
-longest wait, and the server's memory after it; then how long rows were in use
-that nobody waited for. An honest question that fails ends the benchmark.
+Every attack that is named, or each if none is, runs against one server, while
+another client asks an honest question again and again. Printed are the seconds
+of the attack, the honest client's longest wait, and the server's memory after
+it; then how long rows were in use that nobody waited for. An honest question
+that fails ends the benchmark.
 """
 
 import contextlib
@@ -34,11 +35,11 @@ _STREAM = {"stream": True, "n": 8, "max_tokens": 24} | {
 
 def main(argv: list[str]) -> None:
   """Attacks."""
-  del argv
+  chosen = {name: ATTACKS[name] for name in argv[1:]} or ATTACKS
   _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
   resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
   with servers.running(f"--workdir={_WORKDIR.value}") as server:
-    for name, attack in ATTACKS.items():
+    for name, attack in chosen.items():
       with _honest(server) as waits:
         started = time.monotonic()
         note = attack(server)

@@ -20,25 +20,62 @@ from experiments.serving.service import Limits
 _MOST_HEAD = 32 * 1024  # bytes of the first line and the headers
 
 
+class Crowd:
+  """All open connections, so that whoever asks finds room before who waits.
+
+  Attributes:
+    most: that may be open.
+  """
+
+  def __init__(self, most: int):
+    """Nobody is there yet."""
+    self.most = most
+    self._open: set[Guarded] = set()
+    # Those without a request, in the order in which they began to wait.
+    self._idle: dict[Guarded, None] = {}
+
+  def enter(self, own: "Guarded") -> None:
+    """Takes a connection in; of too many the one idle for longest goes."""
+    self._open.add(own)
+    self.rest(own)
+    if len(self._open) > self.most:
+      oldest = next(iter(self._idle))  # the new one, where all others are busy
+      self.leave(oldest)
+      oldest.transport.abort()
+
+  def rest(self, own: "Guarded") -> None:
+    """A connection that waits for its next request."""
+    if own in self._open:
+      self._idle[own] = None
+
+  def work(self, own: "Guarded") -> None:
+    """A connection with a request."""
+    self._idle.pop(own, None)
+
+  def leave(self, own: "Guarded") -> None:
+    """A connection that is over."""
+    self._open.discard(own)
+    self._idle.pop(own, None)
+
+
 class Guarded(h11_impl.H11Protocol):
   """A connection of uvicorn's that ends when its client is too slow."""
 
-  def __init__(self, *args: Any, limits: Limits, **kwargs: Any):
-    """A connection within limits."""
+  def __init__(self, *args: Any, limits: Limits, crowd: Crowd, **kwargs: Any):
+    """A connection within limits, beside others."""
     super().__init__(*args, **kwargs)
-    self._limits = limits
+    self._limits, self._crowd = limits, crowd
     self._timers: dict[str, asyncio.TimerHandle] = {}
 
   def connection_made(self, transport: asyncio.Transport) -> None:
-    """Refuses one too many; waits for the first request."""
+    """Waits for the first request."""
     super().connection_made(transport)
-    if len(self.connections) > self._limits.max_connections:
-      transport.abort()
-    else:
-      self._set("read", self._limits.read_s)
+    self._set("read", self._limits.read_s)
+    self._crowd.enter(self)
 
   def connection_lost(self, exc: Exception | None) -> None:
     """Forgets the timers."""
+    self._crowd.leave(self)
     for name in list(self._timers):
       self._unset(name)
     super().connection_lost(exc)
@@ -47,6 +84,7 @@ class Guarded(h11_impl.H11Protocol):
     """Gives the rest of a request's head as long as its beginning."""
     super().data_received(data)
     if self.cycle is not None and not self.cycle.response_complete:
+      self._crowd.work(self)
       self._unset("read")
     elif "read" not in self._timers:
       self._set("read", self._limits.read_s)
@@ -55,7 +93,10 @@ class Guarded(h11_impl.H11Protocol):
     """Waits for the next request, or for a closing client to take the rest."""
     if self.transport.is_closing():
       self._set("write", self._limits.write_s)
+    self._crowd.rest(self)
     super().on_response_complete()
+    if self.cycle is not None and not self.cycle.response_complete:
+      self._crowd.work(self)  # a request had come already
 
   def timeout_keep_alive_handler(self) -> None:
     """Ends a connection that sends no other request."""
@@ -111,7 +152,9 @@ def server(app: Any, limits: Limits, *, drain_s: float) -> Server:
   """
   config = uvicorn.Config(
     app,
-    http=functools.partial(Guarded, limits=limits),  # type: ignore[arg-type]
+    http=functools.partial(  # type: ignore[arg-type]
+      Guarded, limits=limits, crowd=Crowd(limits.max_connections)
+    ),
     loop="asyncio",
     ws="none",
     log_config=None,

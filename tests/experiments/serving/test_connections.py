@@ -83,15 +83,29 @@ def test_who_goes_in_the_middle_of_a_stream_does_too(running):
   running.wait_until_idle()
 
 
-def test_one_connection_too_many_is_closed(running):
+def test_of_too_many_connections_those_that_wait_longest_are_closed(running):
+  number = endpoints.LIMITS.max_connections
   with contextlib.ExitStack() as stack:
-    number = endpoints.LIMITS.max_connections
     own = [stack.enter_context(connect(running)) for _ in range(2 * number)]
-    last = own[-1]
-    assert rest(last) == b""
-  with contextlib.suppress(httpx2.TransportError):
-    running.wait_until_idle()
-  assert httpx2.get(f"{running.url}/health").status_code == 200
+    assert rest(own[0]) == b""
+    # Who asks gets an answer, though all places were taken.
+    own[-1].sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
+    assert b" 200 " in own[-1].recv(4096)
+    assert httpx2.get(f"{running.url}/health").status_code == 200
+
+
+def test_connections_that_answer_are_not_closed_for_others(running):
+  number = endpoints.LIMITS.max_connections
+  with contextlib.ExitStack() as stack:
+    busy = [stack.enter_context(connect(running)) for _ in range(number)]
+    for connection in busy:  # a body that is still to come
+      connection.sendall(head(len(BODY)) + BODY[:1])
+    time.sleep(0.1)
+    late = stack.enter_context(connect(running))
+    assert rest(late) == b""
+    busy[0].sendall(BODY[1:])
+    assert b" 200 " in busy[0].recv(4096)
+  running.wait_until_idle()
 
 
 def test_a_strange_head_is_refused(running):
