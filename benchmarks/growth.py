@@ -20,6 +20,7 @@ from absl import app, flags
 from benchmarks import measure, pairs, steps
 from qsharp_jax.core import errors
 from qsharp_jax.generate import decode, memory
+from qsharp_jax.generate import state as state_lib
 
 _PAIR = flags.DEFINE_enum("pair", "tiny", list(pairs.PAIRS), "Base pair.")
 _BATCH = flags.DEFINE_integer("batch", 8, "Base prompts decoded together.")
@@ -128,7 +129,7 @@ def _run(policy, point: _Point) -> dict:
   num_steps = min(_STEPS.value, point.answer)
   controls = steps.controls([steps.ETA] * point.batch, num_steps)
   arrays = *steps.prompts(point.batch, point.prompt), controls
-  prefill = decode.prefill.lower(
+  prefill = state_lib.prefill.lower(
     policy,
     params,
     *arrays,

@@ -16,6 +16,7 @@ from absl import app, flags
 
 from benchmarks import ceilings, floors, measure, pairs, steps
 from qsharp_jax.generate import decode
+from qsharp_jax.generate import state as state_lib
 
 _PAIR = flags.DEFINE_enum("pair", "tiny", list(pairs.PAIRS), "Model pair.")
 _BATCH = flags.DEFINE_integer("batch", 8, "Rows in all; a multiple of 8.")
@@ -95,7 +96,7 @@ def _sweep(policy, params) -> dict:
 
 def _step_seconds(policy, params, etas) -> tuple[float, float]:
   """Median seconds of a decode step of as many rows as etas, and spread."""
-  state = decode.prefill(
+  state = state_lib.prefill(
     policy,
     params,
     *steps.prompts(len(etas), _PROMPT.value),

@@ -22,6 +22,7 @@ from benchmarks import ceilings, floors, measure, pairs, steps
 from qsharp_jax import generate, models
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.generate import decode
+from qsharp_jax.generate import state as state_lib
 from qsharp_jax.models import cache as cache_lib
 
 _PAIR = flags.DEFINE_enum("pair", "tiny", list(pairs.PAIRS), "Model pair.")
@@ -99,13 +100,13 @@ def _beside_floor(name, policy, params, configs, rates, batch: int) -> dict:
 
 def _begun(
   policy: generate.Policy, params: PyTree, batch: int
-) -> decode.DecodeState:
+) -> state_lib.DecodeState:
   """As after a prefill, of random keys and values: nothing is compiled."""
   tokens, positions = steps.prompts(batch, _PROMPT.value)
   controls = steps.controls([steps.ETA] * batch, _NEW.value)
   num_slots = _PROMPT.value - 1 + _NEW.value
   state = jax.eval_shape(
-    lambda params: decode.prefill(
+    lambda params: state_lib.prefill(
       policy,
       params,
       tokens,

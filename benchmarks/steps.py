@@ -11,7 +11,7 @@ from flax import linen as nn
 from benchmarks import measure
 from qsharp_jax import generate, models
 from qsharp_jax.core.arrays import PyTree
-from qsharp_jax.generate import decode
+from qsharp_jax.generate import state as state_lib
 
 ETA = 0.1
 _SPREAD = 1.0
@@ -96,8 +96,8 @@ def controls(etas: Sequence[float], num_steps: int) -> generate.Controls:
 
 
 def seconds_per_step(
-  run: Callable[[decode.DecodeState], decode.DecodeState],
-  state: decode.DecodeState,
+  run: Callable[[state_lib.DecodeState], state_lib.DecodeState],
+  state: state_lib.DecodeState,
   num_steps: int,
   repeats: int,
 ) -> tuple[float, float]:
@@ -111,7 +111,7 @@ def seconds_per_step(
   """
   states = [state]
 
-  def again() -> decode.DecodeState:
+  def again() -> state_lib.DecodeState:
     # The ring of the cache has no end: the rows only forget that they ended.
     begun = state.replace(
       caches=states[0].caches,

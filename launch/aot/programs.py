@@ -15,6 +15,8 @@ from qsharp_jax import generate, training
 from qsharp_jax.checkpoint import train_state
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.generate import decode, memory
+from qsharp_jax.generate import state as state_lib
+from qsharp_jax.generate import turn as turn_lib
 from qsharp_jax.sharding import placement, rules
 
 NAMES = ("prefill", "step", "loop", "train")
@@ -146,7 +148,9 @@ class Plan:
 
   def state(self) -> PyTree:
     """The state before the first step, where it is expected to lie."""
-    make = functools.partial(decode.prefill, self.players.policy, **self._sizes)
+    make = functools.partial(
+      state_lib.prefill, self.players.policy, **self._sizes
+    )
     shapes = jax.eval_shape(make, *self._arrays())
     return train_state.abstract(shapes, jax.tree.map(self._expected, shapes))
 
@@ -159,7 +163,7 @@ class Plan:
 
   def _prefill(self) -> Program:
     arrays = self._arrays()
-    lower = lambda: decode.prefill.lower(
+    lower = lambda: state_lib.prefill.lower(
       self.players.policy, *arrays, **self._sizes
     )
     held = self._held() | self._caches(self.state())
@@ -169,7 +173,7 @@ class Plan:
   def _decode(self, name: str, state: PyTree) -> Program:
     policy = self.players.policy
     if name == "step":
-      step = jax.jit(decode.step, static_argnums=0, donate_argnums=2)
+      step = jax.jit(turn_lib.step, static_argnums=0, donate_argnums=2)
       lower = lambda: step.lower(policy, self.params, state)
     else:
       count = jax.ShapeDtypeStruct((), jnp.int32)

@@ -10,12 +10,13 @@ from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.generate import decode as decode_lib
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.generate import requests as requests_lib
+from qsharp_jax.generate import state as state_lib
 from qsharp_jax.sharding import processes
 
 # (policy, params, state, how many rows to finish) -> the state then.
 Advance = Callable[
-  [policy_lib.Policy, PyTree, decode_lib.DecodeState, np.int32],
-  decode_lib.DecodeState,
+  [policy_lib.Policy, PyTree, state_lib.DecodeState, np.int32],
+  state_lib.DecodeState,
 ]
 
 _FIRST_ROOM = 64  # new tokens that the first caches have room for
@@ -73,12 +74,12 @@ def generate(
     state = advance(policy, params, state, np.int32(wanted))
     if rows.leave(state) < wanted:  # it stopped for want of room
       room = min(2 * room, most)
-      state = decode_lib.grow(state, reader.width + room)
+      state = state_lib.grow(state, reader.width + room)
     while waiting and len(rows.free()) >= per_refill:
       entering = _take(waiting, sampling.prompts_per_refill)
       newcomers = reader.read(entering, sampling.prompts_per_refill)
       where = rows.enter(entering, rows.free()[:per_refill])
-      state = decode_lib.admit(state, newcomers, where)
+      state = state_lib.admit(state, newcomers, where)
     while rows.is_complete(next_request):
       yield rows.pop(next_request)
       next_request += 1
@@ -113,7 +114,7 @@ class _Rows:
       self.owners[row] = sample
     return where
 
-  def leave(self, state: decode_lib.DecodeState) -> int:
+  def leave(self, state: state_lib.DecodeState) -> int:
     """Takes the completions of finished rows; returns how many have finished.
 
     Rows of padding count as finished.

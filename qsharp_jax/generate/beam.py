@@ -9,9 +9,10 @@ import jax.numpy as jnp
 
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.generate import decode as decode_lib
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.generate import requests as requests_lib
+from qsharp_jax.generate import state as state_lib
+from qsharp_jax.generate import turn as turn_lib
 from qsharp_jax.models import cache as cache_lib
 from qsharp_jax.ops import filtering
 from qsharp_jax.sharding import processes
@@ -87,9 +88,9 @@ def generate(
 def _search(
   policy: policy_lib.Policy,
   params: PyTree,
-  state: decode_lib.DecodeState,
+  state: state_lib.DecodeState,
   num_beams: int,
-) -> decode_lib.DecodeState:
+) -> state_lib.DecodeState:
   """Extends all beams until every one has finished; the best come first."""
   # All beams of a prompt are equal at first: one of them counts.
   scores = jnp.where(jnp.arange(num_beams) == 0, 0.0, -jnp.inf)
@@ -104,11 +105,11 @@ def _step(
   policy: policy_lib.Policy,
   params: PyTree,
   num_beams: int,
-  carried: tuple[decode_lib.DecodeState, Array],
-) -> tuple[decode_lib.DecodeState, Array]:
+  carried: tuple[state_lib.DecodeState, Array],
+) -> tuple[state_lib.DecodeState, Array]:
   """Extends every beam by every token, and keeps the best of each prompt."""
   state, scores = carried
-  logits, state = decode_lib.read(policy, params, state)
+  logits, state = turn_lib.read(policy, params, state)
   reference = jax.nn.log_softmax(
     filtering.apply_temperature(logits["reference"], state.controls.temperature)
   )
@@ -133,7 +134,7 @@ def _step(
   distribution = policy_lib.NextDistribution(
     take(own), reference, surprise, surprise
   )
-  state = decode_lib.record(
+  state = turn_lib.record(
     policy, state.replace(caches=caches), distribution.at(tokens)
   )
   return state, scores.reshape(-1)

@@ -14,9 +14,10 @@ import numpy as np
 from flax import struct
 
 from qsharp_jax.core.arrays import Array, PyTree
-from qsharp_jax.generate import decode as decode_lib
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.generate import requests as requests_lib
+from qsharp_jax.generate import state as state_lib
+from qsharp_jax.generate import turn as turn_lib
 from qsharp_jax.sharding import processes
 
 _BUCKET = 64
@@ -97,16 +98,16 @@ def _room(longest: int, sampling: requests_lib.Sampling) -> int:
 def _turn(
   policy: policy_lib.Policy,
   params: PyTree,
-  state: decode_lib.DecodeState,
+  state: state_lib.DecodeState,
   tokens: Array,
-) -> tuple[decode_lib.DecodeState, Followed]:
+) -> tuple[state_lib.DecodeState, Followed]:
   """One turn of the loop, the next tokens [B] being given."""
-  logits, state = decode_lib.read(policy, params, state)
-  eta = decode_lib.eta_of(state)
+  logits, state = turn_lib.read(policy, params, state)
+  eta = state_lib.eta_of(state)
   proposed = logits.get("actor", logits["reference"])
-  likely = decode_lib.most_likely(proposed, policy.most_candidates)
+  likely = turn_lib.most_likely(proposed, policy.most_candidates)
   leaves = jnp.concatenate([tokens[:, None], likely], axis=1)
-  values, state = decode_lib.candidate_values(policy, params, state, leaves)
+  values, state = turn_lib.candidate_values(policy, params, state, leaves)
   scores = policy.guidance.scores(values[:, 1:], eta)
   distribution = policy_lib.next_distribution(
     logits["reference"],
@@ -114,7 +115,7 @@ def _turn(
     scores,
     state.controls,
     actor_logits=logits.get("actor"),
-    other_weight=decode_lib.other_scores(policy, scores, eta),
+    other_weight=turn_lib.other_scores(policy, scores, eta),
     is_guidance_tempered=policy.is_guidance_tempered,
     top_p_of=policy.top_p_of,
   )
@@ -122,4 +123,4 @@ def _turn(
   turn = Followed(
     leaves, values, at(distribution.reference), at(distribution.sampled)
   )
-  return decode_lib.record(policy, state, distribution.at(tokens)), turn
+  return turn_lib.record(policy, state, distribution.at(tokens)), turn

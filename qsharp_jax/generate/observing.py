@@ -16,9 +16,11 @@ import numpy as np
 from flax import linen as nn
 
 from qsharp_jax.core.arrays import Array, PyTree
-from qsharp_jax.generate import batching, decode
+from qsharp_jax.generate import batching
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.generate import requests as requests_lib
+from qsharp_jax.generate import state as state_lib
+from qsharp_jax.generate import turn as turn_lib
 from qsharp_jax.sharding import processes
 
 _LEAVES = 64  # sequences of a plain pass of the value model
@@ -50,9 +52,9 @@ class Observer:
     self,
     policy: policy_lib.Policy,
     params: PyTree,
-    state: decode.DecodeState,
+    state: state_lib.DecodeState,
     num_finished: np.int32,
-  ) -> decode.DecodeState:
+  ) -> state_lib.DecodeState:
     """As `decode.decode`."""
     num_slots = state.caches["reference"].positions.shape[1]
     while True:
@@ -197,9 +199,9 @@ class _Plain:
 
 @functools.partial(jax.jit, static_argnames="policy", donate_argnames="state")
 def _turn(
-  policy: policy_lib.Policy, params: PyTree, state: decode.DecodeState
-) -> tuple[decode.DecodeState, policy_lib.NextDistribution | None]:
-  return decode.turn(policy, params, state)
+  policy: policy_lib.Policy, params: PyTree, state: state_lib.DecodeState
+) -> tuple[state_lib.DecodeState, policy_lib.NextDistribution | None]:
+  return turn_lib.turn(policy, params, state)
 
 
 @functools.partial(jax.jit, static_argnames="model")
@@ -223,7 +225,7 @@ def _distribution(
   if values is not None:
     eta = controls.eta[:, None]
     scores = policy.guidance.scores(values, eta)
-    other = decode.other_scores(policy, scores, eta)
+    other = turn_lib.other_scores(policy, scores, eta)
   return policy_lib.next_distribution(
     logits,
     candidates,

@@ -9,8 +9,8 @@ import numpy as np
 from qsharp_jax.core import errors
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.generate import decode as decode_lib
 from qsharp_jax.generate import policy as policy_lib
+from qsharp_jax.generate import state as state_lib
 
 NEVER = np.iinfo(np.int32).max  # a switch that never comes
 
@@ -94,7 +94,7 @@ class Reader:
 
   def read(
     self, entering: Sequence[int], num_prompts: int, num_slots: int = 0
-  ) -> decode_lib.DecodeState:
+  ) -> state_lib.DecodeState:
     """Prefills some requests, and padding up to `num_prompts`."""
     batch = [self.requests[i] for i in entering]
     num_padding = num_prompts - len(batch)
@@ -103,7 +103,7 @@ class Reader:
     controls = make_controls(
       batch, self.num_samples, num_padding, self.sampling
     )
-    state = decode_lib.prefill(
+    state = state_lib.prefill(
       self.policy,
       self.params,
       *self.place((tokens, positions, controls)),
@@ -115,8 +115,8 @@ class Reader:
     return self._written(state, batch)
 
   def _written(
-    self, state: decode_lib.DecodeState, batch: Sequence[Request]
-  ) -> decode_lib.DecodeState:
+    self, state: state_lib.DecodeState, batch: Sequence[Request]
+  ) -> state_lib.DecodeState:
     """The state after the tokens of answers that prompts end with."""
     stops = self.policy.stops
     if stops is None:
@@ -236,7 +236,7 @@ def check_length(
 
 
 def completion(
-  state: decode_lib.DecodeState,
+  state: state_lib.DecodeState,
   row: int,
   num_models: int,
   *,

@@ -16,6 +16,8 @@ from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.generate import decode as decode_lib
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.generate import requests as requests_lib
+from qsharp_jax.generate import state as state_lib
+from qsharp_jax.generate import turn as turn_lib
 from qsharp_jax.models import cache as cache_lib
 from qsharp_jax.ops import guidance
 from qsharp_jax.sharding import processes
@@ -120,7 +122,7 @@ def generate(
 
 
 _read = jax.jit(
-  decode_lib.read, static_argnames="policy", donate_argnames="state"
+  turn_lib.read, static_argnames="policy", donate_argnames="state"
 )
 
 
@@ -130,18 +132,18 @@ _read = jax.jit(
 def _look_ahead(
   policy: policy_lib.Policy,
   params: PyTree,
-  state: decode_lib.DecodeState,
+  state: state_lib.DecodeState,
   logits: dict[str, Array],
   num_rollouts: int,
   horizon: int | None,
-) -> tuple[Array, decode_lib.DecodeState]:
+) -> tuple[Array, state_lib.DecodeState]:
   """Candidates [B, A], and the ends of B x A x N roll-outs of the baseline."""
   name = "actor" if policy.actor is not None else "reference"
   baseline = policy_lib.Policy(
     getattr(policy, name), policy.eos_ids, stops=policy.stops
   )
   most = logits[name].shape[-1]
-  candidates = decode_lib.most_likely(
+  candidates = turn_lib.most_likely(
     logits[name], min(policy.num_candidates, most)
   )
   num_branches = candidates.shape[1] * num_rollouts
@@ -180,12 +182,12 @@ def _look_ahead(
 )
 def _choose(
   policy: policy_lib.Policy,
-  state: decode_lib.DecodeState,
+  state: state_lib.DecodeState,
   logits: dict[str, Array],
   candidates: Array,
   scores: Array,
   weigh: Weigh,
-) -> decode_lib.DecodeState:
+) -> state_lib.DecodeState:
   """Draws the next tokens by the roll-outs' rewards [B, A, N, C]."""
   eta = state.controls.eta
   distribution = policy_lib.next_distribution(
@@ -199,7 +201,7 @@ def _choose(
     is_guidance_tempered=policy.is_guidance_tempered,
     top_p_of=policy.top_p_of,
   )
-  return decode_lib.write(policy, state, distribution)
+  return turn_lib.write(policy, state, distribution)
 
 
 def _branch_seeds(seeds: Array, steps: Array, num_branches: int) -> Array:
@@ -219,7 +221,7 @@ def _judge(
   tokens: np.ndarray,
   lengths: np.ndarray,
   candidates: np.ndarray,
-  ends: decode_lib.DecodeState,
+  ends: state_lib.DecodeState,
   rewards: Rewards,
 ) -> tuple[np.ndarray, np.ndarray]:
   """Rewards [B, A, N, C] of open rows, 0 elsewhere, and forwards [B]."""

@@ -46,6 +46,7 @@ from flax import struct
 from qsharp_jax.core.arrays import Array, ArrayLike, PyTree
 from qsharp_jax.generate import decode as decode_lib
 from qsharp_jax.generate import policy as policy_lib
+from qsharp_jax.generate import state as state_lib
 from qsharp_jax.ops import token_rewards
 
 # (tokens [R, M], lengths [R], answers) -> reward of each token [R, M]. Static:
@@ -155,7 +156,7 @@ def roll_out(
   num_rows, num_prompts = len(controls.seeds), len(problems.prompts)
   chex.assert_is_divisible(num_rows, num_prompts)
   policy = dataclasses.replace(policy, num_scored=0)
-  state = decode_lib.prefill(
+  state = state_lib.prefill(
     policy,
     params,
     problems.prompts,

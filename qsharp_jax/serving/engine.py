@@ -15,6 +15,7 @@ from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.generate import decode as decode_lib
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.generate import requests as requests_lib
+from qsharp_jax.generate import state as state_lib
 from qsharp_jax.serving import jobs
 
 
@@ -121,13 +122,13 @@ class Engine:
       for size in sorted({1, self.sizes.num_entering}):
         newcomers = self._read([], size, width)
         nowhere = np.full(size, self.sizes.num_rows, np.int32)
-        self._state = decode_lib.admit(self._state, newcomers, nowhere)
+        self._state = state_lib.admit(self._state, newcomers, nowhere)
     limits = np.int32(self.sizes.num_rows + 1), np.int32(1)
     self._state = decode_lib.decode_some(
       self.policy, self._params, self._state, *limits
     )
     rows = np.zeros(self.sizes.num_rows, bool)
-    self._state = decode_lib.release(self._state, rows)
+    self._state = state_lib.release(self._state, rows)
 
   def _release(self) -> None:
     if not self._dropped:
@@ -135,7 +136,7 @@ class Engine:
     rows = np.zeros(self.sizes.num_rows, bool)
     rows[list(self._dropped)] = True
     self._dropped.clear()
-    self._state = decode_lib.release(self._state, rows)
+    self._state = state_lib.release(self._state, rows)
 
   def _admit(self) -> None:
     """Gives free rows to those that wait, in the order of their coming."""
@@ -160,7 +161,7 @@ class Engine:
     newcomers = self._read(batch, size, self.sizes.width(max(lengths)))
     where = np.full(size, self.sizes.num_rows, np.int32)
     where[: len(rows)] = rows
-    self._state = decode_lib.admit(self._state, newcomers, where)
+    self._state = state_lib.admit(self._state, newcomers, where)
     for row, (ticket, _) in zip(rows, entering, strict=True):
       self._owners[row], self._told[row] = ticket, 0
     self.num_read += sum(lengths)
@@ -171,12 +172,12 @@ class Engine:
     num_rows: int,
     width: int,
     num_slots: int = 0,
-  ) -> decode_lib.DecodeState:
+  ) -> state_lib.DecodeState:
     """Rows that have read their prompts, and padding up to `num_rows`."""
     prompts = [job.prompt for job in batch]
     prompts += [[0]] * (num_rows - len(batch))
     tokens, positions = requests_lib.right_align(prompts, bucket=width)
-    return decode_lib.prefill(
+    return state_lib.prefill(
       self.policy,
       self._params,
       *self._place((tokens, positions, _controls(batch, num_rows))),

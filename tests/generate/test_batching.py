@@ -11,6 +11,7 @@ from qsharp_jax import generate
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.generate import decode
 from qsharp_jax.generate import requests as requests_lib
+from qsharp_jax.generate import state as state_lib
 
 
 def test_right_align_by_hand():
@@ -152,7 +153,7 @@ def test_one_program_for_all_numbers(num_scored):
     )
 
   run(players.requests())
-  sizes = decode.decode._cache_size(), decode.prefill._cache_size()
+  sizes = decode.decode._cache_size(), state_lib.prefill._cache_size()
   for i, (eta, temperature, top_p) in enumerate(
     [(0.01, 1.3, 0.5), (math.inf, 0.0, 1.0), (3.0, 0.7, 0.9)]
   ):
@@ -161,7 +162,7 @@ def test_one_program_for_all_numbers(num_scored):
       for r in players.requests((2, 8, 4)[: i + 1])
     ]
     run(changed, temperature=temperature, top_p=top_p)
-  assert (decode.decode._cache_size(), decode.prefill._cache_size()) == sizes
+  assert (decode.decode._cache_size(), state_lib.prefill._cache_size()) == sizes
 
 
 def test_completions_own_their_arrays():

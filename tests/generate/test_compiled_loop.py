@@ -9,6 +9,7 @@ from oracles import players
 
 from qsharp_jax.generate import decode
 from qsharp_jax.generate import requests as requests_lib
+from qsharp_jax.generate import state as state_lib
 
 ROWS, SLOTS = 8, 1024
 
@@ -23,7 +24,7 @@ def loop(request):
   )
   controls = requests_lib.make_controls(wanted, 2, 0, players.SAMPLING)
   state = jax.eval_shape(
-    lambda params: decode.prefill(
+    lambda params: state_lib.prefill(
       policy,
       params,
       tokens,

@@ -9,6 +9,8 @@ from oracles import players
 
 from qsharp_jax.generate import decode
 from qsharp_jax.generate import requests as requests_lib
+from qsharp_jax.generate import state as state_lib
+from qsharp_jax.generate import turn as turn_lib
 
 ROWS, MOST = 4, 6
 
@@ -22,7 +24,7 @@ def start(changed=lambda x: x, **sampling):
   controls = requests_lib.make_controls(wanted, 2, 0, players.SAMPLING).replace(
     **{k: jnp.asarray(v) for k, v in sampling.items()}
   )
-  return decode.prefill(
+  return state_lib.prefill(
     players.policy("q"),
     players.params("q"),
     changed(tokens),
@@ -56,7 +58,7 @@ def test_one_program_serves_all_that_may_differ_from_row_to_row():
     assert np.asarray(run(state, 1).finished).sum() >= 1
   # The count is one of traces: other shapes are another program.
   with pytest.raises(AssertionError, match="traced"):
-    run(decode.grow(state, 32), ROWS)
+    run(state_lib.grow(state, 32), ROWS)
 
 
 @pytest.mark.parametrize(
@@ -85,12 +87,12 @@ def test_the_number_of_rows_to_wait_for_is_one_integer(number):
 def test_rows_are_given_away_by_their_indices(rows):
   state = jax.eval_shape(start)
   with pytest.raises(AssertionError, match="Chex"):
-    jax.eval_shape(decode.admit, state, state, rows)
+    jax.eval_shape(state_lib.admit, state, state, rows)
 
 
 def test_the_most_likely_tokens_come_in_order_and_of_equals_the_first():
   logits = jnp.array([[0.0, 3.0, 3.0, -1.0], [2.0, -jnp.inf, 1.0, 5.0]])
-  found = decode.most_likely(logits, 3)
+  found = turn_lib.most_likely(logits, 3)
   chex.assert_type(found, jnp.int32)
   assert found.tolist() == [[1, 2, 0], [3, 0, 2]]
 
@@ -100,4 +102,4 @@ def test_the_most_likely_tokens_come_in_order_and_of_equals_the_first():
 )
 def test_the_most_likely_tokens_need_logits_of_rows(logits):
   with pytest.raises(AssertionError, match="Chex"):
-    decode.most_likely(logits, 2)
+    turn_lib.most_likely(logits, 2)

@@ -10,6 +10,7 @@ from oracles import players
 
 from qsharp_jax.generate import decode, policy
 from qsharp_jax.generate import requests as requests_lib
+from qsharp_jax.generate import state as state_lib
 
 ROWS, MOST = 8, 10
 # Half of all tokens end a row: rows end at different steps, all before MOST.
@@ -22,7 +23,7 @@ def start(reader, limits=MOST, num_slots=7 + MOST):
   tokens, positions = requests_lib.right_align(
     players.prompts([5, 1, 8, 3] * 2), bucket=8
   )
-  return decode.prefill(
+  return state_lib.prefill(
     reader,
     players.params(None),
     tokens,
@@ -120,9 +121,9 @@ def test_stops_for_want_of_room_and_goes_on_in_a_larger_cache(endless):
   state = advance(ENDLESS, start(ENDLESS, num_slots=7 + 3))
   # The prompt of 8 tokens has taken 7 slots, the last one left to the loop.
   assert state.lengths.tolist() == [3] * ROWS
-  state = advance(ENDLESS, decode.grow(state, 7 + 5))
+  state = advance(ENDLESS, state_lib.grow(state, 7 + 5))
   assert state.lengths.tolist() == [5] * ROWS
-  state = jax.device_get(advance(ENDLESS, decode.grow(state, 7 + MOST)))
+  state = jax.device_get(advance(ENDLESS, state_lib.grow(state, 7 + MOST)))
   np.testing.assert_array_equal(state.tokens, endless.tokens)
   np.testing.assert_allclose(state.log_probs, endless.log_probs, atol=1e-5)
 
@@ -135,7 +136,7 @@ def test_a_newcomer_writes_what_it_writes_alone(endless):
   kept = jax.device_get(state)
   newcomers = start(ENDLESS, num_slots=7)
   rows = np.array([2, 5, *[ROWS] * (ROWS - 2)], np.int32)
-  state = advance(ENDLESS, decode.admit(state, newcomers, rows))
+  state = advance(ENDLESS, state_lib.admit(state, newcomers, rows))
   got = jax.device_get(state)
   for row, first in ((2, 0), (5, 1)):
     np.testing.assert_array_equal(got.tokens[row], endless.tokens[first])
@@ -160,7 +161,7 @@ def test_an_end_token_at_the_limit_counts_as_an_end(endless):
 def test_more_candidates_than_tokens_are_all_tokens():
   greedy = dataclasses.replace(players.policy("v"), num_candidates=10**6)
   tokens, positions = requests_lib.right_align([[1, 2]], bucket=2)
-  prefill = lambda params: decode.prefill(
+  prefill = lambda params: state_lib.prefill(
     greedy,
     params,
     tokens,

@@ -8,6 +8,7 @@ from flax import linen as nn
 from qsharp_jax import generate, models
 from qsharp_jax.core import errors
 from qsharp_jax.generate import decode, memory
+from qsharp_jax.generate import state as state_lib
 
 _TINY = models.DecoderConfig(
   vocab_size=512,
@@ -83,9 +84,9 @@ def _compiled(policy, batch, samples, prompt, new):
   arrays = params, prompts, prompts, _controls(batch * samples)
   num_slots = prompt + new + policy.num_spare(new)
   sizes = dict(num_slots=num_slots, num_new_tokens=new)
-  prefill = decode.prefill.lower(policy, *arrays, **sizes).compile()
+  prefill = state_lib.prefill.lower(policy, *arrays, **sizes).compile()
   state = jax.eval_shape(
-    lambda *arrays: decode.prefill(policy, *arrays, **sizes), *arrays
+    lambda *arrays: state_lib.prefill(policy, *arrays, **sizes), *arrays
   )
   count = jax.ShapeDtypeStruct((), jnp.int32)
   loop = decode.decode.lower(policy, params, state, count).compile()

@@ -10,8 +10,9 @@ import pytest
 from oracles import decoders, players
 
 from qsharp_jax import generate, models
-from qsharp_jax.generate import batching, decode, guided, race
+from qsharp_jax.generate import batching, guided, race
 from qsharp_jax.generate import policy as policy_lib
+from qsharp_jax.generate import turn as turn_lib
 
 ATOMS = (-0.5, 0.25, 1.0)
 SUCCESS = generate.Guidance("qsharp")
@@ -42,7 +43,7 @@ def controls(rows, top_p=1.0):
 def begin(how, logits, eta, top_p):
   own = controls(len(logits), top_p)
   base = policy_lib.laws(logits, own, top_p_of="reference").base
-  candidates = decode.most_likely(logits, CANDIDATES)
+  candidates = turn_lib.most_likely(logits, CANDIDATES)
   steps = jnp.zeros(len(logits), jnp.int32)
   return race.begin(how, base, candidates, own, steps, eta)
 
@@ -99,7 +100,7 @@ def test_two_hundred_thousand_draws_have_the_guided_law(name, top_p):
   how, num = HOW[name], 200_000
   logits, values, _ = rows_of(1, how, seed=5)
   eta = np.full((1, 1), 0.4, np.float32)
-  candidates = decode.most_likely(jnp.asarray(logits), CANDIDATES)
+  candidates = turn_lib.most_likely(jnp.asarray(logits), CANDIDATES)
   scores = how.scores(jnp.asarray(values[0])[candidates], eta)
   laws = policy_lib.laws(
     jnp.asarray(logits), controls(1, top_p), top_p_of="reference"

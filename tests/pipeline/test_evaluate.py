@@ -17,6 +17,7 @@ from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import seeds
 from qsharp_jax.evaluation import optimum
 from qsharp_jax.generate import decode
+from qsharp_jax.generate import state as state_lib
 from qsharp_jax.pipeline import evaluate, methods
 from qsharp_jax.rollout import store
 
@@ -314,10 +315,10 @@ def test_compiles_and_loads_once_for_all_etas_and_splits(run, monkeypatch):
   # A program for the reference, and one for each kind of guidance.
   num_programs += 1 + len(kinds)
   assert decode.decode._cache_size() == num_programs
-  num_prefills = decode.prefill._cache_size()
+  num_prefills = state_lib.prefill._cache_size()
   evaluated(run, kinds, etas=(*ETAS, 0.3))
   assert decode.decode._cache_size() == num_programs
-  assert decode.prefill._cache_size() == num_prefills
+  assert state_lib.prefill._cache_size() == num_prefills
 
 
 def test_the_task_adds_columns_from_answers_and_gold(run):

@@ -13,6 +13,7 @@ from oracles import decoders, players
 from qsharp_jax import data, generate, models, training
 from qsharp_jax.generate import decode
 from qsharp_jax.generate import requests as requests_lib
+from qsharp_jax.generate import state as state_lib
 from qsharp_jax.sharding import layout as layout_lib
 from qsharp_jax.sharding import mesh as mesh_lib
 
@@ -110,7 +111,7 @@ def prefilled(layout, found, tree):
   controls = requests_lib.make_controls(
     players.requests([4] * 8), 2, 0, players.SAMPLING
   )
-  return decode.prefill(
+  return state_lib.prefill(
     found,
     tree,
     *layout.place((tokens, positions, controls)),
