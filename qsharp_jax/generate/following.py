@@ -16,6 +16,7 @@ from flax import struct
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.generate import requests as requests_lib
+from qsharp_jax.generate import scoring
 from qsharp_jax.generate import state as state_lib
 from qsharp_jax.generate import turn as turn_lib
 from qsharp_jax.sharding import processes
@@ -105,9 +106,9 @@ def _turn(
   logits, state = turn_lib.read(policy, params, state)
   eta = state_lib.eta_of(state)
   proposed = logits.get("actor", logits["reference"])
-  likely = turn_lib.most_likely(proposed, policy.most_candidates)
+  likely = scoring.most_likely(proposed, policy.most_candidates)
   leaves = jnp.concatenate([tokens[:, None], likely], axis=1)
-  values, state = turn_lib.candidate_values(policy, params, state, leaves)
+  values, state = scoring.candidate_values(policy, params, state, leaves)
   scores = policy.guidance.scores(values[:, 1:], eta)
   distribution = policy_lib.next_distribution(
     logits["reference"],
@@ -115,7 +116,7 @@ def _turn(
     scores,
     state.controls,
     actor_logits=logits.get("actor"),
-    other_weight=turn_lib.other_scores(policy, scores, eta),
+    other_weight=scoring.other_scores(policy, scores, eta),
     is_guidance_tempered=policy.is_guidance_tempered,
     top_p_of=policy.top_p_of,
   )

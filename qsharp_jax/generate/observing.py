@@ -16,7 +16,7 @@ import numpy as np
 from flax import linen as nn
 
 from qsharp_jax.core.arrays import Array, PyTree
-from qsharp_jax.generate import batching
+from qsharp_jax.generate import batching, scoring
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.generate import requests as requests_lib
 from qsharp_jax.generate import state as state_lib
@@ -225,7 +225,7 @@ def _distribution(
   if values is not None:
     eta = controls.eta[:, None]
     scores = policy.guidance.scores(values, eta)
-    other = turn_lib.other_scores(policy, scores, eta)
+    other = scoring.other_scores(policy, scores, eta)
   return policy_lib.next_distribution(
     logits,
     candidates,

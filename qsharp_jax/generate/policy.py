@@ -44,9 +44,10 @@ class Policy:
   actor: models.LanguageModel | None = None
   # True: where guidance acts, only candidates can be sampled.
   is_truncated: bool = False
-  # m: candidates of a row that are scored in one turn of the loop. A token that
-  # they do not settle gets m more in the next turn. 0: all at once, which the
-  # KL and the log-probability of a guided token need.
+  # m: candidates of a row that are scored at once. As long as that leaves the
+  # tokens of many rows open, m more are; a few open rows get theirs in the next
+  # turn. 0: all at once, which the KL and the log-probability of a guided token
+  # need.
   num_scored: int = 0
   top_p_of: TopPOf = "reference"
   # Ends answers by their text, as `eos_ids` do by a token.

@@ -16,6 +16,7 @@ from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.generate import decode as decode_lib
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.generate import requests as requests_lib
+from qsharp_jax.generate import scoring
 from qsharp_jax.generate import state as state_lib
 from qsharp_jax.generate import turn as turn_lib
 from qsharp_jax.models import cache as cache_lib
@@ -143,7 +144,7 @@ def _look_ahead(
     getattr(policy, name), policy.eos_ids, stops=policy.stops
   )
   most = logits[name].shape[-1]
-  candidates = turn_lib.most_likely(
+  candidates = scoring.most_likely(
     logits[name], min(policy.num_candidates, most)
   )
   num_branches = candidates.shape[1] * num_rollouts

@@ -3,16 +3,17 @@
 import chex
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
 
 from qsharp_jax.core.arrays import Array, ArrayLike, PyTree
-from qsharp_jax.generate import choice, guided
+from qsharp_jax.generate import choice, guided, scoring
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.generate import race as race_lib
 from qsharp_jax.generate import state as state_lib
 from qsharp_jax.ops import filtering
 
 _PADDING = -1  # the position of what is not kept
+# As long as more than one of so many rows is open, candidates are scored.
+_ROWS_OF_ONE_OPEN = 3
 
 
 def step(
@@ -108,25 +109,21 @@ def _race(
   ref_logits: Array,
   eta: Array,
 ) -> tuple[state_lib.DecodeState, policy_lib.NextDistribution | None]:
-  """Scores as many candidates as a turn may, and writes what they settle."""
+  """Draws the next tokens in a race, and writes down those that are settled."""
   laws = policy_lib.laws(ref_logits, state.controls, top_p_of=policy.top_p_of)
-  candidates = most_likely(ref_logits, policy.most_candidates)
+  candidates = scoring.most_likely(ref_logits, policy.most_candidates)
   race = race_lib.begin(
     guidance, laws.base, candidates, state.controls, state.lengths, eta
   )
-  num_scored = policy.most_candidates
   if policy.is_lazy:
-    race = race_lib.resume(state.race, race)
-    num_scored = policy.num_scored
-  needed = race.needed(num_scored)
-  leaves = race.next(num_scored)
-  values, state = candidate_values(policy, params, state, leaves)
+    return _race_lazily(policy, guidance, params, state, race, eta), None
+  needed = race.needed(policy.most_candidates)
+  values, state = scoring.candidate_values(
+    policy, params, state, race.candidates
+  )
   race = race.add(guidance.scores(values, eta))
-  other = other_scores(policy, race.scores, eta, guidance)
-  column, is_settled = race_lib.lead(guidance, race, other)
-  if policy.is_lazy:
-    state = state.replace(race=race_lib.leave(race, is_settled))
-    return record(policy, state, race.known(column), is_settled, needed), None
+  other = scoring.other_scores(policy, race.scores, eta, guidance)
+  column, _ = race_lib.lead(guidance, race, other)
   scores, tokens = race.scores, race.known(column).tokens
   if isinstance(guidance, choice.Rows):
     scores = guidance.covered(scores, other)
@@ -136,6 +133,50 @@ def _race(
     tokens = jnp.where(guidance.is_raced(), tokens, drawn)
   chosen = distribution.at(tokens, policy.num_top)
   return record(policy, state, chosen, scored=needed), distribution
+
+
+def _race_lazily(
+  policy: policy_lib.Policy,
+  guidance: guided.Guidance | choice.Rows,
+  params: PyTree,
+  state: state_lib.DecodeState,
+  race: race_lib.Race,
+  eta: Array,
+) -> state_lib.DecodeState:
+  """Scores few candidates, and more as long as many rows are open."""
+  race = race_lib.resume(state.race, race)
+  m, most = policy.num_scored, policy.most_candidates
+  lead = lambda race: race_lib.lead(
+    guidance, race, scoring.other_scores(policy, race.scores, eta, guidance)
+  )
+  is_open = lambda race: ~(state.finished | lead(race)[1])
+  most_left = (~state.finished).sum() // _ROWS_OF_ONE_OPEN
+  candidates = race.next(most)
+  needed = race.needed(m)
+  values, told, state = scoring.first_values(policy, params, state, candidates)
+  race = race.add(guidance.scores(values, eta))
+
+  def are_many_open(carry: _Scoring) -> Array:
+    start, race, _ = carry
+    return (start < most) & (is_open(race).sum() > most_left)
+
+  def score(carry: _Scoring) -> _Scoring:
+    start, race, needed = carry
+    needed += jnp.where(is_open(race), race.needed(m), 0)
+    columns = jnp.minimum(start + jnp.arange(m), most - 1)
+    leaves, own = jax.tree.map(lambda x: x[:, columns], (candidates, told))
+    values = scoring.more_values(policy, params, state, leaves, own)
+    return start + m, race.add(guidance.scores(values, eta)), needed
+
+  start = (jnp.int32(m), race, needed)
+  _, race, needed = jax.lax.while_loop(are_many_open, score, start)
+  column, is_settled = lead(race)
+  state = state.replace(race=race_lib.leave(race, is_settled))
+  return record(policy, state, race.known(column), is_settled, needed)
+
+
+# The first column that is not scored, the race, and how many were needed.
+_Scoring = tuple[Array, race_lib.Race, Array]
 
 
 def _weigh(
@@ -150,65 +191,13 @@ def _weigh(
   if policy.value is None:
     nothing = jnp.zeros((logits.shape[0], 1))
     return nothing.astype(jnp.int32), nothing, nothing[:, 0], state
-  candidates = most_likely(logits, policy.most_candidates)
-  values, state = candidate_values(policy, params, state, candidates)
+  candidates = scoring.most_likely(logits, policy.most_candidates)
+  values, state = scoring.candidate_values(policy, params, state, candidates)
   scores = guidance.scores(values, eta)
-  other = other_scores(policy, scores, eta, guidance)
+  other = scoring.other_scores(policy, scores, eta, guidance)
   if isinstance(guidance, choice.Rows):
     scores = guidance.covered(scores, other)
   return candidates, scores, other, state
-
-
-def candidate_values(
-  policy: policy_lib.Policy,
-  params: PyTree,
-  state: state_lib.DecodeState,
-  leaves: Array,
-) -> tuple[Array, state_lib.DecodeState]:
-  """Value logits [B, n, K] of next tokens, and the state with a new cache."""
-  how = {} if state.race is None else {"is_read": state_lib.is_waiting(state)}
-  values, cache = policy.value.apply(
-    params["value"],
-    state.newest,
-    state.position,
-    leaves,
-    state.caches["value"],
-    **how,
-    method="candidate_values",
-  )
-  return values, state.replace(caches=state.caches | {"value": cache})
-
-
-def other_scores(
-  policy: policy_lib.Policy,
-  scores: Array,
-  eta: Array,
-  guidance: guided.Guidance | choice.Rows | None = None,
-) -> Array:
-  """The score of tokens that are no candidates, at most. Shape [B].
-
-  Of the policy's guidance, or of the one that its rows have chosen.
-  """
-  other = (guidance or policy.guidance).other(scores)
-  is_excluded = policy.is_truncated & jnp.isfinite(eta).any(axis=1)
-  return jnp.where(is_excluded, -jnp.inf, other[:, 0])
-
-
-def most_likely(logits: Array, k: int) -> Array:
-  """The k most likely tokens of each row: [B, V] to [B, k], int32.
-
-  Each device looks at its own rows: left to itself, the compiler gathers the
-  logits of all rows on every device, at every step.
-  """
-  chex.assert_rank(logits, 2)
-  chex.assert_type(logits, float)
-  find = lambda logits: jax.lax.top_k(logits, k)[1]
-  if jax.sharding.get_abstract_mesh().empty:
-    return find(logits)
-  rows = nn.logical_to_mesh_axes(("batch",))
-  return jax.shard_map(
-    find, in_specs=rows, out_specs=rows, axis_names=set(rows[0])
-  )(logits)
 
 
 def record(

@@ -1,8 +1,8 @@
 """Other models that score next-token candidates as a value model does.
 
 A scorer has `prefill`, `candidate_values`, `decoders` and `has_leaves`, as
-`ValueModel` has; the decode loop knows no more of it. Its cache is a tuple of
-caches.
+`ValueModel` has, and with leaves `first_values` and `more_values`; the decode
+loop knows no more of it. Its cache is a tuple of caches.
 """
 
 import jax
@@ -89,12 +89,41 @@ class Several(nn.Module):
     position: Array,
     candidates: Array,
     cache: Caches,
-    is_read: Array | None = None,
   ) -> tuple[Array, Caches]:
     """The members' logits one after the other, [B, A, sum of K]."""
     found = [
-      member.candidate_values(newest, position, candidates, own, is_read)
+      member.candidate_values(newest, position, candidates, own)
       for member, own in zip(self.members, cache, strict=True)
     ]
     logits, caches = zip(*found, strict=True)
     return jnp.concatenate(logits, axis=-1), tuple(caches)
+
+  def first_values(
+    self,
+    newest: Array,
+    position: Array,
+    candidates: Array,
+    num_leaves: int,
+    cache: Caches,
+    is_read: Array | None = None,
+  ) -> tuple[Array, tuple[Array | None, ...], Caches]:
+    """As `ValueModel.first_values`: logits [B, m, sum of K]."""
+    block = (newest, position, candidates, num_leaves)
+    found = [
+      member.first_values(*block, own, is_read)
+      for member, own in zip(self.members, cache, strict=True)
+    ]
+    logits, told, caches = zip(*found, strict=True)
+    return jnp.concatenate(logits, axis=-1), tuple(told), tuple(caches)
+
+  def more_values(
+    self,
+    position: Array,
+    leaves: Array,
+    told: tuple[Array | None, ...],
+    cache: Caches,
+  ) -> Array:
+    """As `ValueModel.more_values`: logits [B, m, sum of K]."""
+    parts = zip(self.members, told, cache, strict=True)
+    found = [x.more_values(position, leaves, *own) for x, *own in parts]
+    return jnp.concatenate(found, axis=-1)

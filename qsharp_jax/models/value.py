@@ -78,7 +78,6 @@ class ValueModel(nn.Module):
     position: Array,
     candidates: Array,
     cache: cache_lib.KVCache,
-    is_read: Array | None = None,
   ) -> tuple[Array, cache_lib.KVCache]:
     """Value logits of the next-token candidates, in one pass over the weights.
 
@@ -91,19 +90,46 @@ class ValueModel(nn.Module):
       position: its position. Shape [B].
       candidates: next tokens to score. Shape [B, A].
       cache: the prefixes without their last token.
-      is_read: rows whose newest token is in the cache already, so that it is
-        not written again; they leave a slot empty. Shape [B].
 
     Returns:
       Logits [B, A, K], float32, and the cache with the newest token.
     """
     if self.head.kind == "q":
       hidden, cache = self.backbone(
-        newest[:, None], position[:, None], cache=cache, is_read=is_read
+        newest[:, None], position[:, None], cache=cache
       )
       return self._read(hidden, self.table[candidates]), cache
     num_leaves = candidates.shape[1]
-    block = jnp.concatenate([newest[:, None], candidates], axis=1)
+    values, _, cache = self.first_values(
+      newest, position, candidates, num_leaves, cache
+    )
+    return values, cache
+
+  def first_values(
+    self,
+    newest: Array,
+    position: Array,
+    candidates: Array,
+    num_leaves: int,
+    cache: cache_lib.KVCache,
+    is_read: Array | None = None,
+  ) -> tuple[Array, Array | None, cache_lib.KVCache]:
+    """V-type values of the first candidates; `more_values` has the others'.
+
+    Args:
+      newest: as in `candidate_values`. Shape [B].
+      position: Shape [B].
+      candidates: next tokens, the first of which are scored. Shape [B, A].
+      num_leaves: m, how many, a Python int.
+      cache: the prefixes without their last token.
+      is_read: rows whose newest token is in the cache already, so that it is
+        not written again; they leave a slot empty. Shape [B].
+
+    Returns:
+      Logits [B, m, K], float32; what the others' values need to know of the
+      newest token, [B, A] or None; the cache with the newest token.
+    """
+    block = jnp.concatenate([newest[:, None], candidates[:, :num_leaves]], 1)
     steps = jnp.minimum(jnp.arange(num_leaves + 1), 1)
     (*below, hidden), cache = self.backbone.levels(
       block,
@@ -113,10 +139,41 @@ class ValueModel(nn.Module):
       is_read=is_read,
       below=self.head.predicting_layers,
     )
-    hidden = hidden[:, 1:]
+    told = None
     if self.head.is_predicting:
-      hidden = _beside(hidden, self._log_probs(below[0][:, 0], candidates))
-    return self._read(hidden, self.table[0]), cache
+      told = self._log_probs(below[0][:, 0], candidates)
+    return self._of_leaves(hidden[:, 1:], told), told, cache
+
+  def more_values(
+    self,
+    position: Array,
+    leaves: Array,
+    told: Array | None,
+    cache: cache_lib.KVCache,
+  ) -> Array:
+    """Values of more candidates of a token that has been read. V-type.
+
+    Args:
+      position: of the newest token, which is in the cache. Shape [B].
+      leaves: next tokens to score. Shape [B, m].
+      told: what `first_values` told of them. Shape [B, m], or None.
+      cache: as `first_values` left it. It stays as it is.
+
+    Returns:
+      Logits, float32. Shape [B, m, K].
+    """
+    num_leaves = leaves.shape[1]
+    positions = jnp.broadcast_to(position[:, None] + 1, leaves.shape)
+    hidden, _ = self.backbone(
+      leaves, positions, cache=cache, num_leaves=num_leaves
+    )
+    return self._of_leaves(hidden, told)
+
+  def _of_leaves(self, hidden: Array, told: Array | None) -> Array:
+    """Value logits [B, m, K] of hidden [B, m, D], and the first of `told`."""
+    if told is not None:
+      hidden = _beside(hidden, told[:, : hidden.shape[1]])
+    return self._read(hidden, self.table[0])
 
   def prefill(self, tokens: Array, positions: Array) -> cache_lib.KVCache:
     """A cache that holds a block of prompt tokens, and nothing else."""

@@ -10,9 +10,8 @@ import pytest
 from oracles import decoders, players
 
 from qsharp_jax import generate, models
-from qsharp_jax.generate import batching, guided, race
+from qsharp_jax.generate import batching, guided, race, scoring
 from qsharp_jax.generate import policy as policy_lib
-from qsharp_jax.generate import turn as turn_lib
 
 ATOMS = (-0.5, 0.25, 1.0)
 SUCCESS = generate.Guidance("qsharp")
@@ -43,7 +42,7 @@ def controls(rows, top_p=1.0):
 def begin(how, logits, eta, top_p):
   own = controls(len(logits), top_p)
   base = policy_lib.laws(logits, own, top_p_of="reference").base
-  candidates = turn_lib.most_likely(logits, CANDIDATES)
+  candidates = scoring.most_likely(logits, CANDIDATES)
   steps = jnp.zeros(len(logits), jnp.int32)
   return race.begin(how, base, candidates, own, steps, eta)
 
@@ -100,7 +99,7 @@ def test_two_hundred_thousand_draws_have_the_guided_law(name, top_p):
   how, num = HOW[name], 200_000
   logits, values, _ = rows_of(1, how, seed=5)
   eta = np.full((1, 1), 0.4, np.float32)
-  candidates = turn_lib.most_likely(jnp.asarray(logits), CANDIDATES)
+  candidates = scoring.most_likely(jnp.asarray(logits), CANDIDATES)
   scores = how.scores(jnp.asarray(values[0])[candidates], eta)
   laws = policy_lib.laws(
     jnp.asarray(logits), controls(1, top_p), top_p_of="reference"
@@ -144,13 +143,14 @@ def test_noise_is_that_of_independent_gumbel_numbers():
 
 CONFIG = dataclasses.replace(players.CONFIG, num_layers=1)
 HEAD = models.HeadConfig("v", 1)
+PREDICTING = models.HeadConfig("v", 1, predicting_layers=1)
 
 
 def policy(name, num_scored, **changes):
   how = HOW[name]
   value = models.ValueModel(CONFIG, models.HeadConfig("v", how.num_logits))
   if name == "mixture":
-    value = models.Several(((CONFIG, HEAD), (CONFIG, HEAD)))
+    value = models.Several(((CONFIG, HEAD), (CONFIG, PREDICTING)))
   return dataclasses.replace(
     players.policy("v"),
     reference=models.LanguageModel(CONFIG),
@@ -173,7 +173,7 @@ def params(name):
   )
   value = drawn(policy("qsharp", 0).value, 3)
   if name == "mixture":
-    other = drawn(policy("qsharp", 0).value, 4)
+    other = drawn(models.ValueModel(CONFIG, PREDICTING), 4)
     members = {"members_0": value["params"], "members_1": other["params"]}
     value = {"params": members}
   return {"reference": drawn(policy(name, 0).reference, 2), "value": value}
@@ -201,14 +201,17 @@ def sample(name, num_scored, **changes):
   return [completion for group in groups for completion in group]
 
 
-@pytest.mark.parametrize("name", ["qsharp", "mixture"])
-def test_lazy_tokens_are_those_of_scoring_all(name, monkeypatch):
+@pytest.mark.parametrize(
+  ("name", "num_scored"),
+  [("qsharp", 1), ("mixture", 1), ("mixture", 2), ("fudge", 2)],
+)
+def test_lazy_tokens_are_those_of_scoring_all(name, num_scored, monkeypatch):
   # The caches grow once, and are packed where they may not grow.
   monkeypatch.setattr(batching, "_FIRST_ROOM", 10)
   monkeypatch.setattr(policy_lib.Policy, "num_spare", lambda *_: 1)
   for temperature, top_p in ((1.0, 1.0), (0.6, 0.85)):
     how = {"temperature": temperature, "top_p": top_p}
-    full, lazy = sample(name, 0, **how), sample(name, 1, **how)
+    full, lazy = sample(name, 0, **how), sample(name, num_scored, **how)
     assert players.tokens(lazy) == players.tokens(full)
     turns, steps = (sum(c.num_forwards for c in x) for x in (lazy, full))
     assert turns > steps  # some rows had to wait

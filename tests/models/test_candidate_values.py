@@ -1,6 +1,8 @@
 import dataclasses
 
+import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracles import decoders
@@ -74,7 +76,7 @@ def test_block_scores_equal_a_full_forward(variant, head):
 
 @pytest.mark.parametrize(
   ("variant", "head"),
-  [("mistral", ("v", 1)), ("llama31", ("v", 1, 2)), ("gpt2", ("q", 1))],
+  [("mistral", ("v", 1)), ("llama31", ("v", 1, 2)), ("gpt2", ("v", 3))],
 )
 def test_rows_that_wait_are_scored_as_if_read_once(variant, head):
   model = models.ValueModel(decoders.config(variant), models.HeadConfig(*head))
@@ -84,9 +86,14 @@ def test_rows_that_wait_are_scored_as_if_read_once(variant, head):
     params, tokens[:, :-1], positions[:, :-1]
   )
   cache = models.cache.grow(cache, PROMPT + 3)
-  step = jax.jit(
-    lambda p, *args: model.apply(p, *args, method="candidate_values")
-  )
+
+  @jax.jit
+  def step(params, newest, at, candidates, *args):
+    values, _, cache = model.apply(
+      params, newest, at, candidates, 2, *args, method="first_values"
+    )
+    return values, cache
+
   newest, at = tokens[:, -1], positions[:, -1]
   drawn = np.random.default_rng(2).integers(0, 97, (3, 3, 2)).astype(np.int32)
   none, second = np.zeros(3, bool), np.array([False, True, False])
@@ -112,6 +119,33 @@ def test_rows_that_wait_are_scored_as_if_read_once(variant, head):
   np.testing.assert_allclose(
     waited[1], _full(model, params, rows), atol=1e-5, rtol=1e-5
   )
+
+
+@pytest.mark.parametrize(
+  ("variant", "head"), [("mistral", ("v", 1)), ("llama31", ("v", 3, 2))]
+)
+def test_more_values_are_those_of_one_pass(variant, head):
+  model = models.ValueModel(decoders.config(variant), models.HeadConfig(*head))
+  params = decoders.params(model)
+  tokens, _, positions = decoders.left_padded(LENGTHS, PROMPT, 97)
+  drawn = np.random.default_rng(2).integers(0, 97, (3, 5)).astype(np.int32)
+
+  @jax.jit
+  def score(params):
+    apply = lambda *args, method: model.apply(params, *args, method=method)
+    cache = apply(tokens[:, :-1], positions[:, :-1], method="prefill")
+    cache = models.cache.grow(cache, PROMPT)
+    newest = tokens[:, -1], positions[:, -1], drawn
+    whole, after = apply(*newest, cache, method="candidate_values")
+    first, told, kept = apply(*newest, 2, cache, method="first_values")
+    told = jax.tree.map(lambda x: x[:, 2:], told)
+    more = apply(newest[1], drawn[:, 2:], told, kept, method="more_values")
+    return whole, jnp.concatenate([first, more], axis=1), after, kept
+
+  whole, parts, after, kept = score(params)
+  assert np.std(whole) > 0.05
+  np.testing.assert_allclose(parts, whole, atol=1e-5)
+  chex.assert_trees_all_close(kept, after, atol=1e-5, rtol=1e-5)
 
 
 def test_zero_head_gives_the_same_value_everywhere():
