@@ -11,6 +11,18 @@ def _rotated(x, position, config):
   return np.asarray(models.rope.rotate(x[None, None, None], turn))[0, 0, 0]
 
 
+def test_pairs_of_channels_turn_as_complex_numbers():
+  config = decoders.config("llama")  # heads of 16 channels
+  x = np.random.default_rng(1).normal(size=16).astype(np.float32)
+  for position in (0, 1, 7):
+    freqs = 1e4 ** (-np.arange(0, 16, 2) / 16)
+    turned = (x[:8] + 1j * x[8:]) * np.exp(1j * position * freqs)
+    want = np.concatenate([turned.real, turned.imag])
+    np.testing.assert_allclose(
+      _rotated(x, position, config), want, rtol=1e-5, atol=1e-6
+    )
+
+
 def test_products_depend_on_the_distance_alone():
   config = decoders.config("llama31")
   rng = np.random.default_rng(0)

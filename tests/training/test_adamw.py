@@ -82,3 +82,25 @@ def test_clips_by_the_global_norm_before_adam():
   _, state = optimizer.update(small, optimizer.init(params), params)
   moments = optax.tree_utils.tree_get(state, "mu")
   np.testing.assert_allclose(moments["a"], [0.03], rtol=1e-5)
+
+
+def test_what_stays_as_it_is_does_not_count_in_the_norm():
+  optimizer = training.adamw(
+    learning_rate=0.5, num_steps=2, clip_norm=1.0, num_frozen_layers=1
+  )
+  names = ("embedding", "layers_0", "layers_1")
+  tree = lambda *values: {
+    "params": {
+      "backbone": {
+        name: jnp.array([value])
+        for name, value in zip(names, values, strict=True)
+      }
+    }
+  }
+  params, large = tree(1.0, 1.0, 1.0), tree(30.0, 40.0, 0.5)
+  updates, state = optimizer.update(large, optimizer.init(params), params)
+  moments = optax.tree_utils.tree_get(state, "mu")["params"]["backbone"]
+  # 0.5 is all that counts, so it is not cut.
+  np.testing.assert_allclose(moments["layers_1"], [0.05], rtol=1e-5)
+  own = updates["params"]["backbone"]
+  assert own["embedding"] == own["layers_0"] == 0 and own["layers_1"] != 0
