@@ -29,6 +29,7 @@ import jax
 
 from experiments.harness import questions
 from qsharp_jax import pipeline, rewards
+from qsharp_jax.checkpoint import mirror
 from qsharp_jax.core import files
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.finetuning import base
@@ -44,11 +45,12 @@ def check_writable(workdir: pipeline.Workdir) -> None:
   """Writes a file and removes it, in a run that has no report yet.
 
   Raises:
-    InputError: says why it cannot.
+    InputError: says why it cannot, or that there can be no checkpoints.
   """
   path = workdir.path
   if (path / "report.json").exists():
     return
+  mirror.is_needed(path)
   trial = path / f".writable-{jax.process_index()}"
   try:
     files.replace(trial, "")

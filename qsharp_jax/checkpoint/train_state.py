@@ -11,6 +11,7 @@ import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
+from qsharp_jax.checkpoint import mirror
 from qsharp_jax.core import digests, places
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
@@ -62,8 +63,12 @@ class Checkpointer:
       raise InputError(
         f"keep is {keep} and every is {every}, expected both to be at least 1"
       )
-    found = places.absolute(directory)
-    self._directory = epath.Path(found)
+    self._named = found = places.absolute(directory)
+    self._mirror = None
+    if mirror.is_needed(found):
+      self._mirror = mirror.Mirror(epath.Path(found), keep)
+      found = self._mirror.folder
+    self._directory = epath.Path(found)  # where Orbax writes
     # A bucket keeps digests of its own, and is slow to read twice.
     self._local = found if isinstance(found, pathlib.Path) else None
     self._every = every
@@ -110,7 +115,7 @@ class Checkpointer:
       if step == newest:
         return False
       raise InputError(
-        f"cannot save step {step}: {self._directory} already holds step "
+        f"cannot save step {step}: {self._named} already holds step "
         f"{newest}; resume from it or use an empty directory"
       )
     items = ocp.args.Composite(
@@ -157,7 +162,7 @@ class Checkpointer:
       except Exception as error:  # each storage layer has errors of its own
         faults[step] = error
         _logger.warning(
-          "cannot read checkpoint %s: %s", self._directory / str(step), error
+          "cannot read checkpoint %s: %s", self._named / str(step), error
         )
         if jax.process_count() > 1:
           self._give_up(step, error)
@@ -170,7 +175,7 @@ class Checkpointer:
     if isinstance(error, InputError):
       raise InputError(f"no checkpoint can be resumed from: {error}")
     raise InputError(
-      f"none of the checkpoints {sorted(faults)} in {self._directory} can be "
+      f"none of the checkpoints {sorted(faults)} in {self._named} can be "
       f"read into this state, step {newest} because of "
       f"{' '.join(str(error).split())[:300]!r}: resume with the configuration "
       "that wrote them or use an empty directory"
@@ -187,6 +192,8 @@ class Checkpointer:
       self.wait()
     finally:
       self._manager.close()
+      if self._mirror is not None:
+        self._mirror.close()
 
   def __enter__(self) -> Self:
     return self
@@ -199,6 +206,8 @@ class Checkpointer:
     if self._local is not None and processes.is_main():
       for path in self._local.glob(_UNFINISHED):
         digests.write(path, skip=_STAMPED_LATER)
+        if self._mirror is not None:
+          self._mirror.push(int(path.name.partition(".")[0]), path)
 
   def _damage(self, step: int) -> str:
     """What is wrong with a checkpoint's files, the same in every process."""
@@ -219,7 +228,7 @@ class Checkpointer:
     with contextlib.suppress(FileNotFoundError):  # another one was faster
       self._set_aside([step])
     raise RuntimeError(
-      f"checkpoint {self._directory / str(step)} cannot be read and was set "
+      f"checkpoint {self._named / str(step)} cannot be read and was set "
       "aside; start all processes again, to go on from the one before"
     ) from error
 
@@ -228,6 +237,8 @@ class Checkpointer:
     for step in steps:
       damaged = self._directory / str(step)
       damaged.rename(self._free_name(f"{step}.damaged"))
+      if self._mirror is not None:
+        self._mirror.set_aside(step, f"{step}.damaged")
     self._manager.reload()
 
   def _free_name(self, name: str) -> epath.Path:

@@ -139,14 +139,17 @@ def local(place: str | os.PathLike) -> pathlib.Path:
       # Errors name what they find there: let it look like the original.
       copy = folder / str(found).replace("://", "/")
       for file in content:
-        target = copy / file.relative_to(found) if file != found else copy
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("rb") as source, target.open("wb") as sink:
-          shutil.copyfileobj(source, sink, 1 << 22)
+        _copy(file, copy / file.relative_to(found) if file != found else copy)
       if str(found) in _copies:
         remove(_copies[str(found)][1])
       _copies[str(found)] = (seen, copy)
   return _copies[str(found)][1]
+
+
+def download(directory: epath.Path, folder: pathlib.Path) -> None:
+  """Copies the files of a bucket's folder into a local one."""
+  for file in _below(directory):
+    _copy(file, folder / file.relative_to(directory))
 
 
 def original(copy: pathlib.Path) -> Path:
@@ -178,9 +181,14 @@ def upload(folder: pathlib.Path, directory: Path) -> None:
     if file.is_file()
   ]
   for name in sorted(names, key=lambda name: name in _LAST):
-    target = directory / name
-    with (folder / name).open("rb") as source, target.open("wb") as sink:
-      shutil.copyfileobj(source, sink, 1 << 22)
+    _copy(folder / name, directory / name)
+
+
+def _copy(file: Path, target: Path) -> None:
+  if isinstance(target, pathlib.Path):  # a bucket makes its own folders
+    target.parent.mkdir(parents=True, exist_ok=True)
+  with file.open("rb") as source, target.open("wb") as sink:
+    shutil.copyfileobj(source, sink, 1 << 22)
 
 
 def _below(directory: epath.Path) -> Iterator[epath.Path]:

@@ -18,8 +18,10 @@ def of_run(run: run_lib.Run) -> list[dict[str, Any]]:
   paths = run.paths
   folders = [paths.reference, paths.outcome]
   folders += [paths.round(i + 1) for i in range(run.rounds.num_rounds)]
-  tuned = paths.baseline("").glob("**/events")
-  folders += sorted(folder.parent for folder in tuned)
+  # A policy's own, and of one that it is made from; a bucket has no "**".
+  for pattern in ("*/events", "*/*/events"):
+    tuned = paths.baseline("").glob(pattern)
+    folders += sorted(folder.parent for folder in tuned)
   found = []
   for folder in folders:
     numbers = {

@@ -72,7 +72,7 @@ def declare(
     bounds = (float(low), float(high))
 
   def mark(function: RewardFn) -> RewardFn:
-    setattr(function, _DECLARED, {"is_batched": is_batched, "bounds": bounds})
+    setattr(function, _DECLARED, Traits(bool(is_batched), bounds=bounds))
     return function
 
   return mark
@@ -84,13 +84,20 @@ def traits_of(name: str, function: RewardFn) -> Traits:
   Args:
     name: that it was resolved from.
     function: the reward.
+
+  Raises:
+    InputError: it was declared by something else than `declare`.
   """
   if name in NAMED:
     return Traits(bounds=(0.0, 1.0))
-  return Traits(
-    takes_prompt=_takes_prompt(function),
-    source=_source(function),
-    **getattr(function, _DECLARED, {}),
+  declared = getattr(function, _DECLARED, Traits())
+  if not isinstance(declared, Traits):
+    raise InputError(
+      f"reward {name!r} has {_DECLARED}={errors.short(declared)}; expected the "
+      "decorator qsharp_jax.rewards.declare to set it"
+    )
+  return dataclasses.replace(
+    declared, takes_prompt=_takes_prompt(function), source=_source(function)
   )
 
 

@@ -20,6 +20,7 @@ from qsharp_jax.core.errors import InputError
 from qsharp_jax.rewards import graders, registry
 from qsharp_jax.rewards.graders import Grade
 
+_LONGEST_REASON = 300  # characters
 # Equal only to math-verify, so that it is imported and has its expressions
 # compiled (seconds, on a busy machine) before the first time limit runs.
 _WARM_UP = (r"\boxed{(x + 1)^2}", "1 + 2x + x^2")
@@ -35,13 +36,21 @@ def main(reward_name: str, memory_limit: int) -> None:
   tasks, results = _private_pipes()
   with contextlib.suppress(ValueError, OSError):  # beyond the hard limit
     resource.setrlimit(resource.RLIMIT_AS, (memory_limit, memory_limit))
+  try:
+    _grade(reward_name, tasks, results)
+  except BaseException as error:  # what a user's code left behind
+    print(f"a grading worker ends: {_text(error)}", file=sys.stderr, flush=True)
+    os._exit(1)
+
+
+def _grade(reward_name: str, tasks: BinaryIO, results: BinaryIO) -> None:
+  """Says what the reward is, then answers each chunk."""
   process_id = os.getpid()
-  reward_fn, refusal = _resolved(reward_name)
+  reward_fn, traits, refusal = _resolved(reward_name)
   _leave_if_forked(process_id)
   if reward_fn is None:
     _send(results, {"refused": refusal})
     return
-  traits = registry.traits_of(reward_name, reward_fn)
   _send(results, {"refused": None, "traits": dataclasses.asdict(traits)})
   grade_all = _graded_together if traits.is_batched else _graded_singly
   for chunk in tasks:
@@ -56,18 +65,20 @@ def main(reward_name: str, memory_limit: int) -> None:
       _send(results, [index, *fields])
 
 
-def _resolved(name: str) -> tuple[registry.RewardFn | None, str | None]:
-  """The reward's function, or None and why; a user's module may do anything."""
+def _resolved(
+  name: str,
+) -> tuple[registry.RewardFn | None, registry.Traits, str | None]:
+  """The function and its traits, or why not; a module may do anything."""
   try:
     reward_fn = registry.resolve(name)
     if name in registry.NAMED:
       reward_fn(*_WARM_UP)
+    return reward_fn, registry.traits_of(name, reward_fn), None
   except InputError as error:
-    return None, str(error)
+    refusal = str(error)
   except BaseException as error:
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
-    return None, f"reward {name!r} does not import ({reason[:300]})"
-  return reward_fn, None
+    refusal = f"reward {name!r} does not import ({_text(error)})"
+  return None, registry.Traits(), refusal
 
 
 def _graded_singly(
@@ -108,7 +119,16 @@ def _call(reward_fn: registry.RewardFn, columns: Sequence):
 
 
 def _raised(error: BaseException) -> Grade:
-  return graders.failed(f"reward raised {type(error).__name__}: {error}")
+  return graders.failed(f"reward raised {_text(error)}")
+
+
+def _text(error: BaseException) -> str:
+  """One line; the words of an exception of a user's may themselves raise."""
+  name = type(error).__name__
+  try:
+    return " ".join(f"{name}: {error}".split())[:_LONGEST_REASON]
+  except BaseException:
+    return name
 
 
 def _leave_if_forked(process_id: int) -> None:

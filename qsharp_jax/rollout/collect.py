@@ -60,10 +60,9 @@ def collect_all(
   """Samples all problems by each plan, into a store for each.
 
   A store has one shard per batch of problems, of the size with which it was
-  begun. Shards that exist are left alone,
-  so a second call goes on where the first one stopped. All processes sample
-  together; each grades and writes its share of the shards, and is not waited
-  for.
+  begun. Shards that can be read are left alone, so a second call goes on where
+  the first one stopped. All processes sample together; each grades and writes
+  its share of the shards, and is not waited for.
 
   Batches go through the decode loop in stretches, those of all plans as one
   stream; a stretch that was interrupted is sampled again as a whole, so that
@@ -81,6 +80,10 @@ def collect_all(
   Raises:
     Preempted: the machine is wanted back.
   """
+  processes.agree(
+    f"damaged shards of {', '.join(map(str, plans))}",
+    sum(map(store.set_damaged_aside, plans)),
+  )
   sizes = processes.agree(
     f"shard sizes of {', '.join(map(str, plans))}",
     [store.shard_size(d, default=sampler.batch_size) for d in plans],

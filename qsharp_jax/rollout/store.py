@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from qsharp_jax import rewards
 from qsharp_jax.core import files, places
@@ -189,6 +190,35 @@ def is_judged(directory: str | os.PathLike) -> bool:
     if values["value"].null_count:
       return False
   return True
+
+
+def set_damaged_aside(directory: str | os.PathLike) -> int:
+  """Renames shards that cannot be read, so that they are sampled again.
+
+  For a store that is not complete: a machine that stopped while it wrote may
+  leave anything. The main process looks; the others wait in the next
+  `processes.agree`.
+
+  Args:
+    directory: of the store.
+
+  Returns:
+    How many there were, 0 in processes other than the main one.
+  """
+  num_damaged = 0
+  for path in _paths(directory) if processes.is_main() else ():
+    try:
+      _read(path, with_text=True)
+    except InputError:
+      kept = path.with_name(f"{path.name}.damaged")
+      logging.warning(
+        "%s is damaged: its questions are sampled again, and it is kept as %s",
+        path,
+        kept.name,
+      )
+      path.replace(kept)
+      num_damaged += 1
+  return num_damaged
 
 
 def _paths(directory: str | os.PathLike) -> list[places.Path]:

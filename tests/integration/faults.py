@@ -11,6 +11,9 @@ import pathlib
 import signal
 import sys
 
+import jax
+import jax.numpy as jnp
+
 from experiments import gsm8k
 from experiments.harness import console
 from qsharp_jax.checkpoint import train_state
@@ -114,17 +117,20 @@ class Busy(Where):
 class NotANumber(Where):
   """Loses the parameters in training, after the first checkpoint."""
 
+  is_lost = False
+
   def act(self):
     self.is_lost = True
 
-  def record(self, function):
-    def recording(step_index, metrics):
-      found = function(step_index, metrics)
-      if getattr(self, "is_lost", False) and "loss" in found:
-        found["loss"] = float("nan")
-      return found
+  def advance(self, method):
+    def advancing(training, index):
+      metrics = method(training, index)
+      if self.is_lost:
+        lost = jax.tree.map(lambda x: x * jnp.nan, training.state.params)
+        training.state = training.state.replace(params=lost)
+      return metrics
 
-    return recording
+    return advancing
 
 
 KINDS = {"worker killed": Busy, "NaN": NotANumber}
@@ -162,15 +168,16 @@ def disturb(stage, fault):
       worker_process.WorkerProcess.send
     )
   if isinstance(where, NotANumber):
-    loop._record = where.record(loop._record)
+    loop.Loop._advance = where.advance(loop.Loop._advance)
 
 
-def main(workdir, stage="", fault=""):
-  sys.argv[1:] = [f"--config={CONFIG}:tiny", f"--workdir={workdir}"]
+def main(workdir, stage="", fault="", *flags):
+  sys.argv[1:] = [f"--config={CONFIG}:tiny", f"--workdir={workdir}", *flags]
   if fault:
     disturb(stage, fault)
   console.run(gsm8k.main)
 
 
 if __name__ == "__main__":
-  main(*sys.argv[1:])
+  # launch.local puts flags behind the words.
+  main(*sorted(sys.argv[1:], key=lambda word: word.startswith("--")))

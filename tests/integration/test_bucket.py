@@ -1,13 +1,15 @@
-"""A run in a bucket, behind an emulator of Google Cloud Storage.
+"""A run in a bucket, killed in each of its stages, behind a local server.
 
-Needs the packages gcsfs and gcp-storage-emulator, and minutes.
+Needs minutes, and the packages of each server; without them it is skipped:
+
+  pip install s3fs 'moto[server]' gcsfs gcp-storage-emulator
+  python -m pytest -n0 -m slow tests/integration/test_bucket.py
 """
 
 import contextlib
 import json
 import os
 import pathlib
-import signal
 import socket
 import subprocess
 import sys
@@ -15,15 +17,12 @@ import time
 
 import pytest
 from etils import epath
-from test_gsm8k import FLAGS
+from oracles import commands
+from test_faults import STAGES
 
-pytest.importorskip("gcsfs")
-pytest.importorskip("gcp_storage_emulator")
-
-ROOT = pathlib.Path(__file__).parents[2]
 # The emulator does not say which generation of an object it sends, which
 # TensorStore wants to know before it writes another.
-SERVER = """
+GOOGLE = """
 import contextlib, sys
 from gcp_storage_emulator import exceptions
 from gcp_storage_emulator.handlers import objects
@@ -40,19 +39,26 @@ server.create_server(
   "127.0.0.1", int(sys.argv[1]), in_memory=True, default_bucket="bucket"
 ).run()
 """
-ONE = [sys.executable, "-m", "experiments.gsm8k"]
-TWO = [
-  *(sys.executable, "-m", "launch.local", "--num_processes=2"),
-  *("--devices_per_process=1", "--", "experiments.gsm8k"),
-]
-# What has to be there when the run is killed. Of one round: enough for all.
-MOMENTS = {
-  "pretrain": "reference/checkpoints/20/commit_success.txt",
-  "collect": "round_1/rollouts/shard-00000.parquet",
-  "train": "round_1/checkpoints/5/commit_success.txt",
-  "evaluate": "stages/evaluate_test_reference.begun",
-  "judge": "stages/judge_evaluate_test_qsharp-eta0.5-round1.begun",
+NEEDED = {"gs": ("gcsfs", "gcp_storage_emulator"), "s3": ("s3fs", "moto")}
+SERVERS = {
+  "gs": lambda port: ["-c", GOOGLE, port],
+  "s3": lambda port: ["-m", "moto.server", "-H", "127.0.0.1", "-p", port],
 }
+CLIENTS = {
+  "gs": lambda url: {
+    "STORAGE_EMULATOR_HOST": url,
+    "TENSORSTORE_GCS_HTTP_URL": url,
+    "GOOGLE_CLOUD_PROJECT": "test",
+    "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",  # not emulated
+  },
+  "s3": lambda url: {
+    "AWS_ENDPOINT_URL": url,
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+  },
+}
+TWO = ("--num_processes=2", "--devices_per_process=1", "--")
 
 
 def free_port():
@@ -61,57 +67,58 @@ def free_port():
     return probe.getsockname()[1]
 
 
+def wait_for(port):
+  for _ in range(600):
+    with contextlib.suppress(OSError), socket.create_connection(port, 1):
+      return
+    time.sleep(0.1)
+  raise TimeoutError(f"nothing listens on {port}")
+
+
 @pytest.fixture(scope="module")
 def environment():
-  """Of the processes, and of this one, which looks into the bucket."""
-  port = free_port()
-  url = f"http://127.0.0.1:{port}"
-  own = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"} | {
-    "JAX_PLATFORMS": "cpu",
-    "HF_HUB_OFFLINE": "1",
-    "STORAGE_EMULATOR_HOST": url,
-    "TENSORSTORE_GCS_HTTP_URL": url,
-    "GOOGLE_CLOUD_PROJECT": "test",
-    "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",  # not emulated
-  }
-  # Compiled programs, too, go into the bucket.
-  for name in [name for name in own if name.startswith("JAX_COMPILATION")]:
-    del own[name]
-  with pytest.MonkeyPatch.context() as patch:
-    for name in ("STORAGE_EMULATOR_HOST", "GOOGLE_CLOUD_PROJECT"):
-      patch.setenv(name, own[name])
-    server = subprocess.Popen(
-      [sys.executable, "-c", SERVER, str(port)],
-      stdout=subprocess.DEVNULL,
-      stderr=subprocess.DEVNULL,
-    )
-    try:
-      time.sleep(2)
-      yield own
-    finally:
-      server.kill()
-      server.wait()
+  """By scheme: of the processes; ours, too, looks into the bucket."""
+  with contextlib.ExitStack() as stack:
+    patch = stack.enter_context(pytest.MonkeyPatch.context())
+
+    def begin(scheme):
+      for package in NEEDED[scheme]:
+        pytest.importorskip(package)
+      port = free_port()
+      server = subprocess.Popen(
+        [sys.executable, *SERVERS[scheme](str(port))],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+      )
+      stack.callback(server.wait)
+      stack.callback(server.kill)
+      wait_for(("127.0.0.1", port))
+      client = CLIENTS[scheme](f"http://127.0.0.1:{port}")
+      for name, value in client.items():
+        patch.setenv(name, value)
+      if scheme == "s3":
+        import s3fs
+
+        s3fs.S3FileSystem().mkdir("bucket")
+      folder = pathlib.Path(__file__).parent
+      own = commands.environment(folder, as_users=True)
+      # Compiled programs, too, go into the bucket.
+      return {k: v for k, v in own.items() if "JAX_COMPILATION" not in k}
+
+    yield begin
 
 
-def command(start, workdir):
-  flags = FLAGS | {"rounds.num_rounds": 1, "pretrain.checkpoint_every": 20}
-  return [
-    *start,
-    f"--workdir={workdir}",
-    *(f"--config.{name}={value}" for name, value in flags.items()),
-  ]
-
-
-def finish(start, workdir, environment):
+def start(is_two, env, *arguments):
+  """Exit code and all words of a run of tests/integration/faults.py."""
+  module = ("launch.local", *TWO, "faults") if is_two else ("faults",)
   done = subprocess.run(
-    command(start, workdir),
-    cwd=ROOT,
-    env=environment,
+    [sys.executable, "-m", *module, *map(str, arguments)],
+    cwd=commands.ROOT,
+    env=env,
     capture_output=True,
     text=True,
   )
-  assert done.returncode == 0, done.stderr
-  return rows(workdir)
+  return done.returncode, done.stdout + done.stderr
 
 
 def rows(workdir):
@@ -122,38 +129,29 @@ def rows(workdir):
   return content["rows"]
 
 
-def kill_when(file, start, workdir, environment, log):
-  """Starts the run; ends it, unwarned, once a file is in the bucket."""
-  process = subprocess.Popen(
-    command(start, workdir),
-    cwd=ROOT,
-    env=environment,
-    stdout=log.open("w"),
-    stderr=subprocess.STDOUT,
-    start_new_session=True,
-  )
-  try:
-    while not (epath.Path(workdir) / file).exists():
-      assert process.poll() is None, log.read_text()
-      time.sleep(0.05)
-  finally:
-    with contextlib.suppress(ProcessLookupError):
-      os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-@pytest.mark.parametrize("start", [ONE, TWO], ids=["one", "two"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ("scheme", "is_two"),
+  [("s3", False), ("gs", False), ("gs", True)],
+  ids=["s3", "gs", "gs-two"],
+)
 def test_a_run_killed_in_each_stage_ends_in_the_same_report(
-  start, environment, request, tmp_path
+  scheme, is_two, environment, tmp_path
 ):
-  expected = finish(start, tmp_path / "run", environment)
+  env = environment(scheme)
+  code, said = start(is_two, env, tmp_path / "run")
+  assert code == 0, said
 
-  workdir = f"gs://bucket/{request.node.callspec.id}/run"
-  before = set(os.listdir(ROOT))
-  for file in MOMENTS.values():
-    kill_when(file, start, workdir, environment, tmp_path / "log")
-  assert finish(start, workdir, environment) == expected
+  workdir = f"{scheme}://bucket/{is_two}/run"
+  before = set(os.listdir(commands.ROOT))
+  for stage in STAGES:
+    code, said = start(is_two, env, workdir, stage, "kill -9")
+    assert f"FAULT in {stage}" in said and code != 0, said
+    assert not (epath.Path(workdir) / "report.json").exists()
+  code, said = start(is_two, env, workdir)
+  assert code == 0 and "Traceback" not in said, said
+  assert rows(workdir) == rows(tmp_path / "run")
   names = {path.name for path in epath.Path(workdir).iterdir()}
   assert {"config.json", "report.md", "pareto.png", "round_1"} <= names
   assert list((epath.Path(workdir).parent / "compiled").iterdir())
-  assert set(os.listdir(ROOT)) == before  # no folder called gs:
+  assert set(os.listdir(commands.ROOT)) == before  # no folder called gs:

@@ -29,7 +29,7 @@ ENDS = {
   "read-only": (2, "Read-only file system"),
   "truncated": (-9, "FAULT"),
   "bit flipped": (-9, "FAULT"),
-  "NaN": (2, "loss nan"),
+  "NaN": (2, "nan, expected a finite number; lower"),
 }
 # Every fault once, in a run that `make test` has time for.
 DIAGONAL = {

@@ -11,14 +11,14 @@ from qsharp_jax.core import places
 
 
 class Folder(fsspec.AbstractFileSystem):
-  """Google Cloud Storage as its clients see it, in a folder `root`."""
+  """A store of objects as its clients see it, in a folder `root`."""
 
-  protocol = ("gs", "gcs")
+  protocol = ("gs", "gcs", "s3")
   root = ""
 
   @classmethod
   def _strip_protocol(cls, path):
-    text = os.fspath(path).removeprefix("gs://").removeprefix("gcs://")
+    text = os.fspath(path).rpartition("://")[2]
     return text.removeprefix(cls.root).strip("/")
 
   def _local(self, path):
@@ -99,7 +99,7 @@ class _Upload(io.BytesIO):
 
 
 def use(root, monkeypatch):
-  """Lets gs:// lead into a folder; returns that of gs://bucket."""
+  """Lets gs:// and s3:// lead into a folder; returns that of the bucket."""
   (root / "bucket").mkdir(parents=True)
   (root / "bucket" / "other").write_text("so that there is a bucket")
   monkeypatch.setattr(Folder, "root", str(root))

@@ -2,14 +2,24 @@
 
 import types
 
+import pytest
+from oracles import buckets
 from tensorboardX import SummaryWriter
 
+from qsharp_jax.core import places
 from qsharp_jax.pipeline import curves, paths
 
 
-def test_rounds_and_tuned_policies_by_name_and_what_is_gone_left_out(tmp_path):
+@pytest.mark.parametrize("is_bucket", [False, True], ids=["disk", "bucket"])
+def test_rounds_and_tuned_policies_by_name_and_what_is_gone_left_out(
+  is_bucket, tmp_path, monkeypatch
+):
+  root = tmp_path
+  if is_bucket:
+    tmp_path = buckets.use(tmp_path / "cloud", monkeypatch) / "run"
+    root = places.path("gs://bucket/run")
   found = types.SimpleNamespace(
-    paths=paths.RunPaths(tmp_path), rounds=types.SimpleNamespace(num_rounds=2)
+    paths=paths.RunPaths(root), rounds=types.SimpleNamespace(num_rounds=2)
   )
   assert curves.of_run(found) == []
   for name in ("round_2", "baselines/rto/dpo", "reference"):

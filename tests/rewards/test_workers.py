@@ -26,6 +26,8 @@ def reward(prediction, answer):
     sys.exit(3)
   if prediction == "die":
     os._exit(3)
+  if prediction == "unsayable":
+    raise type("Unsayable", (Exception,), {"__str__": lambda self: 1 / 0})()
   if prediction == "none":
     return None
   if prediction == "modules":
@@ -319,17 +321,18 @@ def test_a_long_answer_is_kept_in_pieces_until_its_line_ends(user_reward):
 
 
 def test_what_a_reward_does_stays_with_its_sample(user_reward):
-  bad = ["memory", "interrupt", "many", "close", "surrogate"]
+  bad = ["memory", "interrupt", "many", "close", "surrogate", "unsayable"]
   predictions = [text for name in bad for text in (name, "2.0")]
   with workers.GradingPool(user_reward, 1, 30.0, memory_limit_gib=2.0) as pool:
     grades = pool.grade(predictions, [""] * len(predictions))
   assert grades[1::2] == [right(2.0)] * len(bad)
-  memory, interrupt, many, close, surrogate = grades[::2]
+  memory, interrupt, many, close, surrogate, unsayable = grades[::2]
   assert "MemoryError" in memory.error
   assert "KeyboardInterrupt" in interrupt.error
   assert "tuple" in many.error
   assert "died" in close.error
   assert surrogate == Grade(True, "a?", 1.0)
+  assert "Unsayable" in unsayable.error
 
 
 def test_what_a_reward_started_ends_with_its_worker(user_reward):
@@ -360,10 +363,16 @@ def test_what_a_reward_started_ends_with_its_worker(user_reward):
     ("x = bytearray(1 << 40)", "MemoryError"),
     ("import os; os.closerange(0, 64)", "did not start"),
     ("import os; os.fork(); 1 / 0", "ZeroDivisionError"),
+    ("def f(p, a): pass\nf.qsharp_reward = 7", "qsharp_reward=7"),
+    (
+      "class F:\n  __call__ = len\n  @property\n  def __signature__(self):\n"
+      "    raise SystemExit(0)\nf = F()",
+      "SystemExit: 0",
+    ),
   ],
 )
 def test_an_import_that_misbehaves_is_one_line_and_bounded(
-  code, says, tmp_path, monkeypatch
+  code, says, tmp_path, monkeypatch, capfd
 ):
   (tmp_path / "workers_odd.py").write_text(code)
   monkeypatch.syspath_prepend(tmp_path)
@@ -372,6 +381,7 @@ def test_an_import_that_misbehaves_is_one_line_and_bounded(
   assert says in str(caught.value)
   assert "\n" not in str(caught.value)
   assert "workers_odd" not in sys.modules
+  assert "Traceback" not in capfd.readouterr().err
 
 
 def test_an_import_that_prints_does_no_harm(tmp_path, monkeypatch, capfd):

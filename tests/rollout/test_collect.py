@@ -203,6 +203,24 @@ def test_collecting_resumes_where_it_stopped(tmp_path):
   assert store.shard_path(tmp_path, 1).read_bytes() == kept
 
 
+@pytest.mark.parametrize("how", ["halved", "one bit"])
+def test_a_damaged_shard_is_sampled_again(tmp_path, how, caplog):
+  list(collect.collect(sampler(), PROBLEMS[:3], GUIDED, tmp_path))
+  first = content(store.read(tmp_path))
+  shard = store.shard_path(tmp_path, 0)
+  whole = shard.read_bytes()
+  damaged = {
+    "halved": whole[: len(whole) // 2],
+    # One bit of the numbers, which leaves the table's form as it was.
+    "one bit": whole[:200] + bytes([whole[200] ^ 1]) + whole[201:],
+  }[how]
+  shard.write_bytes(damaged)
+  list(collect.collect(sampler(), PROBLEMS[:3], GUIDED, tmp_path))
+  assert content(store.read(tmp_path)) == first
+  assert f"{shard} is damaged" in caplog.text
+  assert shard.with_name(f"{shard.name}.damaged").read_bytes() == damaged
+
+
 def test_another_batch_size_completes_a_store(tmp_path):
   list(collect.collect(sampler(), PROBLEMS, GUIDED, tmp_path))
   first = content(store.read(tmp_path))
