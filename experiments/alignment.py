@@ -21,20 +21,6 @@ from experiments.harness import command, console, questions
 from qsharp_jax import tasks
 
 
-def task(config: ml_collections.ConfigDict) -> tasks.TaskSpec:
-  """The questions of a config: read, or about animals."""
-  if "chat" not in config:
-    return questions.read(config)
-  own = config.data
-  return tasks.chat.Chat(
-    num_train=own.num_train + own.num_validation,
-    num_test=own.num_test,
-    num_corpus=config.chat.num_dialogues,
-    vocab_size=config.pretrain.vocab_size,
-    seed=config.seed,
-  )
-
-
 def prepare(
   config: ml_collections.ConfigDict, workdir: str, own: tasks.TaskSpec
 ) -> ml_collections.ConfigDict:
@@ -48,7 +34,7 @@ def prepare(
   return aligning.prepare(config, workdir, own)
 
 
-main = command.Command("alignment:tiny", task, prepare)
+main = command.Command("alignment:tiny", questions.dialogues, prepare)
 
 if __name__ == "__main__":
   console.run(main)

@@ -38,6 +38,20 @@ def words(config: ml_collections.ConfigDict) -> tasks.TaskSpec:
   )
 
 
+def dialogues(config: ml_collections.ConfigDict) -> tasks.TaskSpec:
+  """Questions about animals, where the config has a chat; else as `read`."""
+  if "chat" not in config:
+    return read(config)
+  own = config.data
+  return tasks.chat.Chat(
+    num_train=own.num_train + own.num_validation,
+    num_test=own.num_test,
+    num_corpus=config.chat.num_dialogues,
+    vocab_size=config.pretrain.vocab_size,
+    seed=config.seed,
+  )
+
+
 def stars(
   config: ml_collections.ConfigDict, *, signs: tuple[str, ...] = ()
 ) -> star_graph.StarGraphs:

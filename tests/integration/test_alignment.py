@@ -5,9 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from experiments import alignment as experiment
 from experiments.configs import alignment
-from experiments.harness import aligning, run
+from experiments.harness import aligning, questions, run
 
 CHANGES = {
   "chat.num_dialogues": 1500,
@@ -42,7 +41,7 @@ def report(workdir):
     for part in sections:
       section = section[part]
     section[field] = value
-  task = experiment.task(config)
+  task = questions.dialogues(config)
   named = aligning.prepare(config, str(workdir), task)
   run.run(named, str(workdir), experiment="alignment", task=task)
   return json.loads((workdir / "report.json").read_text())

@@ -1,16 +1,13 @@
 """The command that trains reward models: its model, report and refusals."""
 
 import json
+import re
 
 import pytest
-from absl import flags
-from absl.testing import flagsaver
-from oracles import model_directories
+from oracles import commands, model_directories
 
-from experiments.tools import reward_model
 from qsharp_jax import data, sharding
 from qsharp_jax.checkpoint import classifiers
-from qsharp_jax.core.errors import InputError
 from qsharp_jax.reward_models import scoring
 
 
@@ -29,8 +26,8 @@ def base(tmp_path_factory):
 
 
 def main(base, **changes):
-  """The command with these flags."""
-  own = {
+  """The command with these flags; what it says, and how it ends."""
+  flags = {
     "model": str(base / "lm"),
     "preferences": f"jsonl:{base}/pairs.jsonl",
     "workdir": str(base / "run"),
@@ -40,18 +37,24 @@ def main(base, **changes):
     "learning_rate": 0.02,
     "held_out": 0.3,
   }
-  flags.FLAGS.mark_as_parsed()
-  with flagsaver.flagsaver(**(own | changes)):
-    reward_model.main(None)
+  flags |= changes
+  env = commands.environment()
+  env["XLA_FLAGS"] += " --xla_force_host_platform_device_count=2"
+  return commands.run(
+    "experiments.reward_model",
+    *(f"--{k}={v}" for k, v in flags.items()),
+    env=env,
+  )
 
 
-def test_learns_reports_and_learns_nothing_again(base, capsys):
-  main(base)
+def test_learns_reports_and_learns_nothing_again(base):
+  done = main(base)
+  assert done.returncode == 0, done.stderr
   report = json.loads((base / "run" / "report.json").read_text())
   assert report["num_trained"] + report["num_held_out"] == 24
   assert report["held_out_accuracy"] == 1.0
-  said = capsys.readouterr().out
-  assert f"right on 1.0000 of {report['num_held_out']} held out" in said
+  said = f"right on 1.0000 of {report['num_held_out']} held out"
+  assert said in done.stdout
   model = base / "run" / "model"
   scorer = scoring.load(model, sharding.layout.over_weights())
   tokenizer = data.tokenizer.load(model)
@@ -61,7 +64,7 @@ def test_learns_reports_and_learns_nothing_again(base, capsys):
   assert longer > shorter
   assert classifiers.describe(model)[1].num_atoms == 1
   written = (model / "model.safetensors").stat().st_mtime_ns
-  main(base)
+  assert main(base).returncode == 0
   assert (model / "model.safetensors").stat().st_mtime_ns == written
 
 
@@ -75,5 +78,7 @@ def test_learns_reports_and_learns_nothing_again(base, capsys):
   ],
 )
 def test_refuses_in_words(base, tmp_path, changes, said):
-  with pytest.raises(InputError, match=said):
-    main(base, workdir=str(tmp_path / "run"), **changes)
+  done = main(base, workdir=str(tmp_path / "run"), **changes)
+  assert done.returncode == 2
+  (line,) = done.stderr.splitlines()
+  assert line.startswith("error: ") and re.search(said, line)
