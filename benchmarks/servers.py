@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import os
 import pathlib
 import re
 import signal
@@ -81,6 +82,12 @@ class Server:
       int(re.search(rf"{name}:\s+(\d+)", status)[1]) / 1024
       for name in ("VmRSS", "VmHWM")
     )
+
+  def processor_seconds(self) -> float:
+    """That all its threads have computed for, on whichever core."""
+    stat = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text()
+    user, system = stat.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
   def is_idle(self) -> bool:
     """Whether no row and no place of the queue is in use."""
