@@ -245,7 +245,7 @@ def _request(body: dict[str, Any], guide: guides.Guide) -> generate.Request:
   prompt = body["prompt"]
   if isinstance(prompt, str):
     prompt = [*guide.tokenizer.bos_ids, *guide.tokenizer.encode(prompt)]
-  own = [seeds.stable_seed("generate", body["seed"], i) for i in range(2)]
+  own = seeds.of_samples(body["seed"], prompt, 2)
   is_guided = body["method"] != "reference"
   return generate.Request(
     prompt, own, body["eta"] if is_guided else float("inf")

@@ -56,9 +56,9 @@ def read(raw: Any, service: Service, *, is_chat: bool) -> Asked:
   if seed is None:
     seed = secrets.randbits(32)
   wanted = [
-    jobs.Job(prompt, seeds.stable_seed("generate", seed, i), limit, **how)
+    jobs.Job(prompt, own_seed, limit, **how)
     for prompt in prompts
-    for i in range(num_samples if limit else 0)
+    for own_seed in seeds.of_samples(seed, prompt, num_samples if limit else 0)
   ]
   _check(wanted, prompts, service)
   return Asked(

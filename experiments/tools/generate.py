@@ -98,7 +98,8 @@ class _Session:
     """Prints answers of both policies; returns them as the page shows them."""
     found = []
     for name, eta in (("reference", np.inf), (_METHOD.value, _ETA.value)):
-      request = generate.Request(prompt, _seeds(), eta)
+      own = seeds.of_samples(_SEED.value, prompt, _SAMPLES.value)
+      request = generate.Request(prompt, own, eta)
       (answers,) = generate.generate(
         self.policy, self.params, [request], self.sampling, place=self.place
       )
@@ -134,12 +135,6 @@ class _Session:
         self.critic, followed, self.tokenizer.decode, self.policy.eos_ids
       ),
     }
-
-
-def _seeds() -> list[int]:
-  return [
-    seeds.stable_seed("generate", _SEED.value, i) for i in range(_SAMPLES.value)
-  ]
 
 
 def _print(

@@ -66,3 +66,10 @@ def test_nothing_is_added_to_a_seed():
     if (lines := list(sums_of_seeds(file.read_text())))
   }
   assert not found
+
+
+def test_samples_of_another_prompt_have_draws_of_their_own():
+  found = seeds.of_samples(0, [1, 2], 3)
+  assert seeds.of_samples(0, [1, 2], 2) == found[:2]
+  found += seeds.of_samples(0, [1, 3], 3) + seeds.of_samples(1, [1, 2], 3)
+  assert len(set(found)) == 9

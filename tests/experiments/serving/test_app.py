@@ -27,16 +27,17 @@ def offline(tokenizer, prompt=PROMPT, **asked):
   """Texts and completions of the loop that experiments run."""
   how = {"method": "qsharp", "eta": 0.2, "seed": 0, "max_tokens": 10} | asked
   which = endpoints.METHODS[how["method"]]
+  ids = tokenizer.encode(prompt)
   wanted = [
     jobs.Job(
-      tokenizer.encode(prompt),
-      seeds.stable_seed("generate", how["seed"], i),
+      ids,
+      seed,
       how["max_tokens"],
       which=which,
       eta=math.inf if how["method"] == "reference" else how["eta"],
       num_candidates=engines.CANDIDATES[which],
     )
-    for i in range(2)
+    for seed in seeds.of_samples(how["seed"], ids, 2)
   ]
   found = [engines.offline(job) for job in wanted]
   return [tokenizer.decode(answer.tokens) for answer in found], found
