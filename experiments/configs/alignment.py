@@ -169,19 +169,16 @@ def _tiny() -> ml_collections.ConfigDict:
     prompt_bucket=16,
     num_candidates=10,
   )
-  config.value.update(
-    num_new_layers=2, reads_log_probs=True, num_atoms=25, v_min=-1.5, v_max=1.5
-  )
+  config.value.num_atoms = 33
   config.rounds.update(num_samples=24, rule="algorithm1", is_warm=True)
   # Small batches: minutes hold more steps.
   fit = {"weight_decay": 0.0, "b2": 0.95, "batch_size": 16, "max_length": 64}
   config.fit.update(
     fit
     | {
-      "learning_rate": 3e-3,
+      "learning_rate": 2e-3,
       "schedule": "cosine",
       "warmup_steps": 20,
-      "num_frozen_layers": 3,
       "num_epochs": 2,
     }
   )
