@@ -157,7 +157,7 @@ def _tiny() -> ml_collections.ConfigDict:
   config.reward_workers = 1
   config.reward_is_standardised = False  # it is in planted units
   config.data.update(
-    source="chat:", prompt="hh", num_train=384, num_validation=32, num_test=96
+    source="chat:", prompt="hh", num_train=384, num_validation=32, num_test=64
   )
   config.sampling.update(
     temperature=1.0,
@@ -182,7 +182,8 @@ def _tiny() -> ml_collections.ConfigDict:
       "num_epochs": 2,
     }
   )
-  config.evaluation.update(num_samples=4, num_reference_samples=32)
+  # So many of the reference's that best-of-n costs what Transfer Q* does.
+  config.evaluation.update(num_samples=4, num_reference_samples=96)
   config.alignment.columns = {
     "helpful": "qsharp_jax.tasks.chat:helpful",
     "harmless": "qsharp_jax.tasks.chat:harmless",
@@ -227,7 +228,10 @@ def _tiny() -> ml_collections.ConfigDict:
   config.search.best_of = 16
   config.search.blocks.update(num_samples=8, num_kept=2, block_length=8)
   config.search.transfer.update(
-    beta=config.chat.baseline_eta, num_candidates=5, num_rollouts=2
+    beta=config.chat.baseline_eta,
+    etas=(0.02, 0.1),
+    num_candidates=5,
+    num_rollouts=1,
   )
   alone = fit | {"checkpoint_every": 100}
   pairs = alone | {"learning_rate": 5e-4, "max_length": 92}
