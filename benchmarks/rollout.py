@@ -1,14 +1,16 @@
-r"""What does it bring to refill rows, rather than wait for whole batches?
+r"""What does it bring to refill rows, and to score few candidates in them?
 
   python -m benchmarks.rollout
 
 Guided answers to 256 prompts, as long as GSM8K's worked answers are
 (benchmarks/gsm8k_lengths.py), a long tail. Once every row that
 ends is given to the next prompt, once the next batch waits for the longest
-answer. The answers are compared: they must be the same. Prints a table and one
-line of JSON.
+answer, and once refilled rows score candidates lazily, --scored at once, with
+values around --success. The answers are compared: they must be the same. Prints
+a table and one line of JSON.
 """
 
+import dataclasses
 import statistics
 import unittest.mock
 
@@ -24,6 +26,8 @@ _BATCH = flags.DEFINE_integer("batch", 16, "Rows.")
 _PROMPTS = flags.DEFINE_integer("prompts", 256, "Prompts in all.")
 _REFILL = flags.DEFINE_integer("refill", 1, "Prompts that enter together.")
 _CANDIDATES = flags.DEFINE_integer("candidates", 20, "Tokens that get values.")
+_SCORED = flags.DEFINE_integer("scored", 4, "Candidates scored at once.")
+_SUCCESS = flags.DEFINE_float("success", 0.5, "What values are around.")
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Timed runs; medians are shown.")
 _DTYPE = flags.DEFINE_enum(
   "dtype", "float32", ["float32", "bfloat16"], "Of weights and activations."
@@ -38,10 +42,10 @@ class _Meter:
     self._decode = decode.decode
 
   def __call__(self, policy, params, state, num_finished):
-    before = np.asarray(state.lengths)
+    before = np.asarray(state.turns)
     state = self._decode(policy, params, state, num_finished)
-    # Some row is open from the first step of a call to its last.
-    num_steps = (np.asarray(state.lengths) - before).max()
+    # Some row is open from the first turn of a call to its last.
+    num_steps = (np.asarray(state.turns) - before).max()
     self.row_steps += int(num_steps) * len(before)
     return state
 
@@ -53,7 +57,8 @@ def main(argv: list[str]) -> None:
     pairs.with_dtype(c, _DTYPE.value) for c in pairs.PAIRS[_PAIR.value]
   )
   policy = steps.make_policy(configs, _CANDIDATES.value)
-  params = steps.weights(policy)
+  params = steps.valued(policy, steps.weights(policy), _SUCCESS.value)
+  lazy = dataclasses.replace(policy, num_scored=_SCORED.value)
   requests, source = _requests()
   lengths = [request.max_new_tokens for request in requests]
   result = measure.describe("flax") | {
@@ -61,6 +66,8 @@ def main(argv: list[str]) -> None:
     "batch": _BATCH.value,
     "prompts": _PROMPTS.value,
     "refill": _REFILL.value,
+    "scored": _SCORED.value,
+    "success": _SUCCESS.value,
     "dtype": _DTYPE.value,
     "repeats": _REPEATS.value,
     "lengths": source,
@@ -68,15 +75,19 @@ def main(argv: list[str]) -> None:
     "longest": max(lengths),
   }
   answers = {}
-  for name, size in (("refilled", _REFILL.value), ("whole", _BATCH.value)):
+  for name, who, size in (
+    ("refilled", policy, _REFILL.value),
+    ("whole", policy, _BATCH.value),
+    ("lazy", lazy, _REFILL.value),
+  ):
     sampling = generate.Sampling(
       max_new_tokens=max(lengths),
       batch_size=_BATCH.value,
       prompts_per_refill=size,
       prompt_bucket=32,
     )
-    run = lambda sampling=sampling: list(
-      generate.generate(policy, params, requests, sampling)
+    run = lambda who=who, sampling=sampling: list(
+      generate.generate(who, params, requests, sampling)
     )
     answers[name], found = _measure(run)
     kept = sum(lengths) / found.pop("row_steps")
@@ -84,11 +95,17 @@ def main(argv: list[str]) -> None:
     result[f"{name}_kept_of_row_steps"] = kept
   speed = lambda name: result[f"{name}_answers_per_second"]
   result["refilled_over_whole"] = speed("refilled") / speed("whole")
-  same = [
-    np.array_equal(a.tokens, b.tokens)
-    for (a,), (b,) in zip(answers["refilled"], answers["whole"], strict=True)
-  ]
-  result["same_answers"] = statistics.mean(same)
+  result["lazy_over_full"] = speed("lazy") / speed("refilled")
+  result["scored_per_token"] = sum(
+    answer.num_scored for (answer,) in answers["lazy"]
+  ) / sum(lengths)
+  result["same_answers"] = statistics.mean(
+    np.array_equal(own[0].tokens, answer[0].tokens)
+    for name in ("whole", "lazy")
+    for (own,), (answer,) in zip(
+      answers["refilled"], answers[name], strict=True
+    )
+  )
   measure.show(result)
 
 
