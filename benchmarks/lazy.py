@@ -23,8 +23,8 @@ from qsharp_jax.checkpoint import families
 from qsharp_jax.generate import guided
 from qsharp_jax.sharding import mesh as mesh_lib
 
-_MODELS = flags.DEFINE_integer("models", 20, "Random models of each kind.")
-_KINDS = flags.DEFINE_integer("kinds", 11, "Kinds of models.")
+_MODELS = flags.DEFINE_integer("models", 10, "Random models of each kind.")
+_KINDS = flags.DEFINE_integer("kinds", 22, "Kinds of models.")
 _DEVICES = flags.DEFINE_integer("devices", 1, "Fake devices of the CPU.")
 _VOCAB, _NEW, _CONTEXT = 40, 12, 32
 _SMALL = {
@@ -43,12 +43,20 @@ _GPT2 = {
   "n_head": 4,
   "n_positions": _CONTEXT,
 }
+_NEOX = {k: v for k, v in _SMALL.items() if k != "num_key_value_heads"}
+_GEMMA = {"head_dim": 8, "sliding_window": 6, "query_pre_attn_scalar": 8}
 _FAMILIES = {
   "llama": ("llama", _SMALL),
   "gpt2": ("gpt2", _GPT2),
   "mistral": ("mistral", _SMALL | {"sliding_window": 6}),
   "qwen2": ("qwen2", _SMALL),
   "qwen3": ("qwen3", _SMALL | {"head_dim": 8}),
+  "gpt_neox": ("gpt_neox", _NEOX),
+  "gemma": ("gemma", _SMALL | {"head_dim": 8}),
+  "gemma2": ("gemma2", _SMALL | _GEMMA),
+  "gemma3": ("gemma3_text", _SMALL | _GEMMA),
+  "olmo2": ("olmo2", _SMALL),
+  "phi3": ("phi3", _SMALL | {"pad_token_id": 0}),
 }
 _ATOMS = (-0.5, 0.25, 1.0)
 _SUCCESS = generate.Guidance("qsharp")

@@ -142,9 +142,9 @@ def paper() -> ml_collections.ConfigDict:
         "prompts_per_refill": 1,  # that enter once as many have left
         "prompt_bucket": 128,
         "num_candidates": 20,
-        # Candidates that the roll-in scores in a turn; those that this does
-        # not settle get as many more. 0: all. The tokens are the same.
-        "num_scored": 0,
+        # Candidates that the roll-in scores at once; tokens that they do not
+        # settle get as many more. 0: all. The tokens are the same.
+        "num_scored": 4,
         # What top-p cuts: the reference, which is then guided, or guided.
         "top_p_of": "reference",
         # True divides the guidance by the temperature, too.

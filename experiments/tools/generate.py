@@ -37,7 +37,7 @@ _ROUND = flags.DEFINE_integer("round", 0, "Round of the values; 0 is the last.")
 _SAMPLES = flags.DEFINE_integer("num_samples", 1, "Answers of each policy.")
 _SEED = flags.DEFINE_integer("seed", 0, "Another seed, other answers.")
 _EXACT_KL = flags.DEFINE_bool(
-  "exact_kl", False, "Score all candidates of every token, for the exact KL."
+  "exact_kl", True, "Score all candidates of every token, for the exact KL."
 )
 _VALUES = flags.DEFINE_bool(
   "values", False, "Print the value's running estimate beside every token."
@@ -146,7 +146,7 @@ def _print(
 ) -> None:
   kl = float(answer.kl.sum())
   title = name if np.isinf(eta) else f"{name}, eta {eta:g}"
-  cost = "KL only with --exact_kl" if np.isnan(kl) else f"KL {kl:.3f} nats"
+  cost = "no KL with --noexact_kl" if np.isnan(kl) else f"KL {kl:.3f} nats"
   print(f"--- {title} ({len(answer.tokens)} tokens, {cost})")
   print(data.stops.cut(tokenizer.decode(answer.tokens), stops))
 
