@@ -55,7 +55,7 @@ class Loader:
     for name, field, filler in zip(
       Packed._fields, self._rows, PADDING, strict=True
     ):
-      tail = np.full((missing, *field.shape[1:]), filler, field.dtype)
+      tail = np.full((missing, *field.shape[1:]), filler, filler.dtype)
       fields[name] = np.concatenate([field[chosen], tail])
     return fields
 

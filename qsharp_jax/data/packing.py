@@ -108,11 +108,26 @@ PADDING = Packed(
 )
 
 
-def padding(num_rows: int, length: int, width: tuple[int, ...] = ()) -> Packed:
-  """Rows of nothing but padding; `width` is (F,) for labels [R, T, F]."""
-  fields = [np.full((num_rows, length), p, p.dtype) for p in PADDING]
-  rows = Packed(*fields)
-  return rows._replace(labels=np.zeros((num_rows, length, *width), np.float32))
+def padding(
+  num_rows: int,
+  length: int,
+  width: tuple[int, ...] = (),
+  **kinds: np.dtype,
+) -> Packed:
+  """Rows of nothing but padding.
+
+  Args:
+    num_rows: R.
+    length: T.
+    width: (F,) for labels [R, T, F].
+    **kinds: of fields that are not of the type that `Packed` names.
+  """
+  fields = {
+    name: np.full((num_rows, length), filler, kinds.get(name, filler.dtype))
+    for name, filler in PADDING._asdict().items()
+  }
+  fields["labels"] = np.zeros((num_rows, length, *width), np.float32)
+  return Packed(**fields)
 
 
 def pack(sequences: AnySequence[Sequence], *, length: int) -> Packed:
@@ -138,6 +153,10 @@ def pack(sequences: AnySequence[Sequence], *, length: int) -> Packed:
 def pack_columns(columns: Columns, *, length: int) -> Packed:
   """Packs as `pack` does, with no object for each sequence.
 
+  Positions and segments are of the smallest integers that hold them: of many
+  rows they would take as much memory as the tokens. What completes rows to
+  batches makes them int32.
+
   Args:
     columns: any number of sequences; none is cut or left out.
     length: T, the rows' length.
@@ -149,7 +168,9 @@ def pack_columns(columns: Columns, *, length: int) -> Packed:
   sizes = np.sum(lengths, axis=0, dtype=np.int64)
   for index in np.flatnonzero((sizes < 1) | (sizes > length))[:1]:
     _check_size(index, sizes[index], length)
-  packed, places = _frame(sizes, *_best_fit(sizes, length), length)
+  packed, places = _frame(
+    sizes, *_best_fit(sizes, length), length, is_narrow=True
+  )
   tokens, mask, labels = (
     field.reshape(-1) for field in (packed.tokens, packed.mask, packed.labels)
   )
@@ -316,14 +337,20 @@ def _frame(
   starts: np.ndarray,
   length: int,
   width: tuple[int, ...] = (),
+  *,
+  is_narrow: bool = False,
 ) -> tuple[Packed, np.ndarray]:
   """Rows that know where each sequence stands, but not yet what it says.
 
   Returns:
     The rows, and the flat index of the first slot of each sequence [S].
   """
-  packed = padding(int(rows.max(initial=-1)) + 1, length, width)
   segments = _segments(rows, starts)
+  kinds = {}
+  if is_narrow:
+    kinds["positions"] = np.min_scalar_type(-length)
+    kinds["segments"] = np.min_scalar_type(int(segments.max(initial=0)))
+  packed = padding(int(rows.max(initial=-1)) + 1, length, width, **kinds)
   places = rows * length + starts
   for chosen in _chunks(sizes):
     size = sizes[chosen]

@@ -1,19 +1,50 @@
-"""Learning curves read back from the TensorBoard events of a fit."""
+"""Learning curves of a fit: TensorBoard events, written and read back."""
 
+import contextlib
 import os
 import struct
+import sys
 from collections.abc import Iterator
 
 import numpy as np
-from tensorboardX import record_writer
-from tensorboardX.proto import event_pb2
 
 from qsharp_jax.core import places
+from qsharp_jax.sharding import processes
+
+
+@contextlib.contextmanager
+def _without(name: str) -> Iterator[None]:
+  """Imports as if a package that nobody has imported were not installed."""
+  if name in sys.modules:
+    yield
+    return
+  sys.modules[name] = None
+  try:
+    yield
+  finally:
+    del sys.modules[name]
+
+
+# It would import PyTorch for tensors that it is never given: seconds, and more
+# than 100 MB.
+with _without("torch"):
+  from tensorboardX import SummaryWriter, record_writer
+  from tensorboardX.proto import event_pb2
 
 Curve = tuple[np.ndarray, np.ndarray]
 """Steps, int64 [N], and numbers, float64 [N]."""
 
 _HEAD, _TAIL = 12, 4  # a record's length and checksums around its content
+
+
+def writer(events: str, first_step: int) -> SummaryWriter:
+  """Events of the main process from a step on; none of the others."""
+  return SummaryWriter(
+    events,
+    purge_step=first_step,
+    flush_secs=10,
+    write_to_disk=processes.is_main(),
+  )
 
 
 def scalars(directory: str | os.PathLike) -> dict[str, Curve]:

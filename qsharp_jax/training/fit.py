@@ -9,7 +9,6 @@ from typing import Protocol
 import jax
 import numpy as np
 import optax
-from tensorboardX import SummaryWriter
 
 from qsharp_jax import data
 from qsharp_jax.checkpoint import train_state
@@ -18,6 +17,7 @@ from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.sharding import layout as layout_lib
 from qsharp_jax.sharding import placement, processes
 from qsharp_jax.training import divergence, objectives
+from qsharp_jax.training import events as events_lib
 from qsharp_jax.training import loop as loop_lib
 from qsharp_jax.training import step as step_lib
 
@@ -158,7 +158,7 @@ def fit(
     # What an interrupted attempt wrote beyond its last checkpoint is hidden.
     with (
       places.written(directory / "events") as events,
-      _writer(str(events), done + 1) as writer,
+      events_lib.writer(str(events), done + 1) as writer,
     ):
       bar = progress.bar(
         loop, directory.name, total=num_steps, done=done, unit="step"
@@ -220,16 +220,6 @@ def _save(
   checkpointer.save(step, state, {"step": step}, force=is_last)
   if is_last:
     raise errors.Preempted(f"saved after step {step}")
-
-
-def _writer(events: str, first_step: int) -> SummaryWriter:
-  """TensorBoard events of the main process; none of the others."""
-  return SummaryWriter(
-    events,
-    purge_step=first_step,
-    flush_secs=10,
-    write_to_disk=processes.is_main(),
-  )
 
 
 def _abstract(x: jax.Array) -> jax.ShapeDtypeStruct:

@@ -5,7 +5,7 @@ import pytest
 from oracles import packing as oracle
 
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.data import packing
+from qsharp_jax.data import loader, packing
 from qsharp_jax.data.ragged import Ragged
 
 
@@ -111,6 +111,13 @@ def test_columns_pack_as_sequences_do(chunk, monkeypatch):
     packing.pack(single, length=32),
   )
   for one, other in zip(got, want, strict=True):
+    np.testing.assert_array_equal(one, other)
+  # Rows of a length need no larger integers; batches of them are all alike.
+  assert (got.positions.dtype, got.segments.dtype) == (np.int8, np.uint8)
+  batches = [
+    loader.Loader(rows, batch_size=2, seed=0).batch(0) for rows in (got, want)
+  ]
+  for one, other in zip(*map(dict.values, batches), strict=True):
     np.testing.assert_array_equal(one, other)
     assert one.dtype == other.dtype
 

@@ -6,6 +6,7 @@ from oracles import rollouts as make
 
 from qsharp_jax import data, rollout
 from qsharp_jax.pipeline import labelled
+from qsharp_jax.training import rows as rows_lib
 
 
 def keys(rollouts):
@@ -155,5 +156,8 @@ def test_packs_as_sequences_one_by_one():
   want = data.packing.pack(sequences, length=24)
   got = labelled.pack(make.columns(*rows), length=24)
   for one, other in zip(got, want, strict=True):
+    np.testing.assert_array_equal(one, other)
+  whole = (rows_lib.completed(x, len(x.tokens)) for x in (got, want))
+  for one, other in zip(*whole, strict=True):
     np.testing.assert_array_equal(one, other)
     assert one.dtype == other.dtype

@@ -1,5 +1,8 @@
 """Curves come back as they were logged, interruptions and kills included."""
 
+import subprocess
+import sys
+
 import numpy as np
 from tensorboardX import SummaryWriter
 
@@ -16,6 +19,20 @@ def log(directory, first, numbers, name="loss"):
       writer.add_scalar(name, number, step)
   (file,) = set(directory.glob("*")) - before
   return file
+
+
+def test_pytorch_is_not_imported_for_it_and_can_be_afterwards():
+  code = """
+import sys
+from qsharp_jax.training import events
+assert "torch" not in sys.modules
+sys.modules["torch"] = sys
+with events._without("torch"):
+  import torch
+assert torch is sys
+"""
+  done = subprocess.run([sys.executable, "-c", code], capture_output=True)
+  assert done.returncode == 0, done.stderr
 
 
 def test_what_was_logged(tmp_path):
