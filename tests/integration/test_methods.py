@@ -20,6 +20,8 @@ FLAGS = test_gsm8k.FLAGS | {
   "rounds.method": "cd",  # what is mixed; one round rolls in with nothing
   "sampling.num_candidates": 300,  # every token of the vocabulary
   "evaluation.etas": (0.3,),
+  "evaluation.num_samples": 4,
+  "evaluation.num_reference_samples": 8,
   "search.best_of": 4,
   "search.blocks.block_length": 8,
   "search.transfer.etas": (0.3,),

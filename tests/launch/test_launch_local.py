@@ -34,6 +34,7 @@ FLAGS = {
   "sampling.prompts_per_refill": 2,
   "sampling.max_new_tokens": 8,
   "sampling.prompt_bucket": 112,
+  "sampling.num_candidates": 4,
   "reward": "launch_rewards:length",
   "rounds.num_rounds": 1,
   "rounds.num_samples": 4,
@@ -44,6 +45,7 @@ FLAGS = {
   "evaluation.methods": ("qsharp",),
   "evaluation.etas": (0.1,),
   "evaluation.num_samples": 2,
+  "evaluation.num_reference_samples": 4,
 }
 
 
@@ -60,10 +62,12 @@ def command(workdir, *, num_processes, num_devices, restarts=0):
 
 def start(argv, log):
   """The command in the background; it finds the reward of these tests."""
+  env = commands.environment(pathlib.Path(__file__).parent)
   return subprocess.Popen(
     argv,
     cwd=commands.ROOT,
-    env=commands.environment(pathlib.Path(__file__).parent),
+    # Sums are split by threads: as many for one device of two as for one alone.
+    env=env | {"NPROC": "2"},
     stdout=log.open("w"),
     stderr=subprocess.STDOUT,
   )
@@ -87,6 +91,19 @@ def report(workdir):
     else tree
   )
   return drop(json.loads((workdir / "report.json").read_text()))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def waiting(tmp_path_factory):
+  """A process that waits in vain for others, while tests go on; its workdir."""
+  workdir = tmp_path_factory.mktemp("waiting") / "run"
+  process = commands.start(
+    "experiments.gsm8k",
+    f"--workdir={workdir}",
+    *("--coordinator_address=127.0.0.1:1", "--num_processes=3"),
+    *("--process_id=1", "--start_timeout=10"),
+  )
+  return process, workdir
 
 
 @pytest.fixture(scope="module")
@@ -131,17 +148,13 @@ def test_two_processes_report_what_one_does_though_one_was_killed(
   assert report(tmp_path / "run") == alone[1]
 
 
-def test_whoever_does_not_start_is_named(tmp_path):
-  done = commands.run(
-    "experiments.gsm8k",
-    f"--workdir={tmp_path / 'run'}",
-    *("--coordinator_address=127.0.0.1:1", "--num_processes=3"),
-    *("--process_id=1", "--start_timeout=10"),
-  )
-  assert done.returncode == 1
-  (line,) = [x for x in done.stderr.splitlines() if x.startswith("error:")]
+def test_whoever_does_not_start_is_named(waiting):
+  process, workdir = waiting
+  assert process.wait() == 1
+  _, complaint = process.said()
+  (line,) = [x for x in complaint.splitlines() if x.startswith("error:")]
   assert "missing: 0, 2 of 3; started: 1 on " in line
-  assert not list((tmp_path / "run" / "processes").iterdir())
+  assert not list((workdir / "processes").iterdir())
 
 
 @pytest.mark.parametrize(
