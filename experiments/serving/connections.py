@@ -7,6 +7,7 @@ a client that takes no bytes.
 import asyncio
 import contextlib
 import functools
+import logging
 import signal
 import socket
 from collections.abc import Iterator
@@ -165,6 +166,8 @@ def server(app: Any, limits: Limits, *, drain_s: float) -> Server:
     timeout_keep_alive=int(limits.idle_s),
     timeout_graceful_shutdown=int(drain_s),
   )
+  # It warns of every piece that is sent to somebody who has just gone.
+  logging.getLogger("asyncio").setLevel(logging.ERROR)
   return Server(config)
 
 

@@ -20,7 +20,7 @@ def start(*flags):
   return subprocess.Popen(
     command,
     cwd=ROOT,
-    env=os.environ | {"JAX_NUM_CPU_DEVICES": "1"},
+    env=os.environ | {"JAX_NUM_CPU_DEVICES": "1", "HF_HUB_OFFLINE": "1"},
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
