@@ -51,6 +51,8 @@ def dry_run(
   checks.check(config)
   checks.check_reference(config)
   _check_measurable(config)
+  config = ml_collections.ConfigDict(config.to_dict())
+  config.reward_max_failed_share = 1.0  # of a reference that has learnt nothing
   workdir = pipeline.Workdir(path, config.to_dict())
   layout = wiring.layout(config)
   splits = questions.splits(config, task)
@@ -75,7 +77,7 @@ def dry_run(
       *stages.of_run(run, what),
     ]
   print("\n".join(_table(found, workdir.seconds())))
-  print("\n".join(_assumed(config, run, found, clock.seconds)))
+  print("\n".join(_assumed(config, run, clock.seconds)))
 
 
 def _check_measurable(config: ml_collections.ConfigDict) -> None:
@@ -148,10 +150,7 @@ def _table(found: list[stages.Stage], done: dict[str, float]) -> Iterator[str]:
 
 
 def _assumed(
-  config: ml_collections.ConfigDict,
-  run: pipeline.Run,
-  found: list[stages.Stage],
-  compiling_s: float,
+  config: ml_collections.ConfigDict, run: pipeline.Run, compiling_s: float
 ) -> Iterator[str]:
   """What the numbers rest on."""
   own = run.sampling.max_new_tokens

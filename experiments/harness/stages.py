@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import ml_collections
+import numpy as np
 
 from experiments.harness import measuring, memory_checks, wiring
 from qsharp_jax import data, models, pipeline, rollout, training
@@ -118,7 +119,8 @@ def _rounds(run: pipeline.Run, alone: measuring.Answers) -> Iterator[Stage]:
     players.critic.model, loss=players.critic.loss, atoms=players.critic.atoms
   )
   rows = labelled.pack(alone.found, length=run.fit.max_length)
-  rows = rows._replace(labels=rows.labels * 0)  # not all may have one
+  # Not all may have a reward.
+  rows = rows._replace(labels=np.zeros_like(rows.labels))
   step = measuring.step(
     objective,
     pipeline.algorithm1.placed(run, None),
