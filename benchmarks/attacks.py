@@ -241,9 +241,11 @@ def vanishing(server: servers.Server) -> str:
     for _ in range(2):
       with contextlib.closing(_open(server)) as connection:
         connection.sendall(text)
-        left = size
-        while left > 0 and (piece := connection.recv(min(left, 100))):
-          left -= len(piece)
+        found = b""
+        while len(found) < size and b"[DONE]" not in found[-120:]:
+          if not (piece := connection.recv(100)):
+            break
+          found += piece
         number += 1
   return f"{len(text) // 3 + 1} requests cut, {number} answers left"
 
