@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from qsharp_jax import rewards, rollout
+from qsharp_jax import rollout
 from qsharp_jax.core import places
 from qsharp_jax.evaluation import (
   calibration_plot,
@@ -32,6 +32,7 @@ from qsharp_jax.pipeline import (
 )
 from qsharp_jax.pipeline import methods as methods_lib
 from qsharp_jax.pipeline import run as run_lib
+from qsharp_jax.pipeline import samples as samples_lib
 from qsharp_jax.sharding import processes
 
 ColumnsFn = Callable[[Sequence[str | None], Sequence[str]], dict[str, Any]]
@@ -115,7 +116,7 @@ def evaluate(
       ]
     ),
     "values": _value_metrics(run),
-    "failed_rewards": _failed_rewards(run),
+    "failed_rewards": samples_lib.failed_rewards(run),
     "verified": verified,
     "seconds": seconds | {"total": sum(seconds.values())},
     "versions": report.versions(),
@@ -163,7 +164,7 @@ def _tested(
   reference_rewards = reference = None
   for job in [Job("reference"), *_earlier_rounds(run, what), *last]:
     for eta, found in _sample(run, what, job, "test").items():
-      samples = _samples(run, found)
+      samples = samples_lib.samples(run, found)
       row = summary.summarise(
         samples,
         method=job.method,
@@ -198,7 +199,7 @@ def _policies(
       eta=row.eta,
       stage=job.stage("test", row.eta),
       found=found,
-      rewards=_rewards(run, found),
+      rewards=samples_lib.rewards_of(run, found),
       guidance=method.guidance if method and method.has_rounds else None,
     )
 
@@ -263,7 +264,7 @@ def _best_eta(run: run_lib.Run, what: Evaluation, job: Job) -> float | None:
     return job.etas[0]
   found = _sample(run, what, job, "validation")
   objective = {
-    eta: float(_rewards(run, rollouts).mean())
+    eta: float(samples_lib.rewards_of(run, rollouts).mean())
     - what.objective_eta * float(rollouts.kl.mean())
     for eta, rollouts in found.items()
   }
@@ -341,26 +342,6 @@ def _extra(
   return extra
 
 
-def _failed_rewards(run: run_lib.Run) -> dict[str, dict[str, int]]:
-  """Samples of each split whose reward failed, of rounds and evaluations."""
-  counts: dict[str, dict[str, int]] = {}
-  folders = [run.paths.samples(split, "") for split in ("validation", "test")]
-  stores = [
-    *(run.paths.rollouts(i + 1) for i in range(run.rounds.num_rounds)),
-    *(store for folder in folders for store in sorted(folder.glob("*"))),
-  ]
-  for store in stores:
-    if not store.is_dir():
-      continue
-    found = rollout.store.read(store, with_text=False)
-    for split in np.unique(found.split).tolist():
-      own = counts.setdefault(split, {"samples": 0, "failed": 0})
-      is_own = found.split == split
-      own["samples"] += int(is_own.sum())
-      own["failed"] += int((is_own & ~found.is_graded).sum())
-  return counts
-
-
 def _value_metrics(run: run_lib.Run) -> dict[str, dict]:
   """What each round's values are worth on what training did not see."""
   found = {}
@@ -369,51 +350,3 @@ def _value_metrics(run: run_lib.Run) -> dict[str, dict]:
     if file.exists():
       found[f"round {i}"] = json.loads(file.read_text())
   return found
-
-
-def _samples(run: run_lib.Run, found: rollout.Rollouts) -> summary.Samples:
-  """Rollouts as the columns that a row is made of."""
-  correct = extracted = None
-  if found.has_verdicts:
-    correct = found.correct == 1  # a sample that was not graded is wrong
-    extracted = _votes(found, run.task.same_as)
-  return summary.Samples(
-    question_ids=found.question_id,
-    reward=_rewards(run, found),
-    correct=correct,
-    extracted=extracted,
-    kl=found.kl,
-    kl_filtered=found.kl_filtered,
-    length=found.lengths,
-    truncated=~found.ended,
-    seconds=float(found.seconds.sum()),
-    value=found.value,
-  )
-
-
-def _rewards(run: run_lib.Run, found: rollout.Rollouts) -> np.ndarray:
-  """Rewards; of what was not graded the least that it can be or that is."""
-  graded = found.label[found.is_graded]
-  least = float(np.min(graded, initial=np.inf)) if graded.size else 0.0
-  if run.task.bounds is not None:
-    least = run.task.bounds[0]
-  return np.where(found.is_graded, found.label, least)
-
-
-def _votes(
-  found: rollout.Rollouts, same_as: rewards.classes.SameAs | None
-) -> np.ndarray:
-  """The class of each answer among those to its question: 18 is 18.0."""
-  if same_as is None:
-    return found.extracted
-  votes = np.full(len(found), None, object)
-  _, codes = found.questions()
-  ends = np.cumsum(np.bincount(codes))[:-1]
-  for rows in np.split(np.argsort(codes, kind="stable"), ends):
-    keys = rewards.classes.class_keys(
-      found.extracted[rows].tolist(),
-      same_as,
-      is_failed=(~found.is_graded[rows]).tolist(),
-    )
-    votes[rows] = np.array(keys, object)
-  return votes

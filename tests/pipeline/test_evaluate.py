@@ -410,18 +410,3 @@ def test_failed_rewards_of_every_split_are_counted(run):
   }
   text = (run.workdir.path / "report.md").read_text()
   assert "Failed rewards: train 3 of 8, validation 2 of 64, test 0 of" in text
-
-
-def test_spellings_of_one_answer_vote_together_and_failures_do_not():
-  same_as = lambda first, others: [float(first) == float(x) for x in others]
-  said = ["18", "17", "18.0", None, "17", "18.00", "17"]
-  rows = [
-    make.rollout("b", i, extracted=x, error="late" if i == 4 else None)
-    for i, x in enumerate(said)
-  ]
-  alone = make.rollout("a", 0, extracted="18.0")  # of another question
-  found = store.Rollouts.of([*rows[:3], alone, *rows[3:]])
-  votes = evaluate._votes(found, same_as).tolist()
-  assert votes == ["18", "17", "18", "18.0", None, None, "18", "17"]
-  as_said = evaluate._votes(found, None).tolist()
-  assert as_said == [*said[:3], "18.0", *said[3:]]
