@@ -4,16 +4,14 @@ A row holds several sequences side by side; segments keep attention apart and
 positions start again, so a packed sequence computes what it would alone.
 """
 
-from collections.abc import Iterator
 from collections.abc import Sequence as AnySequence
 from typing import NamedTuple
 
 import numpy as np
 
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.data import placing
 from qsharp_jax.data.ragged import Ragged
-
-_CHUNK = 1 << 18  # tokens that are put into their slots at a time
 
 
 class Sequence(NamedTuple):
@@ -147,7 +145,7 @@ def pack(sequences: AnySequence[Sequence], *, length: int) -> Packed:
       differ in length, or labels of different widths.
   """
   sizes = _sizes(sequences, length)
-  return _fill(sequences, *_best_fit(sizes, length), length)
+  return _fill(sequences, *placing.best_fit(sizes, length), length)
 
 
 def pack_columns(columns: Columns, *, length: int) -> Packed:
@@ -169,20 +167,22 @@ def pack_columns(columns: Columns, *, length: int) -> Packed:
   for index in np.flatnonzero((sizes < 1) | (sizes > length))[:1]:
     _check_size(index, sizes[index], length)
   packed, places = _frame(
-    sizes, *_best_fit(sizes, length), length, is_narrow=True
+    sizes, *placing.best_fit(sizes, length), length, is_narrow=True
   )
   tokens, mask, labels = (
     field.reshape(-1) for field in (packed.tokens, packed.mask, packed.labels)
   )
-  for chosen in _chunks(sizes):
+  for chosen in placing.chunks(sizes):
     start, size = places[chosen], sizes[chosen]
-    slots = _slots(start, size)
-    mask[slots] = _counts(size) >= np.repeat(columns.first_loss[chosen], size)
+    slots = placing.indices(start, size)
+    mask[slots] = placing.counts(size) >= np.repeat(
+      columns.first_loss[chosen], size
+    )
     labels[slots] = np.repeat(columns.labels[chosen], size)
     for part in columns.parts:
       own = part.lengths[chosen]
-      source = part.values[_slots(part.starts[chosen], own)]
-      tokens[_slots(start, own)] = source
+      source = part.values[placing.indices(part.starts[chosen], own)]
+      tokens[placing.indices(start, own)] = source
       start = start + own
   return packed
 
@@ -285,30 +285,6 @@ def _sizes(sequences: AnySequence[Sequence], length: int) -> np.ndarray:
   return np.array([len(s.tokens) for s in sequences], np.int64)
 
 
-def _best_fit(sizes: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-  """Row and first slot of each sequence, longest sequences placed first."""
-  rows, starts = np.empty_like(sizes), np.empty_like(sizes)
-  with_space = [[] for _ in range(length + 1)]  # rows by what is left in them
-  spaces = 0  # bit s is set when some row has s slots left
-  num_rows = 0
-  for index in np.argsort(-sizes, kind="stable").tolist():
-    size = int(sizes[index])
-    fitting = spaces >> size
-    if fitting:
-      space = size + (fitting & -fitting).bit_length() - 1
-      row = with_space[space].pop()
-      if not with_space[space]:
-        spaces ^= 1 << space
-    else:
-      space, row, num_rows = length, num_rows, num_rows + 1
-    rows[index], starts[index] = row, length - space
-    left = space - size
-    if left:
-      with_space[left].append(row)
-      spaces |= 1 << left
-  return rows, starts
-
-
 def _fill(
   sequences: AnySequence[Sequence],
   rows: np.ndarray,
@@ -324,9 +300,9 @@ def _fill(
     flat = field.reshape(-1, *field.shape[2:])
     source = np.concatenate([getattr(s, name) for s in sequences])
     begin = 0
-    for chosen in _chunks(sizes):
+    for chosen in placing.chunks(sizes):
       end = begin + int(sizes[chosen].sum())
-      flat[_slots(places[chosen], sizes[chosen])] = source[begin:end]
+      flat[placing.indices(places[chosen], sizes[chosen])] = source[begin:end]
       begin = end
   return packed
 
@@ -345,49 +321,18 @@ def _frame(
   Returns:
     The rows, and the flat index of the first slot of each sequence [S].
   """
-  segments = _segments(rows, starts)
+  segments = placing.numbers(rows, starts)
   kinds = {}
   if is_narrow:
     kinds["positions"] = np.min_scalar_type(-length)
     kinds["segments"] = np.min_scalar_type(int(segments.max(initial=0)))
   packed = padding(int(rows.max(initial=-1)) + 1, length, width, **kinds)
   places = rows * length + starts
-  for chosen in _chunks(sizes):
+  for chosen in placing.chunks(sizes):
     size = sizes[chosen]
-    slots = _slots(places[chosen], size)
+    slots = placing.indices(places[chosen], size)
     ids = np.arange(chosen.start, chosen.stop)
-    packed.positions.reshape(-1)[slots] = _counts(size)
+    packed.positions.reshape(-1)[slots] = placing.counts(size)
     packed.segments.reshape(-1)[slots] = np.repeat(segments[chosen], size)
     packed.sequence_ids.reshape(-1)[slots] = np.repeat(ids, size)
   return packed, places
-
-
-def _segments(rows: np.ndarray, starts: np.ndarray) -> np.ndarray:
-  """1, 2, ... from left to right among the sequences of each row. Shape [S]."""
-  order = np.lexsort((starts, rows))
-  sizes = np.bincount(rows)
-  segments = np.empty(len(rows), np.int32)
-  segments[order] = 1 + _counts(sizes)
-  return segments
-
-
-def _chunks(sizes: np.ndarray) -> Iterator[slice]:
-  """Consecutive sequences, few enough that index arrays stay small."""
-  ends = np.cumsum(sizes)
-  first = 0
-  while first < len(sizes):
-    until = ends[first] - sizes[first] + _CHUNK
-    last = max(first + 1, int(np.searchsorted(ends, until, side="right")))
-    yield slice(first, last)
-    first = last
-
-
-def _slots(places: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-  """Flat indices of all slots of sequences that begin at `places`."""
-  return np.repeat(places, sizes) + _counts(sizes)
-
-
-def _counts(sizes: np.ndarray) -> np.ndarray:
-  """0, 1, ... within each of the runs of these sizes, one after another."""
-  firsts = np.cumsum(sizes) - sizes
-  return np.arange(int(sizes.sum())) - np.repeat(firsts, sizes)

@@ -5,7 +5,7 @@ import pytest
 from oracles import packing as oracle
 
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.data import loader, packing
+from qsharp_jax.data import loader, packing, placing
 from qsharp_jax.data.ragged import Ragged
 
 
@@ -72,7 +72,7 @@ def test_by_hand():
 
 @pytest.mark.parametrize("chunk", [1, 50, 10**6])
 def test_same_as_one_sequence_after_another(chunk, monkeypatch):
-  monkeypatch.setattr(packing, "_CHUNK", chunk)
+  monkeypatch.setattr(placing, "_CHUNK", chunk)
   sizes = np.random.default_rng(3).integers(1, 25, 150)
   sequences = [make(int(n), i) for i, n in enumerate(sizes)]
   want = oracle.pack(sequences, 24)
@@ -103,7 +103,7 @@ def columns(sequences):
 
 @pytest.mark.parametrize("chunk", [1, 50, 10**6])
 def test_columns_pack_as_sequences_do(chunk, monkeypatch):
-  monkeypatch.setattr(packing, "_CHUNK", chunk)
+  monkeypatch.setattr(placing, "_CHUNK", chunk)
   sizes = np.random.default_rng(2).integers(1, 33, 200)
   whole, single = columns([make(int(n), i) for i, n in enumerate(sizes)])
   got, want = (
@@ -164,7 +164,8 @@ def test_no_sequence_gives_no_row():
 
 
 def lines_run(function):
-  """How many lines of the module a call runs: its time, on any machine."""
+  """How many lines of both modules a call runs: its time, on any machine."""
+  files = (packing.__file__, placing.__file__)
   count = 0
 
   def on_line(frame, event, argument):
@@ -173,7 +174,7 @@ def lines_run(function):
     return on_line
 
   def on_call(frame, event, argument):
-    return on_line if frame.f_code.co_filename == packing.__file__ else None
+    return on_line if frame.f_code.co_filename in files else None
 
   before = sys.gettrace()
   sys.settrace(on_call)
