@@ -171,17 +171,32 @@ def _run(policy, params, requests, sampling) -> list[generate.Completion]:
   policy = dataclasses.replace(
     policy,
     reference=layout.sampling(policy.reference),
-    value=layout.sampling(policy.value),
+    value=_sampling(layout, policy.value),
   )
   with layout.context():
-    places = {
-      name: layout.for_decoding(getattr(policy, name)) for name in params
-    }
+    places = {name: _places(layout, getattr(policy, name)) for name in params}
     placed = jax.device_put(params, places)
     groups = generate.generate(
       policy, placed, requests, sampling, place=layout.place
     )
     return [completion for (completion,) in groups]
+
+
+def _sampling(layout: sharding.Layout, value):
+  """The values as they sample on the devices."""
+  if not isinstance(value, models.Several):
+    return layout.sampling(value)
+  members = [layout.sampling(models.ValueModel(*x)) for x in value.configs]
+  return models.Several(tuple((x.config, x.head) for x in members))
+
+
+def _places(layout: sharding.Layout, model):
+  """Where its weights lie."""
+  if not isinstance(model, models.Several):
+    return layout.for_decoding(model)
+  members = [layout.for_decoding(models.ValueModel(*x)) for x in model.configs]
+  own = {f"members_{i}": x["params"] for i, x in enumerate(members)}
+  return {"params": own}
 
 
 def _requests(rng: np.random.Generator) -> list[generate.Request]:

@@ -65,8 +65,9 @@ def check(names: Collection[str]) -> None:
   known = [*guided.BY_VALUES, *_OTHERS, "front", *finetuning_methods.DEFAULTS]
   for name in names:
     if name not in known:
+      several = ", several as \"('qsharp', 'cd')\"" if "," in name else ""
       raise InputError(
-        f"there is no method {name!r}; choose from {', '.join(known)}"
+        f"there is no method {name!r}; choose from {', '.join(known)}{several}"
       )
 
 

@@ -7,6 +7,8 @@ from qsharp_jax.core.arrays import Array
 
 # Finite, so that a row whose keys are all masked (padding) stays free of NaN.
 _MASKED = -1e30
+_LONG = 1024  # more queries than these are taken in blocks
+BLOCK = 256
 
 
 def causal_mask(
@@ -52,6 +54,48 @@ def attend(
   Returns:
     Attended values. Shape [B, T, N, H].
   """
+  how = {"scale": scale, "softcap": softcap}
+  if own is None and is_in_blocks(query.shape[1]):
+    return _attend_in_blocks(query, keys, values, mask, **how)
+  return _attend(query, keys, values, mask, own, **how)
+
+
+def is_in_blocks(num_queries: int) -> bool:
+  """Whether so many queries are taken block by block."""
+  return num_queries > _LONG and num_queries % BLOCK == 0
+
+
+def _attend_in_blocks(
+  query: Array, keys: Array, values: Array, mask: Array, **how: float | None
+) -> Array:
+  """Block after block of queries, whose scores need not go to main memory.
+
+  Scores are computed again in the backward pass: those of all queries would be
+  the largest arrays of a training step.
+  """
+
+  @jax.checkpoint
+  def attend_block(block: tuple[Array, Array]) -> Array:
+    return _attend(block[0], keys, values, block[1], None, **how)
+
+  def cut(x: Array) -> Array:
+    x = x.reshape(len(x), -1, BLOCK, *x.shape[2:])
+    return x.swapaxes(0, 1)
+
+  mixed = jax.lax.map(attend_block, (cut(query), cut(mask)))
+  return mixed.swapaxes(0, 1).reshape(query.shape)
+
+
+def _attend(
+  query: Array,
+  keys: Array,
+  values: Array,
+  mask: Array,
+  own: tuple[Array, Array] | None,
+  *,
+  scale: float | None,
+  softcap: float | None,
+) -> Array:
   batch, time, num_heads, head_width = query.shape
   groups = keys.shape[1]
   # Heads of one group side by side: one product serves all of them.

@@ -186,6 +186,7 @@ def test_the_search_keeps_what_fits():
 def test_a_steps_seconds_by_hand():
   config = gsm8k.get_config("llama31_8b")
   config.rounds.num_samples = config.evaluation.num_samples = 1
+  config.sampling.num_scored = 0
   plan = programs.Plan(config, players.make(config, LAYOUT), None, 256)
   one = search.candidate(plan, chips.find("v5e"), (1, 1, 8), 32)
   # 8.03e9 and 1.24e9 weights, and 32 rows of 1280 slots of 32 layers of 8

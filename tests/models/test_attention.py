@@ -1,6 +1,7 @@
 """Attention against a loop over queries, in numpy."""
 
 import chex
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -79,6 +80,26 @@ def test_capped_and_scaled_scores_equal_the_loop(softcap):
     )
     wanted = by_loops(*arguments(), own, scale=0.9, softcap=softcap)
     np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("softcap", [None, 0.7])
+def test_blocks_of_queries_equal_all_at_once(softcap, monkeypatch):
+  args = tuple(map(jnp.asarray, arguments()))
+
+  def attend(query, keys, values):
+    found = attention.attend(query, keys, values, args[3], softcap=softcap)
+    return (found**2).sum(), found
+
+  run = lambda: jax.value_and_grad(attend, (0, 1, 2), has_aux=True)(*args[:3])
+  whole = run()
+  monkeypatch.setattr(attention, "_LONG", TIME - 1)
+  monkeypatch.setattr(attention, "BLOCK", 1)
+  traced = lambda: str(jax.make_jaxpr(lambda *x: attend(*x))(*args[:3]))
+  assert "scan" in traced() and f"length={TIME}" in traced()
+  chex.assert_trees_all_close(run(), whole, atol=1e-5)
+  # A number of queries that blocks do not share goes as before.
+  monkeypatch.setattr(attention, "BLOCK", 2)
+  assert "scan" not in traced()
 
 
 def test_a_query_that_sees_nothing_is_finite():
