@@ -14,10 +14,18 @@ experiments.
 import ml_collections
 from absl import flags
 
-from experiments.harness import command, config_flag, console, questions
+from experiments.harness import (
+  command,
+  config_flag,
+  console,
+  form,
+  questions,
+)
 from qsharp_jax import tasks
 from qsharp_jax.core import errors, python_files
 from qsharp_jax.core.errors import InputError
+
+_PARTS = ("questions", "corpus", "files", "columns")  # of a task
 
 
 def task(config: ml_collections.ConfigDict) -> tasks.TaskSpec:
@@ -31,14 +39,23 @@ def task(config: ml_collections.ConfigDict) -> tasks.TaskSpec:
   if own is None:
     return questions.words(config)
   try:
-    return own(config)
-  except InputError:
+    found = own(config)
+  except (InputError, KeyboardInterrupt):
     raise
-  except Exception as error:  # a user's function may do anything
+  except BaseException as error:  # a user's function may do anything, exit too
     raise InputError(
       f"task(config) of {file} failed ({errors.reason(error)}); mend it, or "
       "remove it and set config.data.source"
     ) from error
+  lacking = [
+    name for name in _PARTS if not callable(getattr(found, name, None))
+  ]
+  if lacking:
+    raise InputError(
+      f"task(config) of {file} returned {errors.short(found)} without "
+      f"{', '.join(lacking)}; expected a tasks.TaskSpec"
+    )
+  return found
 
 
 run = command.Command("custom", task)
@@ -48,6 +65,7 @@ def main(argv: list[str]) -> None:
   """Runs all stages that are not done yet, under the file's name."""
   config = flags.FLAGS.config
   if config is not None:  # whatever the variant that its settings began as
+    form.check(config)
     config.variant = config_flag.file().stem
   run(argv)
 

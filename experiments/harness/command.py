@@ -6,7 +6,7 @@ from collections.abc import Callable
 import ml_collections
 from absl import flags
 
-from experiments.harness import cluster, config_flag, questions
+from experiments.harness import cluster, config_flag, form, questions
 from qsharp_jax import tasks
 from qsharp_jax.core import places
 from qsharp_jax.core.errors import InputError
@@ -64,6 +64,7 @@ class Command:
         "--config is missing; expected a file with get_config, such as "
         "--config=examples/my_task.py"
       )
+    form.check(config)
     cluster.join(places.path(workdir))
     # They import jax, which --help can spare.
     from experiments.harness import dry_run, run

@@ -13,7 +13,8 @@ from absl import flags
 from ml_collections.config_flags import config_flags
 
 from experiments import configs
-from qsharp_jax.core import errors
+from experiments.harness import form
+from qsharp_jax.core import errors, places
 from qsharp_jax.core.errors import InputError
 
 flags.disclaim_key_flags()  # --config belongs to the module that defines it
@@ -90,9 +91,9 @@ class _Parser(config_flags.ConfigFileFlagParser):
     self.file = _file(name).resolve()
     try:
       config = super().parse(f"{self.file}{colon}{variant}")
-    except (flags.Error, InputError, AttributeError):
+    except (flags.Error, InputError, AttributeError, KeyboardInterrupt):
       raise
-    except Exception as error:  # a user's file may do anything
+    except BaseException as error:  # a user's file may do anything, exit too
       place = _place(error, self.file)
       raise InputError(
         f"--config: {place}: {type(error).__name__}: {errors.reason(error)}; "
@@ -102,6 +103,7 @@ class _Parser(config_flags.ConfigFileFlagParser):
       getattr(config, "lock", None)
     except OSError as error:
       raise InputError(f"--config does not load: {error}") from error
+    form.check_plain(config)
     _check_fields(config, sys.argv[1:])
     return config
 
@@ -136,6 +138,7 @@ def _check_fields(
 
 def _file(name: str) -> pathlib.Path:
   """The file of a name, or of a path here or in the installed package."""
+  places.path(name)  # refuses what can be no name
   path = pathlib.Path(name).expanduser()
   if path.suffix != ".py":
     known = sorted(p.stem for p in _CONFIGS.glob("[a-z]*.py"))

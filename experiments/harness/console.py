@@ -98,18 +98,23 @@ def _quieten() -> None:
     std_logging.getLogger(_HUB).setLevel(std_logging.ERROR)
 
 
+def _verbosity() -> int:
+  """Of what is said; a user's config may log before there are flags."""
+  return flags.FLAGS.verbosity if flags.FLAGS.is_parsed() else 0
+
+
 def _is_wanted(record: std_logging.LogRecord) -> bool:
   """Ours and warnings; --verbosity=1 adds every detail that libraries tell."""
   if record.exc_info and record.exc_info[0] is KeyboardInterrupt:
     return False  # Orbax reports where it was
   if record.exc_info and _ORBAX in record.pathname:
-    return flags.FLAGS.verbosity > 0  # each of its threads; it is raised, too
+    return _verbosity() > 0  # each of its threads; it is raised, too
   if _ORBAX in record.pathname and record.levelno < std_logging.ERROR:
-    return flags.FLAGS.verbosity > 0  # such as that a save took its time
+    return _verbosity() > 0  # such as that a save took its time
   return (
     record.levelno >= std_logging.WARNING
     or record.pathname.startswith(_OURS)
-    or flags.FLAGS.verbosity > 0
+    or _verbosity() > 0
   )
 
 
@@ -118,7 +123,7 @@ class _Plainly(logging.PythonFormatter):
 
   def format(self, record: std_logging.LogRecord) -> str:
     """A line, and a traceback where there is one."""
-    if flags.FLAGS.verbosity > 0:
+    if _verbosity() > 0:
       return super().format(record)
     is_warning = record.levelno >= std_logging.WARNING
     return "warning: " * is_warning + std_logging.Formatter.format(self, record)

@@ -8,7 +8,7 @@ from typing import Any
 
 from qsharp_jax import pipeline
 from qsharp_jax.checkpoint import huggingface
-from qsharp_jax.core import files, places
+from qsharp_jax.core import errors, files, places
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.evaluation import model_card
 
@@ -26,32 +26,34 @@ def write(
   """
   config = files.read_json_object(workdir / "config.json")
   report = files.read_json_object(workdir / "report.json")
-  paths = pipeline.RunPaths(workdir)
-  last = round_index or config["rounds"]["num_rounds"]
   is_values = name == "values"
-  source = paths.value(last)
-  if not is_values:
-    source = paths.baseline(name) / "model"
+  with errors.foreign(
+    f"{workdir} has a config.json or report.json that no run wrote",
+    "run its experiment's command again",
+  ):
+    last = round_index or int(config["rounds"]["num_rounds"])
+    sampling = _generation(config)
+    card = model_card.card(
+      None if is_values else name,
+      _facts(config),
+      [row for row in report["rows"] if _is_own(row, name, last)],
+      question="How many pens does Ann have?",
+    ).encode()
+  paths = pipeline.RunPaths(workdir)
+  source = paths.value(last) if is_values else paths.baseline(name) / "model"
   if not (source / "config.json").exists():
     raise InputError(
       f"{source} holds no model; expected --model=values or one of "
       f"{_policies(workdir)}, of a finished run"
     )
+  own = json.dumps(sampling | huggingface.token_ids(source), indent=2)
   output.mkdir(parents=True, exist_ok=True)
   for file in places.local(source).iterdir():
     shutil.copyfile(file, output / file.name)
 
   def describe(folder: pathlib.Path) -> None:
-    own = json.dumps(_generation(config, folder), indent=2)
     (folder / "generation_config.json").write_text(own + "\n")
-    (folder / "README.md").write_text(
-      model_card.card(
-        None if is_values else name,
-        _facts(config),
-        [row for row in report["rows"] if _is_own(row, name, last)],
-        question="How many pens does Ann have?",
-      )
-    )
+    (folder / "README.md").write_bytes(card)
 
   huggingface.seal(output, describe)
 
@@ -82,9 +84,7 @@ def _is_own(row: Mapping[str, Any], name: str, round_index: int) -> bool:
   return row["method"] == name
 
 
-def _generation(
-  config: Mapping[str, Any], folder: pathlib.Path
-) -> dict[str, Any]:
+def _generation(config: Mapping[str, Any]) -> dict[str, Any]:
   """How the run sampled, in transformers' words."""
   own = config["sampling"]
   return {
@@ -93,7 +93,6 @@ def _generation(
     "top_p": own["top_p"],
     "top_k": 0,
     "max_new_tokens": own["max_new_tokens"],
-    **huggingface.token_ids(folder),
   }
 
 

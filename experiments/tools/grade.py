@@ -15,16 +15,15 @@ command then trains and reports what follows from it.
 """
 
 import contextlib
-import json
 import time
 
 import jax
 import numpy as np
 from absl import flags
 
-from experiments.harness import console
+from experiments.harness import console, predictions
 from qsharp_jax import pipeline, reward_models, rewards, rollout, sharding
-from qsharp_jax.core import errors, files, places
+from qsharp_jax.core import files, places
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.sharding import mesh as mesh_lib
 
@@ -74,7 +73,7 @@ def main(_) -> None:
       "--workdir"
     )
   start = time.monotonic()
-  lines = read(_INPUT.value)
+  lines = predictions.read(_INPUT.value)
   with _grader(_GRADER.value) as pool:
     prompts = [line.get("prompt", "") for line in lines]
     grades = pool.grade(
@@ -86,23 +85,8 @@ def main(_) -> None:
     line.update(correct=grade.correct, extracted=grade.extracted)
     if _GRADER.value not in rewards.registry.NAMED:
       line.update(reward=grade.reward)
-  write(_OUTPUT.value, lines)
+  predictions.write(_OUTPUT.value, lines)
   print(_summary(grades, time.monotonic() - start))
-
-
-def read(path: str) -> list[dict]:
-  """Reads the lines to grade; an InputError names the line that is broken."""
-  with (
-    errors.foreign(f"cannot read --input {path}", "name a file of JSON lines"),
-    places.path(path).open("rb") as file,
-  ):
-    return [_line(line, f"{path}:{i}") for i, line in enumerate(file, 1)]
-
-
-def write(path: str, lines: list[dict]) -> None:
-  """Writes JSON lines, the whole file or nothing."""
-  with errors.foreign(f"cannot write --output {path}", "name another file"):
-    files.replace(path, "".join(json.dumps(line) + "\n" for line in lines))
 
 
 def _grade_run(workdir: places.Path) -> None:
@@ -145,24 +129,6 @@ def _grader(
   return contextlib.nullcontext(
     reward_models.ModelGrader(name, layout, dtype=dtype)
   )
-
-
-def _line(line: bytes, where: str) -> dict:
-  try:
-    record = json.loads(line)
-  except (ValueError, RecursionError) as error:
-    raise InputError(f"{where}: not a line of JSON ({error})") from error
-  if not isinstance(record, dict):
-    kind = type(record).__name__
-    raise InputError(f"{where}: got a {kind}, expected a JSON object")
-  for key in ("prediction", "answer"):
-    if key not in record:
-      raise InputError(f"{where}: no {key!r} among the keys {sorted(record)}")
-  for key in ("prediction", "answer", "prompt"):
-    if not isinstance(record.get(key, ""), str):
-      kind = type(record[key]).__name__
-      raise InputError(f"{where}: {key!r} is a {kind}, expected a string")
-  return record
 
 
 def _summary(grades: list[rewards.Grade], seconds: float) -> str:

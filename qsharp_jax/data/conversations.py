@@ -79,8 +79,8 @@ def check(messages: Any) -> list[Message]:
   wanted = _in_turn(roles)
   if roles != wanted:
     raise InputError(
-      f"the roles of a conversation are {', '.join(roles)}; expected "
-      "maybe system, then user and assistant in turn, the user first"
+      f"the roles of a conversation are {errors.short(', '.join(roles))}; "
+      "expected maybe system, then user and assistant in turn, the user first"
     )
   if roles[-1] != "user":
     raise _last_word(f"the {roles[-1]}")

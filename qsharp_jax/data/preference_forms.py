@@ -35,9 +35,9 @@ def read(row: Mapping[str, Any], choice: Choice) -> list[Fields]:
   if "chosen" in row and "rejected" in row:
     return [(*_pair(row), _margin(row))]
   raise InputError(
-    f"no preference under the keys {sorted(map(str, row))}; expected chosen "
-    "and rejected, prompt and ranked answers, or instruction and completions "
-    "with scores"
+    f"no preference under the keys {errors.short(sorted(map(str, row)), 300)}; "
+    "expected chosen and rejected, prompt and ranked answers, or instruction "
+    "and completions with scores"
   )
 
 

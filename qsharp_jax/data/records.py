@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from qsharp_jax.core import errors
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data import conversations
 
@@ -108,7 +109,7 @@ def text(row: Mapping[str, Any], key: str) -> str:
   if not isinstance(row.get(key), str):
     found = "no" if key not in row else "a non-text"
     raise InputError(
-      f"{found} value under the key {key!r}, keys there are {sorted(row)}; fix "
-      "it or name the right key"
+      f"{found} value under the key {key!r}, keys there are "
+      f"{errors.short(sorted(row), 300)}; fix it or name the right key"
     )
   return row[key]

@@ -70,11 +70,19 @@ def cut(text: str, strings: Sequence[str]) -> str:
 def check(strings: Sequence[str]) -> None:
   """Raises an InputError for strings that could not end an answer."""
   for string in strings:
-    if not isinstance(string, str) or not string or _INCOMPLETE in string:
+    if not isinstance(string, str) or not _is_text(string):
       raise InputError(
         f"a stop string is {errors.short(string, 80)}; expected a text of at "
         "least one character, all of them valid"
       )
+
+
+def _is_text(string: str) -> bool:
+  """Whether a tokenizer could say it: no half of a character is in it."""
+  try:
+    return bool(string.encode()) and _INCOMPLETE not in string
+  except UnicodeEncodeError:  # half of a surrogate pair
+    return False
 
 
 def automaton(tokenizer: Tokenizer, strings: Sequence[str]) -> Automaton | None:

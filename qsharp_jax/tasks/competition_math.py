@@ -39,8 +39,8 @@ def problem(
     if boxed is None:
       raise InputError(
         f"no {answer_key!r} and no \\boxed{{}} in {solution_key!r}, keys there "
-        f"are {sorted(row)}; expected a problem with its answer: add it or "
-        "drop the problem"
+        f"are {errors.short(sorted(row), 300)}; expected a problem with its "
+        "answer: add it or drop the problem"
       )
     return [(question, boxed)]
 

@@ -2,14 +2,38 @@
 
 import json
 
+import pyarrow
 import pytest
 from oracles import mutations
+from pyarrow import parquet
 
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.data import sources
+from qsharp_jax.data import preferences, sources
 from qsharp_jax.rollout import store
 from qsharp_jax.tasks import reading, star_graph_text
 
+USER = {"role": "user", "content": "Why?"}
+ANSWERS = [{"role": "assistant", "content": text} for text in "ab"]
+PREFERENCES = {
+  "texts": {"prompt": "The sky is", "chosen": " a", "rejected": " b"},
+  "messages": {
+    "chosen": [USER, ANSWERS[0]],
+    "rejected": [USER, ANSWERS[1]],
+    "score_chosen": 2.0,
+    "score_rejected": 1.0,
+  },
+  "ranked": {
+    "prompt": "\n\nHuman: Why?\n\nAssistant: ",
+    "answers": [{"answer": "b", "rank": 2.0}, {"answer": "a", "rank": 1.0}],
+  },
+  "scored": {
+    "instruction": "Why?",
+    "completions": [
+      {"response": "a", "overall_score": 2.0},
+      {"response": "b", "overall_score": 1.0},
+    ],
+  },
+}
 NUM = 150  # mutants of each form
 ROWS = {
   "jsonl": {"question": "1 + 1?", "answer": "#### 2"},
@@ -59,6 +83,35 @@ def test_damaged_questions_give_one_line(kind, tmp_path):
   file.write_text(json.dumps(ROWS[kind]))
   assert read()
   assert not faults(file, mutants(ROWS[kind]), read)
+
+
+@pytest.mark.parametrize("kind", PREFERENCES)
+def test_damaged_preferences_give_one_line(kind, tmp_path):
+  file = tmp_path / "train.jsonl"
+  read = lambda: preferences.load(f"jsonl:{file}", choice="all")
+  file.write_text(json.dumps(PREFERENCES[kind]))
+  assert read()
+  assert not faults(file, mutants(PREFERENCES[kind]), read)
+
+
+def test_damaged_parquet_gives_one_line(tmp_path):
+  file = tmp_path / "train.parquet"
+  read = lambda: preferences.load(f"parquet:{file}")
+  table = pyarrow.Table.from_pylist([PREFERENCES["messages"]] * 3)
+  parquet.write_table(table, file)
+  assert read()
+  assert not faults(file, mutations.texts(file.read_bytes(), 1, NUM), read)
+  odd = [
+    *([b"\xff"] * 2, [None] * 2, [1, 2], [[1], None], [{"a": 1}, None]),
+    *([float("nan")] * 2, [["a", None], []], [True, False]),
+    [[{"role": "user", "content": None}], [{"role": None, "content": "x"}]],
+    pyarrow.array([10**17, -(10**17)], pyarrow.timestamp("ms")),
+  ]
+  for column in odd:
+    parquet.write_table(
+      pyarrow.table({"chosen": column, "rejected": column}), file
+    )
+    assert not faults(file, [file.read_bytes()], read)
 
 
 def test_damaged_graphs_give_one_line(tmp_path):

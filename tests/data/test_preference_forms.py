@@ -155,7 +155,7 @@ ANSWERED = [USER, BLUE]
     ),
     (
       {"prompt": [BLUE, USER], "chosen": [BLUE], "rejected": [GREEN]},
-      "the roles of a conversation are assistant, user; expected",
+      "the roles of a conversation are 'assistant, user'; expected",
     ),
     (
       {"prompt": [USER], "chosen": [USER], "rejected": [GREEN]},

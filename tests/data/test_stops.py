@@ -186,7 +186,7 @@ def test_equal_strings_of_one_tokenizer_are_one_program():
   assert pieces.automaton(WORDS, []) is None
 
 
-@pytest.mark.parametrize("strings", [[""], [3], ["a", "\ufffd"]])
+@pytest.mark.parametrize("strings", [[""], [3], ["a", "\ufffd"], ["\ud800"]])
 def test_refuses_what_is_no_string(strings):
   with pytest.raises(InputError, match="a stop string is"):
     pieces.automaton(WORDS, strings)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from oracles import commands
 
 from qsharp_jax import rewards
 from qsharp_jax.rewards import registry
@@ -110,6 +111,24 @@ def test_folders_of_a_reward_decide_nothing():
       "def task(config):\n  return config.no_such_field\n",
       "task(config) of",
     ),
+    (
+      "from experiments.configs import base\n"
+      "get_config = base.paper\n"
+      "def task(config):\n  raise SystemExit(0)\n",
+      "task(config) of",
+    ),
+    (
+      "from experiments.configs import base\n"
+      "get_config = base.paper\n"
+      "def task(config):\n  return 7\n",
+      "returned 7 without questions, corpus, files, columns",
+    ),
+    ("import sys\nsys.exit(0)\n", "line 2: SystemExit: 0; mend the file"),
+    ("def get_config():\n  return {}\n", "get_config returned {}"),
+    (
+      "import logging\nlogging.warning('as it loads')\n1 / 0\n",
+      "line 3: ZeroDivisionError",
+    ),
   ],
 )
 def test_wrong_files_are_one_line(content, says, tmp_path):
@@ -117,7 +136,8 @@ def test_wrong_files_are_one_line(content, says, tmp_path):
   if content is not None:
     (tmp_path / "mine.py").write_text(content)
     flags.append("--config=mine.py")
-  done = custom(*flags, cwd=tmp_path)
+  done = commands.run("experiments.custom", *flags, cwd=tmp_path)
   assert done.returncode == 2, done.stderr
-  (line,) = done.stderr.splitlines()
+  *said, line = done.stderr.splitlines()
+  assert not said or said[1:] == ["warning: as it loads"]
   assert line.startswith("error: ") and says in line

@@ -171,7 +171,7 @@ def disturb(stage, fault):
     loop.Loop._advance = where.advance(loop.Loop._advance)
 
 
-def main(workdir, stage="", fault="", *flags):
+def main(flags, workdir, stage="", fault=""):
   sys.argv[1:] = [f"--config={CONFIG}:tiny", f"--workdir={workdir}", *flags]
   if fault:
     disturb(stage, fault)
@@ -179,5 +179,7 @@ def main(workdir, stage="", fault="", *flags):
 
 
 if __name__ == "__main__":
-  # launch.local puts flags behind the words.
-  main(*sorted(sys.argv[1:], key=lambda word: word.startswith("--")))
+  given = sys.argv[1:]
+  # Of launch.local.
+  own = [word for word in given if word.startswith("--")]
+  main(own, *(word for word in given if word not in own))

@@ -5,7 +5,7 @@ import json
 import huggingface_hub
 import numpy as np
 import pytest
-from oracles import decoders, model_directories
+from oracles import decoders, model_directories, mutations
 
 import qsharp_jax
 from experiments.harness import sharing
@@ -83,6 +83,27 @@ def test_what_a_run_does_not_have_is_named(run, tmp_path):
     sharing.write(run, tmp_path / "dpo", "dpo", 0)
   with pytest.raises(InputError, match="round_7/value holds no model"):
     sharing.write(run, tmp_path / "seven", "values", 7)
+
+
+@pytest.mark.parametrize("name", ["config.json", "report.json"])
+def test_damaged_files_of_a_run_give_one_line(name, run, tmp_path):
+  file = run / name
+  content, refused = file.read_bytes(), 0
+  for i, mutant in enumerate(
+    (
+      *mutations.documents(json.loads(content), 1, 60),
+      *mutations.texts(content, 1, 60),
+    )
+  ):
+    file.write_bytes(mutant)
+    try:
+      sharing.write(run, tmp_path / str(i), "ppo", 0)
+    except InputError as error:
+      refused += 1
+      assert "\n" not in str(error)
+      assert not (tmp_path / str(i)).exists()
+  file.write_bytes(content)
+  assert refused > 60
 
 
 def test_a_push_makes_the_repository_and_uploads_the_folder(
