@@ -34,6 +34,7 @@ import ml_collections
 from experiments.configs import base
 
 _NUM_PROMPTS = 300  # of a test, as in the paper
+_NUM_ROLLOUTS = 4  # of one alone, all weights of indirect transfer are 1
 
 METHODS = (
   *("qsharp", "cd", "args", "transfer", "transfer_indirect"),
@@ -142,7 +143,7 @@ def _baseline(config: ml_collections.ConfigDict, directory: str) -> None:
     reward=config.reward,
     baseline_reward=config.alignment.judge,
     num_candidates=10,
-    num_rollouts=1,
+    num_rollouts=_NUM_ROLLOUTS,
   )
   config.search.judge = config.reward
   config.search.front.reward = config.alignment.judge
@@ -183,7 +184,7 @@ def _tiny() -> ml_collections.ConfigDict:
     }
   )
   # So many of the reference's that best-of-n costs what Transfer Q* does.
-  config.evaluation.update(num_samples=4, num_reference_samples=96)
+  config.evaluation.update(num_samples=4, num_reference_samples=160)
   config.alignment.columns = {
     "helpful": "qsharp_jax.tasks.chat:helpful",
     "harmless": "qsharp_jax.tasks.chat:harmless",
@@ -229,9 +230,8 @@ def _tiny() -> ml_collections.ConfigDict:
   config.search.blocks.update(num_samples=8, num_kept=2, block_length=8)
   config.search.transfer.update(
     beta=config.chat.baseline_eta,
-    etas=(0.02, 0.1),
     num_candidates=5,
-    num_rollouts=1,
+    num_rollouts=_NUM_ROLLOUTS,
   )
   alone = fit | {"checkpoint_every": 100}
   pairs = alone | {"learning_rate": 5e-4, "max_length": 92}

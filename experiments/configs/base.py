@@ -244,6 +244,7 @@ def paper() -> ml_collections.ConfigDict:
           "beta": 0.1,  # and at which KL weight
           "etas": (0.1,),
           "num_candidates": 5,
+          # From each candidate; of one alone, indirect transfer is direct.
           "num_rollouts": 4,
         },
       },
