@@ -20,6 +20,7 @@ CHANGES = {
   "evaluation.num_reference_samples": 4,
   "evaluation.etas": (0.1,),
   "search.best_of": 2,
+  "search.transfer.num_rollouts": 2,
   "search.front.weights": ((1.0, 0.0), (0.5, 0.5), (0.0, 1.0)),
   "baselines.ppo.num_iterations": 2,
   "baselines.grpo.num_iterations": 2,
