@@ -230,6 +230,7 @@ def _tiny() -> ml_collections.ConfigDict:
   config.search.blocks.update(num_samples=8, num_kept=2, block_length=8)
   config.search.transfer.update(
     beta=config.chat.baseline_eta,
+    etas=(0.02, 0.1),
     num_candidates=5,
     num_rollouts=_NUM_ROLLOUTS,
   )
