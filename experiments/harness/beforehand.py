@@ -78,8 +78,8 @@ def check_reward(
   if grades and all(grade.error for grade in grades):
     raise InputError(
       f"the reward {name} gave no grade in a trial: asked to grade the answer "
-      f"{answers[0]!r} against itself, {grades[0].error}; mend it, or choose "
-      "another --config.reward"
+      f"{answers[0]!r} against itself, {grades[0].error}; mend it, or name "
+      "another reward in its place"
     )
 
 
