@@ -24,7 +24,7 @@ from qsharp_jax.generate import turn as turn_lib
 from qsharp_jax.sharding import processes
 
 _LEAVES = 64  # sequences of a plain pass of the value model
-_ROWS = 16  # tokens are compared in multiples of so many
+_ROWS = 16  # tokens are read and compared in multiples of so many
 
 
 class Comparison(NamedTuple):
@@ -122,7 +122,7 @@ class _Plain:
   Attributes:
     policy: without an actor.
     params: see `Policy`.
-    sampling: temperature, top-p, and the bucket that lengths are rounded to.
+    sampling: temperature, top-p, and how many rows are read at a time.
     width: tokens of the longest sequence.
   """
 
@@ -183,8 +183,7 @@ class _Plain:
     self, model: nn.Module, name: str, sequences: Sequence[Sequence[int]]
   ) -> np.ndarray:
     """What a model says after every token of whole sequences."""
-    width = -(-self.width // self.sampling.prompt_bucket)
-    width *= self.sampling.prompt_bucket
+    width = -(-self.width // _ROWS) * _ROWS
     # As many rows as devices can share; those beyond the sequences are empty.
     size = self.sampling.batch_size
     num_rows = -(-len(sequences) // size) * size
