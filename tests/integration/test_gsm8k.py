@@ -33,7 +33,7 @@ FLAGS = {
   "sampling.batch_size": 4,
   "sampling.prompts_per_refill": 2,
   "sampling.max_new_tokens": 16,
-  "sampling.prompt_bucket": 112,
+  "sampling.prompt_bucket": 64,
   "rounds.num_rounds": 2,
   "rounds.num_samples": 8,
   "rounds.rule": "response",
@@ -46,6 +46,7 @@ FLAGS = {
   "evaluation.methods": METHODS,
   "evaluation.etas": ETAS,
   "evaluation.num_samples": 8,
+  "evaluation.num_reference_samples": 16,
 }
 
 
@@ -124,10 +125,10 @@ def test_report_has_the_agreed_form(undisturbed):
       *("mean_length", "truncated_share", "tokens_per_second"),
     }
     is_guided = row["method"] != "reference"
-    num_samples = 8 if is_guided else 64
+    num_samples = 8 if is_guided else 16
     assert (row["num_questions"], row["num_samples"]) == (8, num_samples)
     assert row["reward"] == row["pass@1"]
-    assert (row["num_reference_samples"] == 64) == is_guided
+    assert (row["num_reference_samples"] == 16) == is_guided
     if is_guided:
       low, high = row["optimum_ci95"]
       assert low <= row["optimum"] <= high

@@ -18,6 +18,7 @@ FLAGS = test_gsm8k.FLAGS | {
   "data.num_train": 16,
   "rounds.num_rounds": 1,
   "rounds.method": "cd",  # what is mixed; one round rolls in with nothing
+  "sampling.prompt_bucket": 112,
   "sampling.num_candidates": 300,  # every token of the vocabulary
   "evaluation.etas": (0.3,),
   "evaluation.num_samples": 4,
