@@ -24,6 +24,7 @@ FLAGS = {
   "sampling.batch_size": 64,
   "sampling.prompts_per_refill": 64,
   "evaluation.etas": (0.1, 0.5),
+  "evaluation.num_reference_samples": 16,
 }
 
 

@@ -29,6 +29,7 @@ FLAGS = {
   "evaluation.etas": (0.2,),
   "evaluation.methods": ("qsharp",),
   "evaluation.num_samples": 2,
+  "evaluation.num_reference_samples": 4,
   "reward": "length_reward:even",
 }
 

@@ -26,6 +26,7 @@ FLAGS = {
   "evaluation.etas": (0.2,),
   "evaluation.methods": ("qsharp",),
   "evaluation.num_samples": 1,
+  "evaluation.num_reference_samples": 4,
   "reward_max_failed_share": 1.0,
 }
 

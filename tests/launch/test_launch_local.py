@@ -33,7 +33,7 @@ FLAGS = {
   "sampling.batch_size": 4,
   "sampling.prompts_per_refill": 2,
   "sampling.max_new_tokens": 8,
-  "sampling.prompt_bucket": 112,
+  "sampling.prompt_bucket": 64,
   "sampling.num_candidates": 4,
   "reward": "launch_rewards:length",
   "rounds.num_rounds": 1,
