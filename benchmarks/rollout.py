@@ -99,13 +99,16 @@ def main(argv: list[str]) -> None:
   result["scored_per_token"] = sum(
     answer.num_scored for (answer,) in answers["lazy"]
   ) / sum(lengths)
-  result["same_answers"] = statistics.mean(
-    np.array_equal(own[0].tokens, answer[0].tokens)
+  tokens = {
+    name: [answer.tokens for (answer,) in groups]
+    for name, groups in answers.items()
+  }
+  same = [
+    np.array_equal(*pair)
     for name in ("whole", "lazy")
-    for (own,), (answer,) in zip(
-      answers["refilled"], answers[name], strict=True
-    )
-  )
+    for pair in zip(tokens["refilled"], tokens[name], strict=True)
+  ]
+  result["same_answers"] = statistics.mean(same)
   measure.show(result)
 
 
