@@ -67,10 +67,10 @@ def test_fields_beyond_role_and_content_are_left_out():
     ([{"role": "user", "content": None}], "a message is"),
     (LONG[:2], "ends with the assistant"),
     (turns(("system", "s")), "ends with the system"),
-    (LONG[1:], "are assistant, user; expected"),
-    (turns(("user", "a"), ("user", "b")), "are user, user"),
-    (turns(("user", "a"), ("system", "b")), "are user, system"),
-    (turns(("tool", "a")), "are tool"),
+    (LONG[1:], "are 'assistant, user'; expected"),
+    (turns(("user", "a"), ("user", "b")), "are 'user, user'"),
+    (turns(("user", "a"), ("system", "b")), "are 'user, system'"),
+    (turns(("tool", "a")), "are 'tool'"),
   ],
 )
 def test_refuses_what_nobody_can_answer(messages, says):

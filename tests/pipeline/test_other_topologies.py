@@ -13,6 +13,7 @@ from qsharp_jax.core.errors import Preempted
 from qsharp_jax.sharding import layout as layout_lib
 from qsharp_jax.sharding import mesh as mesh_lib
 from qsharp_jax.sharding import processes
+from qsharp_jax.training import events
 from qsharp_jax.training import fit as fit_lib
 
 pytestmark = pytest.mark.skipif(
@@ -63,7 +64,7 @@ def losses(monkeypatch):
   note = lambda _, name, value, step: (
     found.update({step: value}) if name == "loss" else None
   )
-  monkeypatch.setattr(fit_lib.SummaryWriter, "add_scalar", note)
+  monkeypatch.setattr(events.SummaryWriter, "add_scalar", note)
   return found
 
 
