@@ -110,15 +110,9 @@ def _turn(
   leaves = jnp.concatenate([tokens[:, None], likely], axis=1)
   values, state = scoring.candidate_values(policy, params, state, leaves)
   scores = policy.guidance.scores(values[:, 1:], eta)
-  distribution = policy_lib.next_distribution(
-    logits["reference"],
-    likely,
-    scores,
-    state.controls,
-    actor_logits=logits.get("actor"),
-    other_weight=scoring.other_scores(policy, scores, eta),
-    is_guidance_tempered=policy.is_guidance_tempered,
-    top_p_of=policy.top_p_of,
+  other = scoring.other_scores(policy, scores, eta)
+  distribution = policy_lib.distribution_of(
+    policy, state.controls, logits, likely, scores, other
   )
   at = lambda table: jnp.take_along_axis(table, leaves, axis=1)
   turn = Followed(

@@ -225,14 +225,8 @@ def _distribution(
     eta = controls.eta[:, None]
     scores = policy.guidance.scores(values, eta)
     other = scoring.other_scores(policy, scores, eta)
-  return policy_lib.next_distribution(
-    logits,
-    candidates,
-    scores,
-    controls,
-    other_weight=other,
-    is_guidance_tempered=policy.is_guidance_tempered,
-    top_p_of=policy.top_p_of,
+  return policy_lib.distribution_of(
+    policy, controls, {"reference": logits}, candidates, scores, other
   ).sampled
 
 

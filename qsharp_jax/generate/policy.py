@@ -300,6 +300,36 @@ def next_distribution(
   return whole.replace(sampled=sampled, kl_filtered=cost)
 
 
+def distribution_of(
+  policy: Policy,
+  controls: Controls,
+  logits: dict[str, Array],
+  candidates: Array,
+  log_weights: Array,
+  other_weight: ArrayLike,
+) -> NextDistribution:
+  """`next_distribution` as a policy makes it.
+
+  Args:
+    policy: says in which order.
+    controls: per-row temperature and top-p.
+    logits: of the reference and, if it samples, the actor. Shapes [B, V].
+    candidates: tokens that have a value. Shape [B, A], int32.
+    log_weights: their log-weights. Shape [B, A].
+    other_weight: log-weight of all other tokens. Scalar or [B].
+  """
+  return next_distribution(
+    logits["reference"],
+    candidates,
+    log_weights,
+    controls,
+    actor_logits=logits.get("actor"),
+    other_weight=other_weight,
+    is_guidance_tempered=policy.is_guidance_tempered,
+    top_p_of=policy.top_p_of,
+  )
+
+
 def tilt(
   laws: Laws, candidates: Array, log_weights: Array, other_weight: ArrayLike
 ) -> NextDistribution:

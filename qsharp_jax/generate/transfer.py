@@ -191,16 +191,11 @@ def _choose(
 ) -> state_lib.DecodeState:
   """Draws the next tokens by the roll-outs' rewards [B, A, N, C]."""
   eta = state.controls.eta
-  distribution = policy_lib.next_distribution(
-    logits["reference"],
-    candidates,
-    weigh(scores, eta[:, None]),
-    state.controls,
-    actor_logits=logits.get("actor"),
-    # Nobody has looked ahead from the other tokens.
-    other_weight=jnp.where(jnp.isfinite(eta), -jnp.inf, 0.0),
-    is_guidance_tempered=policy.is_guidance_tempered,
-    top_p_of=policy.top_p_of,
+  # Nobody has looked ahead from the other tokens.
+  other = jnp.where(jnp.isfinite(eta), -jnp.inf, 0.0)
+  weights = weigh(scores, eta[:, None])
+  distribution = policy_lib.distribution_of(
+    policy, state.controls, logits, candidates, weights, other
   )
   return turn_lib.write(policy, state, distribution)
 

@@ -12,8 +12,7 @@ from qsharp_jax.generate import state as state_lib
 from qsharp_jax.ops import filtering
 
 _PADDING = -1  # the position of what is not kept
-# As long as more than one of so many rows is open, candidates are scored.
-_ROWS_OF_ONE_OPEN = 3
+_ONE_MAY_WAIT_OF = 3  # rows; as long as more are open, candidates are scored
 
 
 def step(
@@ -40,15 +39,8 @@ def turn(
   candidates, weights, other, state = _weigh(
     policy, guidance, params, state, proposed, eta
   )
-  distribution = policy_lib.next_distribution(
-    logits["reference"],
-    candidates,
-    weights,
-    state.controls,
-    actor_logits=logits.get("actor"),
-    other_weight=other,
-    is_guidance_tempered=policy.is_guidance_tempered,
-    top_p_of=policy.top_p_of,
+  distribution = policy_lib.distribution_of(
+    policy, state.controls, logits, candidates, weights, other
   )
   is_weighed = jnp.isfinite(eta).any(axis=1) & (policy.value is not None)
   scored = jnp.where(is_weighed, candidates.shape[1], 0)
@@ -150,7 +142,7 @@ def _race_lazily(
     guidance, race, scoring.other_scores(policy, race.scores, eta, guidance)
   )
   is_open = lambda race: ~(state.finished | lead(race)[1])
-  most_left = (~state.finished).sum() // _ROWS_OF_ONE_OPEN
+  most_left = (~state.finished).sum() // _ONE_MAY_WAIT_OF
   candidates = race.next(most)
   needed = race.needed(m)
   values, told, state = scoring.first_values(policy, params, state, candidates)

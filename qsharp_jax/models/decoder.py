@@ -50,7 +50,6 @@ class Backbone(nn.Module):
     cache: cache_lib.KVCache | None = None,
     segments: Array | None = None,
     num_leaves: int = 0,
-    is_read: Array | None = None,
   ) -> tuple[Array, cache_lib.KVCache | None]:
     """Hidden states of a block of tokens, with or without a cache.
 
@@ -66,8 +65,6 @@ class Backbone(nn.Module):
       segments: without a cache, tokens see only their own segment, so that one
         row can hold several sequences. Shape [B, T], int32.
       num_leaves: A, a Python int.
-      is_read: rows that the cache holds already, up to the leaves: they are
-        read again, and leave empty what would hold them twice. Shape [B].
 
     Returns:
       Hidden states after the final norm, [B, T, D], and the updated cache.
@@ -78,7 +75,6 @@ class Backbone(nn.Module):
       cache=cache,
       segments=segments,
       num_leaves=num_leaves,
-      is_read=is_read,
     )
     return hidden[-1], cache
 
@@ -101,7 +97,8 @@ class Backbone(nn.Module):
       cache: keys and values of what went before.
       segments: Shape [B, T], int32.
       num_leaves: A, a Python int.
-      is_read: Shape [B].
+      is_read: rows that the cache holds already, up to the leaves: they are
+        read again, and leave empty what would hold them twice. Shape [B].
       below: so many layers lie below the lower height; 0: there is none.
 
     Returns:

@@ -138,8 +138,7 @@ def jobs(run: run_lib.Run, what: Evaluation) -> Iterator[tuple[str, Job]]:
   """All that is sampled, and of which split, but for etas of earlier calls."""
   last = _last_round(run, what)
   yield from (("validation", job) for job in last if len(job.etas) > 1)
-  every = [Job("reference"), *_earlier_rounds(run, what), *last]
-  yield from (("test", job) for job in every)
+  yield from (("test", job) for job in _on_test(run, what, last))
 
 
 def method_of(
@@ -162,7 +161,7 @@ def _tested(
   last = [_with_stored_etas(run, job) for job in _last_round(run, what)]
   selected = {job.method: _best_eta(run, what, job) for job in last}
   reference_rewards = reference = None
-  for job in [Job("reference"), *_earlier_rounds(run, what), *last]:
+  for job in _on_test(run, what, last):
     for eta, found in _sample(run, what, job, "test").items():
       samples = samples_lib.samples(run, found)
       row = summary.summarise(
@@ -222,6 +221,13 @@ def _front(reference: summary.Samples) -> optimum.Band:
   scale = float(rewards.std()) or 1.0
   etas = scale * np.geomspace(50.0, 0.02, 80)
   return optimum.band(optimum.front(rewards, etas.tolist()))
+
+
+def _on_test(
+  run: run_lib.Run, what: Evaluation, last: Sequence[Job]
+) -> list[Job]:
+  """All that is sampled of the test split; `last` with the last values."""
+  return [Job("reference"), *_earlier_rounds(run, what), *last]
 
 
 def _last_round(run: run_lib.Run, what: Evaluation) -> list[Job]:

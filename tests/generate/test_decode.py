@@ -2,36 +2,14 @@
 
 import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracles import players
 
 from qsharp_jax.generate import decode
-from qsharp_jax.generate import requests as requests_lib
 from qsharp_jax.generate import state as state_lib
 
-ROWS, MOST = 4, 6
-
-
-def start(changed=lambda x: x, **sampling):
-  """Two prompts, each sampled twice, read by the guided players."""
-  wanted = players.requests((5, 3))
-  tokens, positions = requests_lib.right_align(
-    [r.prompt for r in wanted], bucket=8
-  )
-  controls = requests_lib.make_controls(wanted, 2, 0, players.SAMPLING).replace(
-    **{k: jnp.asarray(v) for k, v in sampling.items()}
-  )
-  return state_lib.prefill(
-    players.policy("q"),
-    players.params("q"),
-    changed(tokens),
-    positions,
-    controls,
-    num_slots=16,
-    num_new_tokens=MOST,
-  )
+ROWS = 4
 
 
 def test_one_program_serves_all_that_may_differ_from_row_to_row():
@@ -52,7 +30,7 @@ def test_one_program_serves_all_that_may_differ_from_row_to_row():
     players.policy("q"), players.params("q"), state, np.int32(rows)
   )
   for sampling in settings:
-    state = start(**sampling)
+    state = players.started(**sampling)
     assert np.asarray(run(state, ROWS).finished).all()
     assert np.asarray(run(state, 1).finished).sum() >= 1
   # The count is one of traces: other shapes are another program.
@@ -62,7 +40,7 @@ def test_one_program_serves_all_that_may_differ_from_row_to_row():
 
 @pytest.mark.parametrize("number", [np.float32(2), np.zeros(2, np.int32)])
 def test_the_number_of_rows_to_wait_for_is_one_integer(number):
-  state = jax.eval_shape(start)
+  state = jax.eval_shape(players.started)
   with pytest.raises(AssertionError, match="Chex"):
     jax.eval_shape(
       lambda state: decode.decode(

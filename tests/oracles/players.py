@@ -7,10 +7,13 @@ import dataclasses
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from oracles import decoders
 
 from qsharp_jax import generate, models
+from qsharp_jax.generate import requests as requests_lib
+from qsharp_jax.generate import state as state_lib
 
 VOCAB, CANDIDATES, EOS = 32, 5, (3, 17)
 ATOMS = np.array([-0.5, 0.25, 1.0], np.float32)
@@ -80,6 +83,26 @@ def requests(lengths=(5, 1, 8, 3), *, eta=0.2) -> list[generate.Request]:
     generate.Request(prompt, [100 + i, 200 + i], eta)
     for i, prompt in enumerate(prompts(lengths))
   ]
+
+
+def started(changed=lambda x: x, **sampling):
+  """Two prompts, each sampled twice, read by the guided"""
+  wanted = requests((5, 3))
+  tokens, positions = requests_lib.right_align(
+    [r.prompt for r in wanted], bucket=8
+  )
+  controls = requests_lib.make_controls(wanted, 2, 0, SAMPLING).replace(
+    **{k: jnp.asarray(v) for k, v in sampling.items()}
+  )
+  return state_lib.prefill(
+    policy("q"),
+    params("q"),
+    changed(tokens),
+    positions,
+    controls,
+    num_slots=16,
+    num_new_tokens=6,
+  )
 
 
 def run(kind, wanted, num_atoms: int = 1, place=jax.device_put, **changes):
