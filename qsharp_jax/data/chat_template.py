@@ -1,8 +1,8 @@
 """Runs the chat templates that come with tokenizers: programs of others.
 
 transformers runs them in a sandbox that keeps them from files and from Python,
-not from running for ever, from dropping what they are given, or from today's
-date.
+not from running for ever, from taking all memory, from dropping what they are
+given, or from today's date.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from typing import Any
 
 from qsharp_jax.core import errors
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.data import conversations
+from qsharp_jax.data import conversations, template_trial
 
 _logger = logging.getLogger(__name__)
 
@@ -45,8 +45,9 @@ def render(
     is_answered: the answer is the last message, and nothing follows it.
 
   Raises:
-    InputError: no template, or one that fails, does not end, draws random
-      numbers, drops what a user or the system says, or reads no such argument.
+    InputError: no template, or one that fails, does not end, takes all memory,
+      draws random numbers, drops what a user or the system says, or reads no
+      such argument.
   """
   if not hf.chat_template:
     raise InputError(
@@ -55,12 +56,14 @@ def render(
     )
   extra = dict(template_kwargs or {})
   _check_read(extra, str(hf.chat_template))
+  fault = "the tokenizer's chat template fails"
+  advice = "mend it, or use the prompt style 'plain'"
+  with errors.foreign(fault, advice):
+    template = hf.get_chat_template()
+    template_trial.check(template, messages, {**hf.special_tokens_map, **extra})
   before = random.getstate()
   with (
-    errors.foreign(
-      "the tokenizer's chat template fails",
-      "mend it, or use the prompt style 'plain'",
-    ),
+    errors.foreign(fault, advice),
     _limited_steps(),
     _pinned_date(hf.chat_template) as asked,
   ):
