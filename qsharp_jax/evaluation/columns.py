@@ -45,8 +45,9 @@ DEFINITIONS = {
   ),
   "forwards": (
     "passes of any model over one row, over its prompt or over one new token "
-    "with its candidates: mean over responses, all that a search threw away "
-    "included."
+    "with its candidates, and readings of a whole or unfinished answer by a "
+    "reward that a search asks for (two for two rewards): mean over responses, "
+    "all that a search threw away included."
   ),
   "seconds": "spent sampling the row.",
   "judge": "mean score by the judge, in its own units.",

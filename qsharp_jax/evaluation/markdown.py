@@ -98,17 +98,23 @@ def _at_equal_forwards(entries: Sequence[Mapping[str, Any]]) -> list[str]:
   if not entries:
     return []
   rows = [
-    {key.replace("_", " "): _text(value) for key, value in entry.items()}
+    {
+      key.replace("_", " "): _text(value)
+      for key, value in entry.items()
+      if key != "ci95"
+    }
+    | {"difference": _with_interval(entry["difference"], entry["ci95"])}
     for entry in entries
   ]
   return [
     "",
     "## At equal forwards",
     "",
-    "Best-of-n by the reward itself, from the reference's samples, with as "
-    "many forwards as the row took (n is interpolated); – where that takes "
-    "more samples than there are. Passes of a reward model over candidates are "
-    "not counted.",
+    "Best-of-n by the reward itself, from the reference's samples. The row's "
+    "forwards pay for n samples of the reference, each read once by the "
+    "reward; the comparison is with the best of `compared n`, which is less "
+    "where there are fewer samples (both are interpolated). The difference is "
+    "paired by question, with its 95% interval.",
     "",
     *_table(list(rows[0]), rows),
   ]

@@ -72,7 +72,7 @@ def generate(
     is_last = left <= block_length or all(b.is_over for g in grown for b in g)
     if is_last:
       break
-    kept = _keep(score, requests, grown, num_kept)
+    kept = _keep(score, requests, grown, num_kept, forwards)
   for i, beams in enumerate(grown):
     share = int(forwards[i]) // num_samples
     yield [
@@ -155,9 +155,14 @@ def _keep(
   requests: Sequence[requests_lib.Request],
   grown: Sequence[Sequence[_Beam]],
   num_kept: int,
+  forwards: np.ndarray,
 ) -> list[list[_Beam]]:
-  """The w beams of the best values; one that had ended counts once."""
+  """The w beams of the best values; one that had ended counts once.
+
+  `forwards` counts the prefixes that were read.
+  """
   distinct = [list({id(b): b for b in beams}.values()) for beams in grown]
+  forwards += [len(beams) for beams in distinct]
   values = iter(
     score(
       [

@@ -44,7 +44,8 @@ class Completion:
   kl_filtered: np.ndarray  # nats a token, after top-p
   ended: bool  # by an end token or a stop string, not by the limit
   # Passes of any model over one row: over its prompt, or over one new token
-  # together with candidates, or over more candidates.
+  # together with candidates, or over more candidates. A search adds one for
+  # every reading of an answer, whole or not, by a reward.
   num_forwards: int
   num_scored: int = 0  # candidates whose values decided
 

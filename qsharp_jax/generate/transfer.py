@@ -220,7 +220,11 @@ def _judge(
   ends: state_lib.DecodeState,
   rewards: Rewards,
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Rewards [B, A, N, C] of open rows, 0 elsewhere, and forwards [B]."""
+  """Rewards [B, A, N, C] of open rows, 0 elsewhere, and forwards [B].
+
+  A roll-out costs a pass for each of its tokens and one for each of the C
+  rewards, which read it as a whole.
+  """
   num_rows, num_candidates = candidates.shape
   num_rollouts = len(ends.lengths) // candidates.size
   sequences, branches = [], []
@@ -236,5 +240,5 @@ def _judge(
   scores = np.zeros((len(ends.lengths), found.shape[1]), np.float32)
   scores[branches] = found
   shape = (num_rows, num_candidates, num_rollouts, -1)
-  passes = ends.lengths.reshape(num_rows, -1).sum(1)
+  passes = (ends.lengths + found.shape[1]).reshape(num_rows, -1).sum(1)
   return scores.reshape(shape), np.where(is_open, passes, 0)

@@ -106,7 +106,7 @@ def evaluate(
     "matched": matching.at_equal_kl([row.to_dict() for row in rows]),
     "at_equal_forwards": forwards.at_equal_forwards(
       [row.to_dict() for row in rows],
-      tested[0][1].by_question(tested[0][1].reward),
+      [samples.by_question(samples.reward) for _, samples in tested],
     ),
     "paired": paired.against_qsharp(
       [

@@ -83,6 +83,14 @@ def test_methods_at_one_kl_are_marked_where_interpolated():
   assert not any(x.startswith("## At the KL") for x in lines())
 
 
+def test_best_of_n_says_how_many_were_there():
+  entry = {"method": "blocks", "eta": None, "forwards": 90, "reward": 0.5}
+  entry |= {"n": 9.0, "compared_n": 4.0, "best_of_n": 0.4}
+  found = lines(at_equal_forwards=[entry | {"difference": 0.1, "ci95": [0, 1]}])
+  row = "| blocks | – | 90 | 0.5 | 9 | 4 | 0.4 | 0.1 [0, 1] |"
+  assert row in found
+
+
 def test_failed_rewards_and_pairs_are_counted():
   found = lines(
     failed_rewards={"train": {"failed": 2, "samples": 9}},

@@ -78,6 +78,28 @@ def test_answers_are_whole_and_their_parts_fit():
       assert c.num_forwards >= 1 + len(c.tokens)
 
 
+def test_forwards_count_the_prefixes_that_were_read():
+  read = []
+
+  def score(ends):
+    read.append(len(ends))
+    return np.zeros(len(ends))
+
+  asked = []
+  _, groups = search(1, asked=asked, score=score)
+  sampling = players.sampling(temperature=1.0, top_p=1.0, max_new_tokens=BLOCK)
+  sampled = sum(
+    c.num_forwards
+    for wanted in asked
+    for group in generate.generate(
+      players.policy(None), players.params(None), wanted, sampling
+    )
+    for c in group
+  )
+  found = sum(4 * group[0].num_forwards for group in groups)
+  assert sampled + sum(read) - 3 * len(groups) <= found <= sampled + sum(read)
+
+
 def test_search_raises_the_score():
   score = lambda tokens: np.mean([t == 9 for t in tokens])
   judge = lambda ends: np.array([score(tokens[-4:]) for _, tokens in ends])

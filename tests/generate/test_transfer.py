@@ -104,9 +104,12 @@ def test_roll_outs_of_no_tokens_read_prefixes():
     assert {len(tokens) for _, tokens in sequences} == {step + 1}
   assert len(seen[0]) == len(owners()) * players.CANDIDATES
   assert len(seen) == max(len(c.tokens) for c in found)
-  # No roll-out is paid for: reference and actor read each token once.
+  # Reference and actor read each token once, the reward every candidate's
+  # prefix, and no roll-out is paid for.
   for completion in found:
-    assert completion.num_forwards == 2 * (1 + len(completion.tokens))
+    length = len(completion.tokens)
+    read = players.CANDIDATES * length
+    assert completion.num_forwards == 2 * (1 + length) + read
 
 
 def test_a_reward_at_the_end_is_reached_and_passes_are_counted():
@@ -122,7 +125,16 @@ def test_a_reward_at_the_end_is_reached_and_passes_are_counted():
   assert share(guided) >= share(plain) + 0.2
   for completion in guided:
     own = 2 * (1 + len(completion.tokens))
-    assert completion.num_forwards >= own + players.CANDIDATES
+    assert completion.num_forwards >= own + 4 * players.CANDIDATES
+
+
+def test_a_second_reward_is_one_more_reading_of_each_roll_out():
+  found = run(is_odd, 0.5)
+  twice = run(lambda ends: np.repeat(is_odd(ends), 2, axis=1), 0.5)
+  assert players.tokens(twice) == players.tokens(found)
+  for one, two in zip(found, twice, strict=True):
+    readings = 2 * players.CANDIDATES * len(one.tokens)
+    assert two.num_forwards == one.num_forwards + readings
 
 
 def test_indirect_weights_prefer_rollouts_that_gain():
