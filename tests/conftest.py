@@ -1,5 +1,6 @@
 """Settings of the whole test run, made before the first array exists."""
 
+import gc
 import os
 import pathlib
 
@@ -44,6 +45,7 @@ if "host_platform_device_count" not in os.environ["XLA_FLAGS"]:
 
 
 def pytest_configure(config):
+  gc.set_threshold(50_000)  # as in experiments/harness/console.py
   # Our own warnings are errors; those of dependencies are theirs.
   config.addinivalue_line("filterwarnings", r"error:::qsharp_jax(\.|$)")
   _keep_programs(config.rootpath / ".pytest_cache")
@@ -64,6 +66,11 @@ def _keep_programs(folder: pathlib.Path) -> None:
     # Processes that tests start share them.
     os.environ.setdefault(name.upper(), str(value))
     jax.config.update(name, type(value)(os.environ[name.upper()]))
+
+
+def pytest_xdist_auto_num_workers():
+  """One more than there are cores: some tests wait for what they started."""
+  return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items):

@@ -5,6 +5,7 @@ traceback is a fault of the code, with exit code 1. Exit code 75 means that the
 machine was wanted back and the same command goes on from what is saved.
 """
 
+import gc
 import logging as std_logging
 import os
 import pathlib
@@ -24,6 +25,9 @@ from qsharp_jax.core.errors import Absent, InputError, Preempted
 PREEMPTED = 75  # "try again later", as sysexits.h has it
 INTERRUPTED = 130  # what a shell says of a command that Ctrl-C ended
 _LONGEST = 1000  # characters of a refusal
+# Tracing a program makes millions of objects that stay: walking through them
+# after every 700 is a tenth of a short run's time.
+_OBJECTS_BETWEEN_COLLECTIONS = 50_000
 _GRACE = 5.0  # seconds between Ctrl-C and the end
 _HELP = {f"{dash}{name}" for dash in ("-", "--") for name in ("help", "h", "?")}
 _ORBAX = f"{os.sep}orbax{os.sep}"
@@ -38,6 +42,7 @@ def run(main: Callable[[list[str]], Any]) -> NoReturn:
     main: takes the list of the program's name alone; what it returns becomes
       the exit code, None is success.
   """
+  gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
   accelerators.spare_the_search()
   logging.get_absl_handler().addFilter(_is_wanted)
   logging.get_absl_handler().setFormatter(_Plainly())
