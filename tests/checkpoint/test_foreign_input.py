@@ -7,7 +7,7 @@ from oracles import model_directories, mutations
 
 from qsharp_jax.checkpoint import huggingface, tensor_files
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.data import prompts, tokenizer
+from qsharp_jax.data import prompts, template_trial, tokenizer
 
 NUM = 60  # of each kind of damage
 TEMPLATE = (
@@ -21,8 +21,10 @@ TEMPLATE = (
 
 
 @pytest.fixture
-def directory(tmp_path):
+def directory(tmp_path, monkeypatch):
   """A model of ours with everything that a directory may hold."""
+  # A process for each template: tests/data/test_template_trial.py.
+  monkeypatch.setattr(template_trial, "check", lambda *_: None)
   path = model_directories.qwen2(tmp_path / "m")
   (path / "generation_config.json").write_text(
     json.dumps({"eos_token_id": [1, 5], "temperature": 0.6})

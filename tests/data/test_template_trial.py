@@ -1,11 +1,20 @@
-import time
-
 import pytest
 
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data import chat_template, template_trial, tokenizer
 
 MESSAGES = [{"role": "user", "content": "How many?"}]
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+  """Half a GiB and a second, in the processes that trials start."""
+  code = template_trial._CODE.replace(
+    "template_trial.main()",
+    "template_trial._MEMORY, template_trial._SECONDS = 2**29, 1; "
+    "template_trial.main()",
+  )
+  monkeypatch.setattr(template_trial, "_CODE", code)
 
 
 @pytest.mark.parametrize(
@@ -22,17 +31,9 @@ def test_a_step_that_takes_all_memory_is_refused(template):
     template_trial.check(template, MESSAGES, {})
 
 
-def test_a_step_that_computes_for_ever_is_refused(monkeypatch):
-  # One second in place of ten, in the process that the trial starts.
-  code = template_trial._CODE.replace(
-    "template_trial.main()",
-    "template_trial._SECONDS = 1; template_trial.main()",
-  )
-  monkeypatch.setattr(template_trial, "_CODE", code)
-  started = time.monotonic()
+def test_a_step_that_computes_for_ever_is_refused():
   with pytest.raises(InputError, match="or 10 s to render"):
     template_trial.check("{{ 7 ** (10 ** 9) }}", MESSAGES, {})
-  assert time.monotonic() - started < 100  # where it would be hours
 
 
 def test_a_template_is_tried_once(monkeypatch):
