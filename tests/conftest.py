@@ -90,6 +90,13 @@ def _exact(request):
     yield
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _forgotten():
+  """Frees a module's programs: a worker that kept them all takes 6 GB."""
+  yield
+  jax.clear_caches()
+
+
 @pytest.fixture(params=["eager", "jit"])
 def staged(request):
   """Runs a test twice: with functions as they are, and compiled.
