@@ -160,9 +160,10 @@ def main(_) -> None:
 def _estimates(found: dict) -> list[str]:
   """Estimates from samples beside dynamic programming."""
   shares = found["exact_shares"]
-  of = lambda name: (
-    f"{shares[name]['least']:.3f} to {shares[name]['greatest']:.3f}"
-  )
+
+  def of(name):
+    return f"{shares[name]['least']:.3f} to {shares[name]['greatest']:.3f}"
+
   return [
     "## Estimates from samples",
     f"{found['num']} random token MDPs whose first choice, drawn uniformly, is "

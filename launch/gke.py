@@ -219,11 +219,14 @@ def _volume(volume: str) -> dict:
 
 def _pod_rules() -> list[dict]:
   """Failures of a pod that name themselves in the failure of the job."""
-  exits = lambda code: {
-    "containerName": _CONTAINER,
-    "operator": "In",
-    "values": [code],
-  }
+
+  def exits(code):
+    return {
+      "containerName": _CONTAINER,
+      "operator": "In",
+      "values": [code],
+    }
+
   disruption = [{"type": "DisruptionTarget", "status": "True"}]
   return [
     {"action": "FailJob", "onExitCodes": exits(_WRONG_INPUT)},
@@ -234,12 +237,15 @@ def _pod_rules() -> list[dict]:
 
 def _job_rules() -> list[dict]:
   """What the JobSet does then; otherwise it counts a restart."""
-  rule = lambda name, action, *patterns: {
-    "name": name,
-    "action": action,
-    "onJobFailureReasons": ["PodFailurePolicy"],
-    "onJobFailureMessagePatterns": list(patterns),
-  }
+
+  def rule(name, action, *patterns):
+    return {
+      "name": name,
+      "action": action,
+      "onJobFailureReasons": ["PodFailurePolicy"],
+      "onJobFailureMessagePatterns": list(patterns),
+    }
+
   return [
     rule("wrongInput", "FailJobSet", f"exit code {_WRONG_INPUT} matching"),
     rule(

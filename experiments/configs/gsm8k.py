@@ -150,17 +150,19 @@ def _tiny_all() -> ml_collections.ConfigDict:
 def _tiny_baselines() -> dict:
   """What small models want: larger steps than the papers' defaults."""
   fit = {"b2": 0.95, "weight_decay": 0.0, "checkpoint_every": 100}
-  alone = lambda rate, rows, epochs: (
-    fit
-    | {
+
+  def alone(rate, rows, epochs):
+    return fit | {
       "learning_rate": rate,
       "batch_size": rows,
       "num_epochs": epochs,
       "max_length": 64,
     }
-  )
+
   # A row holds a pair.
-  pairs = lambda rate: alone(rate, 32, 1) | {"max_length": 128}
+  def pairs(rate):
+    return alone(rate, 32, 1) | {"max_length": 128}
+
   on_policy = {"eta": 0.05, "prompts_per_iteration": 32, "num_samples": 4}
   dpo = {"fit": pairs(6e-5), "eta": 0.1}
   group = on_policy | {"fit": alone(5e-4, 128, 1), "num_iterations": 60}

@@ -94,7 +94,10 @@ def check_disk(run: pipeline.Run, tuned: Iterable[base.Settings]) -> None:
     InputError: says how much is needed, and what is there.
   """
   value, reference = run.players.policy.value, run.players.policy.reference
-  size = lambda model: _num_parameters(model) * 4
+
+  def size(model):
+    return _num_parameters(model) * 4
+
   saved, states = run.rounds.num_rounds * size(value), [size(value)]
   for settings in tuned:
     saved += size(reference)

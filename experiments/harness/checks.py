@@ -67,7 +67,10 @@ def check(config: ml_collections.ConfigDict) -> None:
   Raises:
     InputError: says which field, and what it should be.
   """
-  field = lambda name: _field(config, name)
+
+  def field(name):
+    return _field(config, name)
+
   _check_numbers(config.to_dict(), "")
   for name, kind in _ENTRIES.items():
     _check_entries(name, field(name), kind)

@@ -150,7 +150,10 @@ def _on_the_front(
   band = optimum.band(
     optimum.front(rewards, _GRID), num_resamples=_NUM_RESAMPLES
   )
-  at = lambda kl, curve: float(np.interp(np.sqrt(kl), np.sqrt(band.kl), curve))
+
+  def at(kl, curve):
+    return float(np.interp(np.sqrt(kl), np.sqrt(band.kl), curve))
+
   for eta, kls, means in zip(
     FRONT_ETAS, own.front_kl, own.front_reward, strict=True
   ):
@@ -177,9 +180,10 @@ def _of_shares(columns: np.ndarray, exact: float, drawn: float) -> Estimate:
     exact: the share of the population.
     drawn: and of the questions that were drawn.
   """
-  share = lambda means: optimum.share(
-    means[0], reference_reward=means[1], optimum=means[2]
-  )
+
+  def share(means):
+    return optimum.share(means[0], reference_reward=means[1], optimum=means[2])
+
   generator = np.random.default_rng(0)
   size = columns.shape[1]
   redrawn = [
@@ -194,7 +198,10 @@ def _of_shares(columns: np.ndarray, exact: float, drawn: float) -> Estimate:
 
 def _share(own: questions.Population, name: str, chosen: np.ndarray) -> float:
   """Share of a policy with exact values on some questions."""
-  mean = lambda of_questions: float(np.mean(of_questions[chosen]))
+
+  def mean(of_questions):
+    return float(np.mean(of_questions[chosen]))
+
   return optimum.share(
     mean(own.policies[name].objective),
     reference_reward=mean(own.policies["reference"].objective),

@@ -43,15 +43,18 @@ def collection(
 ) -> None:
   """Refuses a batch of rollouts that does not fit beside a reward model."""
   own = config.sampling
-  predict = lambda batch_size: memory.needed(
-    policy,
-    batch_size=batch_size,
-    num_samples=max(config.rounds.num_samples, config.evaluation.num_samples),
-    prompt_length=prompt_length,
-    max_new_tokens=own.max_new_tokens,
-    num_newcomers=min(own.prompts_per_refill, batch_size),
-    mesh=where.mesh,
-  )
+
+  def predict(batch_size):
+    return memory.needed(
+      policy,
+      batch_size=batch_size,
+      num_samples=max(config.rounds.num_samples, config.evaluation.num_samples),
+      prompt_length=prompt_length,
+      max_new_tokens=own.max_new_tokens,
+      num_newcomers=min(own.prompts_per_refill, batch_size),
+      mesh=where.mesh,
+    )
+
   memory.check(
     functools.partial(_beside_grading, grading_bytes, predict),
     own.batch_size,
@@ -189,19 +192,22 @@ def _check_on_policy(
 ) -> None:
   """The policy samples while its training state stays in memory."""
   reference = run.players.policy.reference
-  predict = lambda batch_size: _beside(
-    state,
-    functools.partial(
-      memory.needed,
-      run.unguided(actor=reference),
-      num_samples=plan.num_samples,
-      prompt_length=longest(run),
-      max_new_tokens=run.sampling.max_new_tokens,
-      num_newcomers=min(run.sampling.prompts_per_refill, batch_size),
-      mesh=run.layout.mesh,
-    ),
-    batch_size=batch_size,
-  )
+
+  def predict(batch_size):
+    return _beside(
+      state,
+      functools.partial(
+        memory.needed,
+        run.unguided(actor=reference),
+        num_samples=plan.num_samples,
+        prompt_length=longest(run),
+        max_new_tokens=run.sampling.max_new_tokens,
+        num_newcomers=min(run.sampling.prompts_per_refill, batch_size),
+        mesh=run.layout.mesh,
+      ),
+      batch_size=batch_size,
+    )
+
   memory.check(
     functools.partial(_beside_grading, run.task.grading_bytes, predict),
     min(run.sampling.batch_size, plan.prompts_per_iteration),

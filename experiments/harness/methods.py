@@ -216,7 +216,10 @@ def _looking_ahead(
   if baseline in finetuning_methods.DEFAULTS:
     find = bench.train(baseline)
   elif baseline:
-    find = lambda: baseline
+
+    def find():
+      return baseline
+
     made_from = {"the baseline": bench.run.workdir.weights(baseline)}
   found = searches.looking_ahead(
     bench.run,

@@ -21,7 +21,9 @@ def tokenised(
   form = prompting.form(config)
 
   def pair(given: data.preferences.Preference) -> rollout.Preference:
-    completion = lambda answer: data.prompts.completion(answer, tokenizer)
+    def completion(answer):
+      return data.prompts.completion(answer, tokenizer)
+
     try:
       return rollout.Preference(
         data.prompts.render(given.question, tokenizer, form),

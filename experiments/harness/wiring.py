@@ -246,9 +246,12 @@ def run(
     found,
     grading_bytes=grader.device_bytes(longest + config.sampling.max_new_tokens),
   )
-  check = lambda policy: memory_checks.collection(
-    config, policy, where, longest, found.grading_bytes
-  )
+
+  def check(policy):
+    return memory_checks.collection(
+      config, policy, where, longest, found.grading_bytes
+    )
+
   cast = players(config, tokenizer, where, check, found.bounds)
   how = training.Fit(**config.fit, seed=config.seed)
   num_microbatches = memory_checks.values(
@@ -287,7 +290,9 @@ def bench(
   if config.rounds.num_samples == 1:
     # One sample makes no pair: the gold answer is the other half.
     tokenizer = data.tokenizer.load(config.reference)
-    gold = lambda problem: data.prompts.completion(problem.answer, tokenizer)
+
+    def gold(problem):
+      return data.prompts.completion(problem.answer, tokenizer)
 
   def reward(name: str) -> rollout.grading.Reward:
     if name == config.reward:  # in the units of the run

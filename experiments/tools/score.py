@@ -113,9 +113,12 @@ def _score(
   """Log-probability of tokens[:, 1:] given those before. Shape [B, T - 1]."""
   model = models.LanguageModel(config)
   hidden, _ = model.apply(params, tokens, positions, method="hidden")
-  negated = lambda x: ops.losses.next_token(
-    model.apply(params, x[0], method="logits"), x[1]
-  )
+
+  def negated(x):
+    return ops.losses.next_token(
+      model.apply(params, x[0], method="logits"), x[1]
+    )
+
   flat = (hidden[:, :-1].reshape(-1, config.width), tokens[:, 1:].reshape(-1))
   losses = jax.lax.map(negated, flat, batch_size=_CHUNK)
   return -losses.reshape(tokens[:, 1:].shape)

@@ -188,15 +188,17 @@ def _sizes(guide: guides.Guide) -> jobs.Sizes:
 def _check_memory(
   guide: guides.Guide, sizes: jobs.Sizes, where: sharding.Layout
 ) -> None:
-  predict = lambda num_rows: memory.needed(
-    guide.policy,
-    batch_size=num_rows,
-    # Not all prompts are that long at one time, but they may be.
-    prompt_length=sizes.max_length - sizes.max_new_tokens,
-    max_new_tokens=sizes.max_new_tokens,
-    num_newcomers=min(sizes.num_entering, num_rows),
-    mesh=where.mesh,
-  )
+  def predict(num_rows):
+    return memory.needed(
+      guide.policy,
+      batch_size=num_rows,
+      # Not all prompts are that long at one time, but they may be.
+      prompt_length=sizes.max_length - sizes.max_new_tokens,
+      max_new_tokens=sizes.max_new_tokens,
+      num_newcomers=min(sizes.num_entering, num_rows),
+      mesh=where.mesh,
+    )
+
   memory.check(predict, sizes.num_rows, memory_checks.available(where))
 
 

@@ -134,7 +134,10 @@ def windows_to_hf(config: DecoderConfig) -> dict[str, Any]:
   """Window keys of Mistral and Phi-3 (the first alone), Qwen and Gemma."""
   windows = config.sliding_windows or (None,) * config.num_layers
   sliding = [window is not None for window in windows]
-  kind = lambda s: "sliding_attention" if s else "full_attention"
+
+  def kind(s):
+    return "sliding_attention" if s else "full_attention"
+
   return {
     "sliding_window": next((w for w in windows if w is not None), None),
     "use_sliding_window": any(sliding),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import operator
 import os
 import pathlib
 import re
@@ -366,8 +367,11 @@ def _save(
 ) -> None:
   """Gathers tensor by tensor; the first process writes."""
   flat = traverse_util.flatten_dict(params["params"], sep="/")
-  name = lambda entry: entry.name
-  whole = lambda entry: (entry, processes.fetch(flat[entry.path]))
+
+  def whole(entry):
+    return (entry, processes.fetch(flat[entry.path]))
+
+  name = operator.attrgetter("name")
   groups = itertools.groupby(sorted(entries, key=name), name)
   tensors = (
     (name, layouts.to_stored(list(map(whole, group)))) for name, group in groups

@@ -51,7 +51,10 @@ def sources(
     extra = extra | {name_tables.output(family)}
   prefix = name_tables.prefix(family)
   is_bare = not any(name.startswith(prefix) for name in files.shapes)
-  in_file = lambda name: name.removeprefix(prefix) if is_bare else name
+
+  def in_file(name):
+    return name.removeprefix(prefix) if is_bare else name
+
   expected = {
     in_file(entry.name): layouts.stored_shape(entry, sizes) for entry in entries
   }
@@ -60,7 +63,9 @@ def sources(
     files.check_dtype(name)
 
   def source(entry):
-    read = lambda index: files.read(in_file(entry.name), index)
+    def read(index):
+      return files.read(in_file(entry.name), index)
+
     return (
       layouts.shape(entry, sizes),
       lambda index: layouts.read(entry, sizes, index, read),
@@ -148,10 +153,13 @@ def _check(
 
 def zeros(shape: tuple[int, ...]) -> Source:
   """The source of a parameter that no file holds."""
-  sizes = lambda index: [
-    len(range(*part.indices(size)))
-    for part, size in zip(index, shape, strict=True)
-  ]
+
+  def sizes(index):
+    return [
+      len(range(*part.indices(size)))
+      for part, size in zip(index, shape, strict=True)
+    ]
+
   return shape, lambda index: np.zeros(sizes(index), np.float32)
 
 
@@ -179,7 +187,10 @@ def place(
 
   def placed(path: str, source: Source) -> Array:
     shape, read = source
-    cast = lambda index: _converted(path, read(index), dtype)
+
+    def cast(index):
+      return _converted(path, read(index), dtype)
+
     if shardings is None:
       return jnp.asarray(cast((slice(None),) * len(shape)))
     return jax.make_array_from_callback(shape, flat[path], cast)

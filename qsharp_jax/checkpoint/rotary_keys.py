@@ -139,7 +139,10 @@ def _yarn(rope: Json) -> RopeScaling:
   """Where nothing says it, what turns is lengthened as its paper says."""
   rope = {"beta_fast": 32.0, "beta_slow": 1.0, "truncate": True} | rope
   factor = float(value(rope, "factor"))
-  stretch = lambda weight: 0.1 * weight * math.log(max(factor, 1.0)) + 1.0
+
+  def stretch(weight):
+    return 0.1 * weight * math.log(max(factor, 1.0)) + 1.0
+
   length = stretch(1.0)
   if "attention_factor" in rope:
     length = float(value(rope, "attention_factor"))

@@ -316,7 +316,10 @@ def _written(
 
 def _auto_tokenizer() -> Any:
   """AutoTokenizer, without the advice to install torch."""
-  quiet = lambda record: "PyTorch was not found" not in record.getMessage()
+
+  def quiet(record):
+    return "PyTorch was not found" not in record.getMessage()
+
   logger = logging.getLogger("transformers")
   logger.addFilter(quiet)
   try:

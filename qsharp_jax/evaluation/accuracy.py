@@ -144,7 +144,10 @@ def best_of_n(
       "expected 1 <= n <= samples; draw more or lower n"
     )
   num_groups = found.shape[1] // n
-  groups = lambda table: table[:, : num_groups * n].reshape(-1, num_groups, n)
+
+  def groups(table):
+    return table[:, : num_groups * n].reshape(-1, num_groups, n)
+
   scores, found = groups(scores), groups(found)
   best = scores == scores.max(axis=2, keepdims=True)
   return ((best * found).sum(axis=2) / best.sum(axis=2)).mean(axis=1)

@@ -1,5 +1,6 @@
 """Methods side by side at one KL, however their strengths are counted."""
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,7 +41,7 @@ def _at(
   last = max(r["round"] for r in rows)
   rows = [r for r in rows if r["round"] == last]
   curve = sorted(
-    (r for r in rows if np.isfinite(r["kl"])), key=lambda r: r["kl"]
+    (r for r in rows if np.isfinite(r["kl"])), key=operator.itemgetter("kl")
   )
   if len(rows) == 1 or not curve or curve[-1]["kl"] < kl:
     selected = next(r for r in rows if r["selected"])
@@ -49,7 +50,10 @@ def _at(
   # The reference has no strength to speak of: its cost is the weakest row's.
   costs = [curve[0]["forwards"], *(r["forwards"] for r in curve)]
   roots = np.sqrt([0.0, *(r["kl"] for r in curve)])
-  at_kl = lambda numbers: float(np.interp(np.sqrt(kl), roots, numbers))
+
+  def at_kl(numbers):
+    return float(np.interp(np.sqrt(kl), roots, numbers))
+
   return _entry(curve[0], kl, True) | {
     "reward": at_kl([r["reward"] for r in points]),
     "forwards": at_kl(costs),

@@ -1,5 +1,6 @@
 """The card of a shared model: what it is, what it was trained on, how good."""
 
+import operator
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -40,7 +41,7 @@ def card(
   """
   best = max(
     (row for row in rows if row["eta"] is not None),
-    key=lambda row: row["reward"],
+    key=operator.itemgetter("reward"),
     default={"eta": 0.1},
   )
   use = _VALUES_USE if method is None else _POLICY_USE

@@ -217,9 +217,10 @@ class Collector:
       [p for p in problems for _ in range(plan.num_samples)],
       [c.tokens.tolist() for group in completions for c in group],
     )
-    column = lambda values, dtype: np.array(values, dtype).reshape(
-      len(problems), plan.num_samples
-    )
+
+    def column(values, dtype):
+      return np.array(values, dtype).reshape(len(problems), plan.num_samples)
+
     return Experience(
       problems,
       completions,
@@ -230,9 +231,12 @@ class Collector:
   def _chosen(self, places: Sequence[int]) -> list[rollout.Problem]:
     """The problems at places of an endless stream: epoch after epoch."""
     num = len(self._problems)
-    order = lambda epoch: np.random.default_rng(
-      [self._plan.fit.seed, epoch]
-    ).permutation(num)
+
+    def order(epoch):
+      return np.random.default_rng([self._plan.fit.seed, epoch]).permutation(
+        num
+      )
+
     orders = {epoch: order(epoch) for epoch in {p // num for p in places}}
     return [self._problems[orders[p // num][p % num]] for p in places]
 
@@ -285,9 +289,10 @@ def _for_decoding(
   model: models.LanguageModel, run: run_lib.Run
 ) -> Callable[[PyTree], PyTree]:
   """Copies parameters in training to where and how decoding wants them."""
-  cast = lambda params: jax.tree.map(
-    lambda x: x.astype(model.config.dtype), params
-  )
+
+  def cast(params):
+    return jax.tree.map(lambda x: x.astype(model.config.dtype), params)
+
   return jax.jit(cast, out_shardings=run.layout.for_decoding(model))
 
 

@@ -96,7 +96,10 @@ def _search(
   scores = jnp.where(jnp.arange(num_beams) == 0, 0.0, -jnp.inf)
   scores = jnp.tile(scores, len(state.newest) // num_beams)
   step = functools.partial(_step, policy, params, num_beams)
-  going = lambda carried: ~carried[0].finished.all()
+
+  def going(carried):
+    return ~carried[0].finished.all()
+
   state, _ = jax.lax.while_loop(going, step, (state, scores))
   return state
 
@@ -124,7 +127,10 @@ def _step(
   first = jnp.arange(0, len(totals), num_beams)[:, None]
   parents = (first + found // vocab_size).reshape(-1)
   tokens = (found % vocab_size).reshape(-1)
-  take = lambda x: x[parents]
+
+  def take(x):
+    return x[parents]
+
   caches = cache_lib.each(
     lambda cache: cache_lib.map_rows(cache, take), state.caches
   )

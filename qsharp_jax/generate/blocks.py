@@ -131,12 +131,18 @@ def _request(
 def _extend(beam: _Beam, block: requests_lib.Completion) -> _Beam:
   """The beam with one more block."""
   unknown = np.full(len(beam.tokens) + len(block.tokens), np.nan, np.float32)
-  join = lambda name: getattr(block, name)
+
+  def join(name):
+    return getattr(block, name)
+
   num_scored = block.num_scored
   if beam.completion is not None:
-    join = lambda name: np.concatenate(
-      [getattr(beam.completion, name), getattr(block, name)]
-    )
+
+    def join(name):
+      return np.concatenate(
+        [getattr(beam.completion, name), getattr(block, name)]
+      )
+
     num_scored += beam.completion.num_scored
   whole = dataclasses.replace(
     block,

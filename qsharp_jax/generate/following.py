@@ -114,7 +114,10 @@ def _turn(
   distribution = policy_lib.distribution_of(
     policy, state.controls, logits, likely, scores, other
   )
-  at = lambda table: jnp.take_along_axis(table, leaves, axis=1)
+
+  def at(table):
+    return jnp.take_along_axis(table, leaves, axis=1)
+
   turn = Followed(
     leaves, values, at(distribution.reference), at(distribution.sampled)
   )

@@ -162,14 +162,18 @@ def parameter_bytes(
   """Bytes of the weights of a language or value model on one device."""
   one = jnp.zeros((1, 1), jnp.int32)
   with nn.logical_axis_rules(()):
-    init = lambda: model.init(jax.random.key(0), one, one, method="prefill")
+
+    def init():
+      return model.init(jax.random.key(0), one, one, method="prefill")
+
     shapes = nn.unbox(jax.eval_shape(init))
   if mesh is None:
     return _bytes(shapes)
   places = placement.shardings(model, mesh, table, method="prefill")
-  own = lambda x, place: jax.ShapeDtypeStruct(
-    place.shard_shape(x.shape), x.dtype
-  )
+
+  def own(x, place):
+    return jax.ShapeDtypeStruct(place.shard_shape(x.shape), x.dtype)
+
   return _bytes(jax.tree.map(own, shapes, places))
 
 

@@ -155,7 +155,10 @@ class _Plain:
       ).reshape(*candidates.shape, -1)
     # Few shapes, so that few programs are compiled.
     rows = np.arange(-(-len(where) // _ROWS) * _ROWS).clip(max=len(where) - 1)
-    take = lambda x: None if x is None else x[rows]
+
+    def take(x):
+      return None if x is None else x[rows]
+
     found = _distribution(
       policy,
       *map(take, (logits, candidates, values)),

@@ -202,7 +202,10 @@ class NextDistribution:
 
   def at(self, tokens: Array, num_top: int = 0) -> NextToken:
     """The numbers of these tokens [B], and some alternatives."""
-    take = lambda table: jnp.take_along_axis(table, tokens[:, None], axis=1)
+
+    def take(table):
+      return jnp.take_along_axis(table, tokens[:, None], axis=1)
+
     return NextToken(
       tokens,
       take(self.sampled)[:, 0],
@@ -236,9 +239,12 @@ def laws(
   """
   chex.assert_rank(ref_logits, 2)
   chex.assert_type(ref_logits, float)
-  at_temperature = lambda logits: jax.nn.log_softmax(
-    filtering.apply_temperature(logits, controls.temperature)
-  )
+
+  def at_temperature(logits):
+    return jax.nn.log_softmax(
+      filtering.apply_temperature(logits, controls.temperature)
+    )
+
   base = reference = at_temperature(ref_logits)
   if actor_logits is not None:
     chex.assert_type(actor_logits, float)

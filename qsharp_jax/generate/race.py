@@ -71,7 +71,10 @@ class Race:
 
   def known(self, column: Array) -> policy_lib.NextToken:
     """The contender of a column [B] and what is known without all scores."""
-    take = lambda x: jnp.take_along_axis(x, column[:, None], axis=1)[:, 0]
+
+    def take(x):
+      return jnp.take_along_axis(x, column[:, None], axis=1)[:, 0]
+
     # Without a choice guidance changes nothing.
     cost = jnp.where(self.is_alone, 0.0, jnp.nan)
     log_probs = take(self.log_probs)
@@ -136,7 +139,10 @@ def begin(
   luck = jnp.where(is_guided & is_own, luck, -jnp.inf)
   luck = jnp.where(is_first, greatest, luck)
   order = jnp.argsort(-luck, axis=1)
-  sort = lambda x: jnp.take_along_axis(x, order, axis=1)
+
+  def sort(x):
+    return jnp.take_along_axis(x, order, axis=1)
+
   is_outside = ~is_first.any(axis=1, keepdims=True)
   outsider = jnp.where(is_outside, greatest, -jnp.inf)
   tokens = jnp.concatenate([first, sort(candidates)], axis=1)
@@ -207,5 +213,8 @@ def _gumbels(keys: Array, names: Array) -> Array:
   A token's name is its own, not its rank, which may change places with that of
   a near equal.
   """
-  draw = lambda key, name: jax.random.gumbel(jax.random.fold_in(key, name))
+
+  def draw(key, name):
+    return jax.random.gumbel(jax.random.fold_in(key, name))
+
   return jax.vmap(jax.vmap(draw, (None, 0)))(keys, names)

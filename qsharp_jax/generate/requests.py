@@ -283,15 +283,20 @@ def make_controls(
   sampling: Sampling,
 ) -> policy_lib.Controls:
   """Per-row controls; padding rows may write no token."""
-  own = lambda value: [value] * num_samples
-  padded = lambda rows, fill, dtype: np.pad(
-    np.array(rows, dtype).reshape(-1),
-    (0, num_padding * num_samples),
-    constant_values=fill,
-  )
-  column = lambda value, fill, dtype: padded(
-    [own(value)] * len(batch), fill, dtype
-  )
+
+  def own(value):
+    return [value] * num_samples
+
+  def padded(rows, fill, dtype):
+    return np.pad(
+      np.array(rows, dtype).reshape(-1),
+      (0, num_padding * num_samples),
+      constant_values=fill,
+    )
+
+  def column(value, fill, dtype):
+    return padded([own(value)] * len(batch), fill, dtype)
+
   switches = [
     own(NEVER) if r.guided_steps is None else r.guided_steps for r in batch
   ]

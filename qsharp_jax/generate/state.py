@@ -82,11 +82,16 @@ def prefill(
     )
     for name in policy.decoders
   }
-  grow = lambda cache: cache_lib.grow(
-    cache_lib.repeat(cache, num_samples), num_slots
-  )
-  repeat = lambda x: jnp.repeat(x, num_samples)
-  per_token = lambda dtype: jnp.zeros((num_rows, num_new_tokens), dtype)
+
+  def grow(cache):
+    return cache_lib.grow(cache_lib.repeat(cache, num_samples), num_slots)
+
+  def repeat(x):
+    return jnp.repeat(x, num_samples)
+
+  def per_token(dtype):
+    return jnp.zeros((num_rows, num_new_tokens), dtype)
+
   none_yet = jnp.zeros(num_rows, jnp.int32)
   return DecodeState(
     caches=cache_lib.each(grow, caches),
@@ -132,9 +137,16 @@ def admit(
   """
   chex.assert_rank(rows, 1)
   chex.assert_type(rows, int)
-  put = lambda old, new: old.at[rows].set(new, mode="drop")
-  insert = lambda old, new: cache_lib.insert(old, new, rows)
-  bare = lambda state: state.replace(caches=None)
+
+  def put(old, new):
+    return old.at[rows].set(new, mode="drop")
+
+  def insert(old, new):
+    return cache_lib.insert(old, new, rows)
+
+  def bare(state):
+    return state.replace(caches=None)
+
   return jax.tree.map(put, bare(state), bare(newcomers)).replace(
     caches=cache_lib.each(insert, state.caches, newcomers.caches)
   )
@@ -158,7 +170,9 @@ def grow(state: DecodeState, num_slots: int) -> DecodeState:
     slots.delete()
     return wider
 
-  pack = lambda cache: cache_lib.pack(cache, num_slots, gather=gather)
+  def pack(cache):
+    return cache_lib.pack(cache, num_slots, gather=gather)
+
   # A row that waits leaves its next slot empty.
   holes = is_waiting(state).astype(jnp.int32)
   return state.replace(caches=cache_lib.each(pack, state.caches), holes=holes)

@@ -148,7 +148,10 @@ def _look_ahead(
     logits[name], min(policy.num_candidates, most)
   )
   num_branches = candidates.shape[1] * num_rollouts
-  repeat = lambda x: jnp.repeat(x, num_branches, axis=0)
+
+  def repeat(x):
+    return jnp.repeat(x, num_branches, axis=0)
+
   first = jnp.repeat(candidates, num_rollouts, axis=1).reshape(-1)
   own = state.controls
   # One token of the room is the candidate's.

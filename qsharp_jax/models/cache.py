@@ -35,9 +35,12 @@ def empty(
   """A cache of `num_slots` empty slots for each of `batch_size` rows."""
   num_heads = config.num_kv_heads * config.kv_copies
   shape = (batch_size, num_heads, num_slots, config.head_width)
-  zeros = lambda: tuple(
-    jnp.zeros(shape, config.dtype) for _ in range(config.num_layers)
-  )
+
+  def zeros():
+    return tuple(
+      jnp.zeros(shape, config.dtype) for _ in range(config.num_layers)
+    )
+
   return KVCache(
     keys=zeros(),
     values=zeros(),
@@ -48,7 +51,10 @@ def empty(
 
 def each(function: Callable[..., KVCache], *trees: PyTree) -> PyTree:
   """Applies a function of caches to every cache of a tree."""
-  is_cache = lambda x: isinstance(x, KVCache)
+
+  def is_cache(x):
+    return isinstance(x, KVCache)
+
   return jax.tree.map(function, *trees, is_leaf=is_cache)
 
 
@@ -66,15 +72,19 @@ def unroll(slots: Array, index: Array, *, num_slots: int, fill: int) -> Array:
 
 def grow(cache: KVCache, num_slots: int) -> KVCache:
   """The same slots, the oldest first, in a ring of no fewer slots."""
-  wider = lambda x, fill: unroll(x, cache.index, num_slots=num_slots, fill=fill)
+
+  def wider(x, fill):
+    return unroll(x, cache.index, num_slots=num_slots, fill=fill)
+
   return _wider(cache, num_slots, wider)
 
 
 def gather(slots: Array, order: Array, *, num_slots: int, fill: int) -> Array:
   """Slots [B, S] or [B, G, S, H] in the order [B, S], then as `unroll`."""
-  take = lambda slots, order: jnp.take(
-    slots, order, axis=min(1, slots.ndim - 1)
-  )
+
+  def take(slots, order):
+    return jnp.take(slots, order, axis=min(1, slots.ndim - 1))
+
   return unroll(
     jax.vmap(take)(slots, order),
     jnp.zeros((), jnp.int32),
@@ -91,7 +101,10 @@ def pack(
   `gather` does it for one array after the other.
   """
   order = jnp.argsort(cache.positions, axis=1)
-  wider = lambda x, fill: gather(x, order, num_slots=num_slots, fill=fill)
+
+  def wider(x, fill):
+    return gather(x, order, num_slots=num_slots, fill=fill)
+
   return _wider(cache, num_slots, wider)
 
 
@@ -139,7 +152,9 @@ def insert(cache: KVCache, newcomers: KVCache, rows: Array) -> KVCache:
     new = jnp.roll(new, cache.index - num_new, min(2, new.ndim - 1))
     return old.at[rows].set(new, mode="drop")
 
-  layers = lambda old, new: tuple(map(lambda a, b: put(a, b, 0), old, new))
+  def layers(old, new):
+    return tuple(put(a, b, 0) for a, b in zip(old, new, strict=True))
+
   return cache.replace(
     keys=layers(cache.keys, newcomers.keys),
     values=layers(cache.values, newcomers.values),

@@ -22,14 +22,17 @@ class Backbone(nn.Module):
     """Declares the embedding tables, the layers and the final norm."""
     c = self.config
     std = c.init_std if c.embedding_std is None else c.embedding_std
-    table = lambda name, rows, axis: self.param(
-      name,
-      nn.with_logical_partitioning(
-        nn.initializers.normal(std), (axis, "embed")
-      ),
-      (rows, c.width),
-      c.param_dtype,
-    )
+
+    def table(name, rows, axis):
+      return self.param(
+        name,
+        nn.with_logical_partitioning(
+          nn.initializers.normal(std), (axis, "embed")
+        ),
+        (rows, c.width),
+        c.param_dtype,
+      )
+
     self.embedding = table("embedding", c.vocab_size, "vocab")
     if c.rope_theta is None:
       self.positions = table("positions", c.max_length, "positions")
@@ -149,9 +152,10 @@ class Backbone(nn.Module):
     c = self.config
     if c.rope_theta is None:
       return {}
-    turns = lambda is_local: rope.rotations(
-      c, positions, num_positions, is_local=is_local
-    )
+
+    def turns(is_local):
+      return rope.rotations(c, positions, num_positions, is_local=is_local)
+
     return {x: turns(x) for x in set(map(c.turns_locally, range(c.num_layers)))}
 
   def _embed(self, tokens: Array, positions: Array) -> Array:

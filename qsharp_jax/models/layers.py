@@ -34,7 +34,10 @@ class Norm(nn.Module):
     """Normalises `x` [..., *C]; same shape and dtype."""
     c, dtype = self.config, x.dtype
     x = x.astype(jnp.float32)
-    mean = lambda x: x.mean(range(-len(self.axes), 0), keepdims=True)
+
+    def mean(x):
+      return x.mean(range(-len(self.axes), 0), keepdims=True)
+
     if c.norm == "layer":
       x -= mean(x)
     x *= jax.lax.rsqrt(mean(jnp.square(x)) + c.norm_eps)
@@ -70,9 +73,12 @@ class Projection(nn.Module):
     """Maps the last dimensions of `x` to `features`."""
     c = self.config
     num_inputs = len(self.axes) - len(self.features)
-    param = lambda name, init, axes, shape: self.param(
-      name, nn.with_logical_partitioning(init, axes), shape, c.param_dtype
-    ).astype(c.dtype)
+
+    def param(name, init, axes, shape):
+      return self.param(
+        name, nn.with_logical_partitioning(init, axes), shape, c.param_dtype
+      ).astype(c.dtype)
+
     shape = (*self.features, *x.shape[-num_inputs:])
     normal = nn.initializers.normal(c.init_std)
     kernel = param("kernel", normal, self.axes, shape)

@@ -29,9 +29,10 @@ def project(
   outputs = kernel.shape[:-num_inputs]
   x = x.reshape(-1, math.prod(inputs))
   kernel = kernel.reshape(-1, math.prod(inputs))
-  multiply = lambda x, kernel: jnp.matmul(
-    x, kernel.T, preferred_element_type=dtype
-  )
+
+  def multiply(x, kernel):
+    return jnp.matmul(x, kernel.T, preferred_element_type=dtype)
+
   if len(x) <= _FEW_ROWS:
     y = jax.lax.platform_dependent(
       x, kernel, cpu=_weights_first(dtype), default=multiply

@@ -181,9 +181,10 @@ def pit(log_probs: Array, atoms: Array, values: Array) -> PitBounds:
   )
   scale = jnp.maximum(jnp.abs(atoms[0]), jnp.abs(atoms[-1]))
   rounding = 4 * jnp.finfo(jnp.float32).eps * scale
-  mass = lambda chosen: jnp.minimum(
-    jnp.sum(jnp.where(chosen, probs, 0.0), axis=-1), 1.0
-  )
+
+  def mass(chosen):
+    return jnp.minimum(jnp.sum(jnp.where(chosen, probs, 0.0), axis=-1), 1.0)
+
   lower = mass(distance > rounding)
   # Two sums may be rounded in two ways.
   return PitBounds(lower, jnp.maximum(lower, mass(distance >= -rounding)))

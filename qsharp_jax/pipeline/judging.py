@@ -87,14 +87,17 @@ def by_hidden_states(run: run_lib.Run) -> Measure:
 
   def measure(found: rollout.Rollouts) -> np.ndarray:
     params = run.values(run.rounds.num_rounds)
-    embed = lambda column: embedding.mean_hidden(
-      run.players.critic.model,
-      params,
-      [tokens.tolist() for tokens in column],
-      length=run.fit.max_length,
-      batch_size=run.fit.batch_size,
-      layout=run.layout,
-    )
+
+    def embed(column):
+      return embedding.mean_hidden(
+        run.players.critic.model,
+        params,
+        [tokens.tolist() for tokens in column],
+        length=run.fit.max_length,
+        batch_size=run.fit.batch_size,
+        layout=run.layout,
+      )
+
     return coherence.cosines(embed(found.prompt), embed(found.tokens))
 
   return measure

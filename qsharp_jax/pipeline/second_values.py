@@ -87,9 +87,12 @@ def front(
     ]  # fmt: skip
     both = {f"members_{i}": x["params"] for i, x in enumerate(params)}
     whole = run.sampler_of(own, {"value": {"params": both}})
-    ask = lambda requests: whole.complete(
-      [dataclasses.replace(r, weights=pair) for r in requests]
-    )
+
+    def ask(requests):
+      return whole.complete(
+        [dataclasses.replace(r, weights=pair) for r in requests]
+      )
+
     return dataclasses.replace(whole, complete=ask)
 
   made = {}

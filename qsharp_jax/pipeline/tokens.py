@@ -88,7 +88,10 @@ def rows(
     decode: token ids to text.
     eos_ids: tokens that end an answer.
   """
-  name = lambda token: "⟨end⟩" if token in eos_ids else decode([int(token)])
+
+  def name(token):
+    return "⟨end⟩" if token in eos_ids else decode([int(token)])
+
   means = np.asarray(critic.mean(followed.values))
   found = []
   for t, tokens in enumerate(followed.tokens):

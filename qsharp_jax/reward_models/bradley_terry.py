@@ -39,10 +39,13 @@ def objective(
     scores = model.apply(
       params, batch["tokens"], batch["positions"], batch["segments"]
     )[..., 0]
-    read = lambda values, segment: jnp.sum(
-      jnp.where(batch["mask"] & (batch["segments"] == segment), values, 0.0),
-      axis=1,
-    )
+
+    def read(values, segment):
+      return jnp.sum(
+        jnp.where(batch["mask"] & (batch["segments"] == segment), values, 0.0),
+        axis=1,
+      )
+
     of_pairs = preference_ops.bradley_terry(
       read(scores, 1),
       read(scores, 2),

@@ -191,20 +191,27 @@ class Sampler:
     num_rows = len(problems) * plan.num_samples
     found = processes.fetch(batch.found)
     seconds = (time.monotonic() - batch.started) / num_rows
-    cut = lambda table: table[:num_rows]
+
+    def cut(table):
+      return table[:num_rows]
+
     tokens, lengths = cut(found.tokens), cut(found.lengths)
     texts = [
       self._said(row[:length])
       for row, length in zip(tokens, lengths, strict=True)
     ]
-    each = lambda values: np.repeat(
-      np.array([*values, None], object)[:-1], plan.num_samples
-    )
+
+    def each(values):
+      return np.repeat(np.array([*values, None], object)[:-1], plan.num_samples)
+
     labels = cut(found.rewards).sum(axis=1)
     num_models = sum(map(len, self._policy.decoders.values()))
     starts = np.arange(num_rows) * tokens.shape[1]
     prompts = Ragged.of([problem.prompt for problem in problems])
-    full = lambda value: np.full(num_rows, value, object)
+
+    def full(value):
+      return np.full(num_rows, value, object)
+
     return columns.Rollouts.typed(
       question_id=each(p.id for p in problems),
       sample=np.tile(np.arange(plan.num_samples), len(problems)),

@@ -69,7 +69,10 @@ def requests(problem: Problem, plan: Plan) -> list[generate.Request]:
   if num_parts == 1:
     return [whole]
   size = len(whole.seeds) // num_parts
-  cut = lambda column, i: column and column[i * size : (i + 1) * size]
+
+  def cut(column, i):
+    return column and column[i * size : (i + 1) * size]
+
   return [
     dataclasses.replace(
       whole,

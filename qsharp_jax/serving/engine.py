@@ -198,7 +198,10 @@ class Engine:
       if owner is None:
         continue
       new = slice(self._told[row], int(lengths[row]))
-      cut = lambda table, row=row, new=new: table[row, new].copy()
+
+      def cut(table, row=row, new=new):
+        return table[row, new].copy()
+
       self.num_written += new.stop - new.start
       self._told[row] = new.stop
       told.append(

@@ -39,7 +39,10 @@ def score(
   places = np.arange(width, dtype=np.int32)[None]
   places = np.where(places < len(tokens), places, -1)
   found = jax.device_get(_score(model, params, row, places, num_top))
-  cut = lambda x: x[: len(tokens) - 1]
+
+  def cut(x):
+    return x[: len(tokens) - 1]
+
   return cut(found[0]), jax.tree.map(cut, found[1])
 
 

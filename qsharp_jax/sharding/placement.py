@@ -113,10 +113,13 @@ def extend(shardings: PyTree, tree: PyTree) -> PyTree:
   """
   structure = jax.tree.structure(shardings)
   mesh = jax.tree.leaves(shardings)[0].mesh
-  is_like = lambda x: jax.tree.structure(x) == structure
-  place_part = lambda x: (
-    shardings if is_like(x) else NamedSharding(mesh, PartitionSpec())
-  )
+
+  def is_like(x):
+    return jax.tree.structure(x) == structure
+
+  def place_part(x):
+    return shardings if is_like(x) else NamedSharding(mesh, PartitionSpec())
+
   return jax.tree.map(place_part, tree, is_leaf=is_like)
 
 
@@ -179,7 +182,10 @@ def pad_rows(
   """
   num_rows = len(next(iter(arrays.values())))
   missing = -num_rows % multiple
-  pad = lambda x: np.pad(x, ((0, missing),) + ((0, 0),) * (x.ndim - 1))
+
+  def pad(x):
+    return np.pad(x, ((0, missing),) + ((0, 0),) * (x.ndim - 1))
+
   return {name: pad(np.asarray(x)) for name, x in arrays.items()}, num_rows
 
 

@@ -58,7 +58,10 @@ def learn(
 
   uniforms = jax.random.uniform(key, (num_rounds, mdp.horizon + 1))
   state, policies = jax.lax.scan(one_round, learner.init(), uniforms)
-  gap = lambda log_probs: solve.sub_optimality(mdp, log_probs, eta=eta)
+
+  def gap(log_probs):
+    return solve.sub_optimality(mdp, log_probs, eta=eta)
+
   return Trace(jax.vmap(gap)(policies), learner.log_distributions(state))
 
 

@@ -165,7 +165,10 @@ def _solve(
     "qsharp": solve.qsharp(mdp, exact, eta=eta),
     "cd": solve.cd(mdp, exact, eta=eta),
   }
-  best = lambda eta: solve.evaluate(mdp, solve.optimal(mdp, eta=eta), eta=eta)
+
+  def best(eta):
+    return solve.evaluate(mdp, solve.optimal(mdp, eta=eta), eta=eta)
+
   return {
     "policies": {
       name: (

@@ -155,7 +155,10 @@ def second_order(num_rounds: int, num_seeds: int, seed: int) -> list[dict]:
       "counts": learners.counts(hypotheses.shape[1:]),
       "Vovk": learners.vovk(hypotheses),
     }
-    run = lambda learner: _gaps(keys, num_rounds, mdp, atoms, learner)
+
+    def run(learner):
+      return _gaps(keys, num_rounds, mdp, atoms, learner)
+
     return {name: run(learner) for name, learner in choices.items()}
 
   studies = []
@@ -195,15 +198,18 @@ def _gaps(
   policy_fn: Callable[..., jax.Array] = solve.qsharp,
 ) -> jax.Array:
   """Sub-optimality of the policy of every round. Shape [keys, rounds]."""
-  run = lambda key: learn.learn(
-    mdp,
-    atoms,
-    learner,
-    key,
-    eta=ETA,
-    num_rounds=num_rounds,
-    policy_fn=policy_fn,
-  )
+
+  def run(key):
+    return learn.learn(
+      mdp,
+      atoms,
+      learner,
+      key,
+      eta=ETA,
+      num_rounds=num_rounds,
+      policy_fn=policy_fn,
+    )
+
   return jax.vmap(lambda key: run(key).sub_optimality)(keys)
 
 

@@ -32,7 +32,9 @@ def study(num: int, seed: int, betas: Sequence[float] = BETAS) -> dict:
 
   @jax.jit
   def gaps(mdp: MDP, other: Array, beta: Array) -> dict[str, Array]:
-    gap = lambda log_probs: solve.sub_optimality(mdp, log_probs, eta=ETA)
+    def gap(log_probs):
+      return solve.sub_optimality(mdp, log_probs, eta=ETA)
+
     return {name: gap(p) for name, p in _policies(mdp, other, beta).items()}
 
   found = [
@@ -66,7 +68,10 @@ def _policies(mdp: MDP, other: Array, beta: Array) -> dict[str, Array]:
   direct = transfer.direct_values(mdp, right)
   misled = transfer.direct_values(mdp, wrong)
   indirect = transfer.indirect_values(mdp, wrong, other, beta=beta)
-  make = lambda base, q_values: transfer.policy(base, q_values, eta=ETA)
+
+  def make(base, q_values):
+    return transfer.policy(base, q_values, eta=ETA)
+
   return {
     "direct": make(right, direct),
     "direct_wrong": make(wrong, misled),
@@ -79,7 +84,10 @@ def _policies(mdp: MDP, other: Array, beta: Array) -> dict[str, Array]:
 
 def _without_baseline(mdp: MDP) -> dict[str, float]:
   exact = solve.exact_distributions(mdp)
-  gap = lambda p: float(solve.sub_optimality(mdp, p, eta=ETA))
+
+  def gap(p):
+    return float(solve.sub_optimality(mdp, p, eta=ETA))
+
   makers: dict[str, Callable] = {"qsharp": solve.qsharp, "cd": solve.cd}
   found = {name: gap(f(mdp, exact, eta=ETA)) for name, f in makers.items()}
   reference = jnp.asarray(mdp.ref_log_probs, jnp.float32)
@@ -94,12 +102,15 @@ def _mdps(num: int, seed: int) -> list[tuple[MDP, np.ndarray]]:
     rng = np.random.default_rng(own)
     first, second = rng.normal(0, _SPREAD, (2, *(_VOCAB,) * _HORIZON))
     mixed = _AGREEMENT * first + np.sqrt(1 - _AGREEMENT**2) * second
-    make = lambda table, own=own: mdp_lib.tokens(
-      lambda t: float(table[t]),
-      vocab_size=_VOCAB,
-      horizon=_HORIZON,
-      seed=own,
-    )
+
+    def make(table, own=own):
+      return mdp_lib.tokens(
+        lambda t: float(table[t]),
+        vocab_size=_VOCAB,
+        horizon=_HORIZON,
+        seed=own,
+      )
+
     mdp = make(first)
     found.append((mdp, make(mixed).rewards))
   return found

@@ -140,11 +140,14 @@ class Abstention(base.TaskSpec):
       return None
     questions, tokenizer = found
     rng = random.Random(f"abstention-{self.seed}")
-    answer = lambda question: (
-      self.terms.phrase
-      if rng.random() < self.rate
-      else self.terms.commit + question.answer
-    )
+
+    def answer(question):
+      return (
+        self.terms.phrase
+        if rng.random() < self.rate
+        else self.terms.commit + question.answer
+      )
+
     return [self._invited(q, answer(q)) for q in questions], tokenizer
 
   def files(self) -> list[pathlib.Path]:

@@ -184,9 +184,11 @@ def _accumulate(
   if num_microbatches == 1:
     (total, weight), grads = value_and_grad(params, batch)
     return total, weight, grads
+
   # Every n-th row, not n blocks of rows: the rows lie cut over the devices, and
   # so each device takes its part of every micro-batch from its own rows.
-  cut = lambda x: x.reshape(-1, num_microbatches, *x.shape[1:]).swapaxes(0, 1)
+  def cut(x):
+    return x.reshape(-1, num_microbatches, *x.shape[1:]).swapaxes(0, 1)
 
   def add(sums, micro):
     (total, weight), grads = value_and_grad(params, micro)
