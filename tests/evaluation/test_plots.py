@@ -4,10 +4,9 @@ import sys
 import numpy as np
 import pytest
 from matplotlib import image
-from matplotlib.text import Text
 
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.evaluation import marks, optimum, plots, summary
+from qsharp_jax.evaluation import marks, optimum, plot_labels, plots, summary
 
 
 def row(method, eta, kl, accuracy, *, round_index=1, selected=False):
@@ -48,9 +47,9 @@ def test_the_picture_has_the_colours_of_what_it_shows(tmp_path):
 def drawn(monkeypatch, tmp_path, rows, **more):
   """The axes of a plot, caught when the labels are placed."""
   caught = []
-  place = plots._place
+  place = plot_labels.place
   monkeypatch.setattr(
-    plots, "_place", lambda *args: (place(*args), caught.append(args[0]))
+    plot_labels, "place", lambda *args: (place(*args), caught.append(args[0]))
   )
   plots.pareto(rows, tmp_path / "p.png", **more)
   return caught[0]
@@ -92,23 +91,6 @@ def test_the_front_is_drawn_with_its_interval(monkeypatch, tmp_path):
   assert corners.ymax == pytest.approx(0.96)
   seen = band().kl <= axes.get_xlim()[1]
   assert axes.get_ylim()[1] > band().high[seen].max()
-
-
-def test_labels_do_not_cover_each_other_or_leave_the_frame(
-  monkeypatch, tmp_path
-):
-  rows = grid() + [
-    row("dpo", 0.1, 1.02, 0.751),
-    row("dpo", 0.2, 1.0, 0.75),
-    row("dpo", 0.3, 1.01, 0.749),
-  ]
-  axes = drawn(monkeypatch, tmp_path, rows)
-  # Text's own extent: an annotation's would count the leash too.
-  boxes = [Text.get_window_extent(text) for text in axes.texts]
-  for index, box in enumerate(boxes):
-    assert axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
-    for other in boxes[:index]:
-      assert not box.overlaps(other)
 
 
 def test_rounds_are_lines_of_their_own(monkeypatch, tmp_path):
