@@ -69,7 +69,7 @@ _GUIDANCE = {
   "args": generate.Guidance("args", "categorical", _ATOMS),
 }
 _SCORED = (1, 2, 4)
-_ROWS = 8
+_ROWS = 16  # of so many, one may wait for another turn
 
 
 def main(argv: list[str]) -> None:

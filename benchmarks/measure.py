@@ -2,10 +2,11 @@
 
 import importlib.metadata
 import json
+import math
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 
@@ -26,6 +27,22 @@ def median_seconds(
   jax.block_until_ready(run())
   seconds = timed(run, repeats)
   return statistics.median(seconds), max(seconds) / min(seconds) - 1
+
+
+def interval(numbers: Sequence[float]) -> tuple[float, float]:
+  """At least 95% for the median of what some numbers are drawn from.
+
+  Two of them, as many from either end as that needs: of 5 or fewer the least
+  and the greatest, which are less sure.
+  """
+  ordered, outside = sorted(numbers), 0
+  missed = 2 * 0.5 ** len(ordered)
+  while outside < (len(ordered) - 1) // 2:
+    missed += 2 * math.comb(len(ordered), outside + 1) * 0.5 ** len(ordered)
+    if missed > 0.05:
+      break
+    outside += 1
+  return ordered[outside], ordered[-1 - outside]
 
 
 def in_turns(

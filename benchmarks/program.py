@@ -39,6 +39,7 @@ from qsharp_jax.tasks import star_graph
 _ROWS = flags.DEFINE_integer("rows", 512, "Graphs of a batch.")
 _BATCHES = flags.DEFINE_integer("batches", 8, "Batches that are collected.")
 _UPDATES = flags.DEFINE_integer("updates", 4, "Of the values, in a step.")
+_SCORED = flags.DEFINE_integer("scored", 4, "Candidates scored at once.")
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Timed runs; medians are shown.")
 
 _NEW, _PROMPT = 4, 11  # tokens
@@ -57,6 +58,7 @@ def main(argv: list[str]) -> None:
       "rows": _ROWS.value,
       "batches": _BATCHES.value,
       "updates": _UPDATES.value,
+      "scored": _SCORED.value,
       "repeats": _REPEATS.value,
     }
     amount = {"collect": _ROWS.value * _BATCHES.value, "step": 1}
@@ -105,6 +107,7 @@ class Bench:
       models.ValueModel(value, models.HeadConfig("v", 1)),
       generate.Guidance("qsharp"),
       num_candidates=10,
+      num_scored=_SCORED.value,
       is_truncated=True,
     )
     self._params = steps.weights(self._policy)

@@ -27,7 +27,9 @@ frameworks; the setting is shown. Prints a table and one line of JSON.
 import dataclasses
 import itertools
 import os
+import statistics
 import tempfile
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +50,7 @@ _MODELS = {
 _MODEL = flags.DEFINE_enum("model", "tiny", list(_MODELS), "Value model.")
 _BATCH = flags.DEFINE_integer("batch", None, "Rows; the model's own if unset.")
 _LENGTH = flags.DEFINE_integer("length", None, "Tokens a row, likewise.")
-_REPEATS = flags.DEFINE_integer("repeats", 5, "Timed steps; medians are shown.")
+_REPEATS = flags.DEFINE_integer("repeats", 9, "Timed steps; medians are shown.")
 _SEQUENCES = flags.DEFINE_integer("sequences", 2000, "Packed and padded.")
 _PACKING = flags.DEFINE_bool("packing", True, "Also the second question.")
 _TORCH = flags.DEFINE_bool("torch", True, "Also run PyTorch.")
@@ -86,7 +88,10 @@ def main(argv: list[str]) -> None:
   if _TORCH.value:
     result |= _peers(model, params, batch)
     ratio = result["tokens_per_second"] / result["torch_tokens_per_second"]
+    low, high = result["interval"]
+    torch_low, torch_high = result["torch_interval"]
     result["over_torch"] = ratio
+    result["over_torch_interval"] = [low / torch_high, high / torch_low]
   if _PACKING.value:
     result |= _packing(model, params, rows * length)
   measure.show(result)
@@ -133,13 +138,20 @@ def _weights(model: models.ValueModel):
 def _ours(model: models.ValueModel, params, batch) -> dict:
   trainer, losses = _Trainer(model, params), []
   on_device = jax.device_put(batch)
-  seconds, spread = measure.median_seconds(
-    lambda: losses.append(trainer.step(on_device)), _REPEATS.value
-  )
+  found = _speed(batch, lambda: losses.append(trainer.step(on_device)))
+  return found | {"loss_after": float(losses[-1])}
+
+
+def _speed(batch, step: Callable[[], object]) -> dict:
+  """Tokens a second of a step: the median, its 95% interval, the spread."""
+  jax.block_until_ready(step())  # compiles
+  seconds = measure.timed(step, _REPEATS.value)
+  low, high = measure.interval(seconds)
+  num = batch["tokens"].size
   return {
-    "tokens_per_second": batch["tokens"].size / seconds,
-    "spread": spread,
-    "loss_after": float(losses[-1]),
+    "tokens_per_second": num / statistics.median(seconds),
+    "interval": [num / high, num / low],
+    "spread": max(seconds) / min(seconds) - 1,
   }
 
 
@@ -179,18 +191,15 @@ def _peers(model: models.ValueModel, params, batch) -> dict:
         ),
         [],
       )
-      seconds, spread = measure.median_seconds(
-        lambda run=trainer.step, to=losses: to.append(run()), _REPEATS.value
-      )
-      found[name] = batch["tokens"].size / seconds, spread, float(losses[-1])
-  best = max(found, key=lambda name: found[name][0])
-  speeds = {f"torch_{k}_tokens_per_second": v[0] for k, v in found.items()}
-  return speeds | {
-    "torch_tokens_per_second": found[best][0],
-    "torch_spread": found[best][1],
-    "torch_loss_after": found[best][2],
-    "torch_fastest": best,
+      step = lambda run=trainer.step, to=losses: to.append(run())
+      found[name] = _speed(batch, step) | {"loss_after": float(losses[-1])}
+  best = max(found, key=lambda name: found[name]["tokens_per_second"])
+  speeds = {
+    f"torch_{name}_tokens_per_second": own["tokens_per_second"]
+    for name, own in found.items()
   }
+  own = {f"torch_{key}": entry for key, entry in found[best].items()}
+  return speeds | own | {"torch_fastest": best}
 
 
 def _packing(model: models.ValueModel, params, tokens_a_step: int) -> dict:

@@ -66,11 +66,14 @@ def llama(
 ) -> ml_collections.ConfigDict:
   """Of meta-llama; their heads can be cut for 8 devices and more."""
   own = "meta-llama/{}-Instruct".format
+  # Few rows each, so that scores stay on the chip (docs/aot.md).
+  config.fit.num_microbatches = 8
   return guide(config, own(reference), own(value_start))
 
 
 def qwen(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   """Qwen 2.5 7B, with 28 heads, guided by 1.5B, with 12."""
+  config.fit.num_microbatches = 4
   return guide(
     config,
     "Qwen/Qwen2.5-7B-Instruct",

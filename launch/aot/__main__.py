@@ -88,8 +88,11 @@ def _predict(
   decoding = int(scale * plan.needed().total)
   training = int(plan.training_needed().total)
   print(text.comparison(found, decoding, training), flush=True)
+  most = search.most_prompts(plan, where.chip.hbm_bytes / scale)
+  print(text.most(plan, most), flush=True)
   return text.as_json(plan, where, found, decoding) | {
-    "training_bytes_by_arithmetic": training
+    "training_bytes_by_arithmetic": training,
+    "most_prompts_by_arithmetic": most,
   }
 
 

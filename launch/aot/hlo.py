@@ -10,6 +10,8 @@ import math
 import re
 from collections.abc import Iterator
 
+from qsharp_jax.generate import lazily
+
 _ITEM_BYTES = {"pred": 1, "bf16": 2} | {
   f"{kind}{bits}": max(1, bits // 8)
   for kind in "sufc"
@@ -24,6 +26,7 @@ _SCHEDULED = re.compile(
   r"|branch_computations=\{([^}]*)\}"
 )
 _INNER = re.compile(r"calls=%?([\w.\-]+)")
+_FURTHER = f"{lazily.SCOPE}/while"
 _KINDS = (
   "all-gather",
   "all-reduce",
@@ -84,12 +87,13 @@ class Computation:
   is_scheduled: bool  # it runs by itself, and is not the inside of a fusion
 
 
-def parse(text: str, *, turns: int = 1) -> list[Computation]:
+def parse(text: str, *, turns: int = 1, passes: int = 0) -> list[Computation]:
   """The blocks of a program, callers before what they call.
 
   Args:
     text: a compiled program's.
     turns: of loops of which the text does not say it.
+    passes: over more candidates, in each turn of a lazy decode loop.
   """
   blocks, entry = _blocks(text)
   times = collections.Counter({entry: 1})
@@ -99,7 +103,8 @@ def parse(text: str, *, turns: int = 1) -> list[Computation]:
     if not times[name]:
       continue
     for line in blocks[name]:
-      runs_often = _turns(line, turns)
+      is_further = _FURTHER in line.rest
+      runs_often = _turns(line, passes if is_further else turns)
       for callee, runs in _callees(line):
         times[callee] += times[name] * runs_often
         if runs and name in scheduled:

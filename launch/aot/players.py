@@ -10,10 +10,11 @@ from jax.sharding import Mesh
 
 from experiments.harness import wiring
 from launch.aot import shapes
-from qsharp_jax import generate, sharding, training
+from qsharp_jax import generate, models, sharding, training
 from qsharp_jax.checkpoint import families, train_state
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.generate import memory
 from qsharp_jax.sharding import placement, rules
 
 _END = (0,)  # an end token; which one it is does not shape a program
@@ -77,3 +78,14 @@ def bytes_on_one_device(tree: PyTree) -> int:
   own = lambda x: jax.ShapeDtypeStruct(x.sharding.shard_shape(x.shape), x.dtype)
   arrays = jax.tree.leaves(jax.tree.map(own, tree))
   return sum(x.size * x.dtype.itemsize for x in arrays)
+
+
+def flops(model: nn.Module, num_tokens: int, mesh: memory.Mesh) -> float:
+  """Of a device that reads so many tokens, attention left out."""
+  size = jnp.dtype(model.config.dtype).itemsize
+  weights = memory.parameter_bytes(model, mesh) / size
+  is_tied = isinstance(model, models.LanguageModel)
+  if not (is_tied and model.config.tied_embeddings):  # looked up, no product
+    table = model.config.vocab_size * model.config.width
+    weights -= table / mesh.shape["tensor"]
+  return 2 * weights * num_tokens

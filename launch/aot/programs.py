@@ -32,6 +32,7 @@ class Program:
     compiled: the result, or the compiler's refusal.
     tokens: read or written by a run of it, or by a turn of its loop.
     turns: of a loop whose length the program's text may not say.
+    pass_flops: on one device, of a lazy turn's pass over more candidates.
   """
 
   name: str
@@ -40,6 +41,7 @@ class Program:
   tokens: int
   beside: dict[str, int] = dataclasses.field(default_factory=dict)
   turns: int = 1
+  pass_flops: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,7 +181,20 @@ class Plan:
       count = jax.ShapeDtypeStruct((), jnp.int32)
       lower = lambda: decode.decode.lower(policy, self.params, state, count)
     held = self._held() | self._caches(state)
-    return Program(name, held, self._compiled(lower), self.rows)
+    return Program(
+      name,
+      held,
+      self._compiled(lower),
+      self.rows,
+      pass_flops=self._pass_flops(),
+    )
+
+  def _pass_flops(self) -> float:
+    policy, mesh = self.players.policy, self.mesh
+    if not policy.is_lazy:
+      return 0.0
+    rows = memory.share(self.rows, mesh=mesh, axes=("data", "fsdp"))
+    return players_lib.flops(policy.value, rows * policy.num_leaves, mesh)
 
   def _caches(self, state: PyTree) -> dict[str, int]:
     return {"caches": players_lib.bytes_on_one_device(state.caches)}

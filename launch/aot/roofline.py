@@ -33,6 +33,8 @@ class Prediction:
     default_factory=dict
   )  # kind -> (times, bytes)
   seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+  # Of a lazy turn's pass over more candidates, which comes on top.
+  pass_seconds: dict[str, float] = dataclasses.field(default_factory=dict)
   tokens: int = 0
 
   @property
@@ -63,6 +65,7 @@ class Prediction:
       "step_seconds": self.step_seconds,
       "tokens_per_second": self.tokens_per_second,
       "limited_by": self.limit,
+      "pass_seconds": max(self.pass_seconds.values(), default=None),
       "memory": self.memory,
       "flops": self.flops,
       "traffic_bytes": self.traffic,
@@ -92,12 +95,20 @@ def predict(
     return Prediction(program.name, False, memory, program.compiled)
   # XLA counts what one device computes, and of a loop one turn.
   cost = program.compiled.cost_analysis()
-  flops = cost.get("flops", 0.0) * program.turns
+  flops = cost.get("flops", 0.0) * program.turns - program.pass_flops
   counted = cost.get("bytes accessed", 0.0) * program.turns * scale
-  text = hlo.parse(program.compiled.as_text(), turns=program.turns)
-  traffic = counted if chip.compiler == "cpu" else hlo.hbm_traffic(text)
-  exchanges = hlo.collectives(text)
-  links = scale * sum(x.times * x.link_bytes for x in exchanges)
+  text = program.compiled.as_text()
+  traffic, exchanges = _moved(text, program.turns, passes=0)
+  links = _over_links(exchanges, scale)
+  own, own_exchanges = _moved(text, program.turns, passes=1)
+  more = seconds(
+    chip,
+    flops=program.pass_flops,
+    traffic=own - traffic,
+    links=_over_links(own_exchanges, scale) - links,
+  )
+  if chip.compiler == "cpu":
+    traffic = counted
   return Prediction(
     name=program.name,
     fits=total <= chip.hbm_bytes,
@@ -108,8 +119,21 @@ def predict(
     links=links,
     collectives=_by_kind(exchanges, scale),
     seconds=seconds(chip, flops=flops, traffic=traffic, links=links),
+    pass_seconds=more if program.pass_flops else {},
     tokens=program.tokens,
   )
+
+
+def _moved(
+  text: str, turns: int, *, passes: int
+) -> tuple[int, list[hlo.Collective]]:
+  """Bytes of main memory, and exchanges."""
+  found = hlo.parse(text, turns=turns, passes=passes)
+  return hlo.hbm_traffic(found), hlo.collectives(found)
+
+
+def _over_links(exchanges: list[hlo.Collective], scale: float) -> float:
+  return scale * sum(x.times * x.link_bytes for x in exchanges)
 
 
 def seconds(

@@ -13,10 +13,9 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from launch.aot import chips, programs, roofline, slices, text
+from launch.aot import chips, players, programs, roofline, slices, text
 from qsharp_jax import generate, models
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.generate import memory
 from qsharp_jax.sharding import mesh as mesh_lib
 
 _MOST_ROWS = 2**14
@@ -113,9 +112,7 @@ def candidate(
   own_rows = rows // (mesh[0] * mesh[1])
   flops, links = 0.0, 0.0
   for model, tokens in _readers(policy):
-    size = jnp.dtype(model.config.dtype).itemsize
-    weights = memory.parameter_bytes(model, abstract) / size
-    flops += 2 * (weights - _looked_up(model, mesh[2])) * own_rows * tokens
+    flops += players.flops(model, own_rows * tokens, abstract)
     links += own_rows * tokens * _exchanged(model.config, mesh[2])
   # The weights and the whole ring of the caches are read at every step.
   traffic = scale * (needed.reference + needed.value + needed.caches)
@@ -125,19 +122,20 @@ def candidate(
   return Candidate(mesh, batch_size, rows, int(scale * needed.total), seconds)
 
 
+def most_prompts(plan: programs.Plan, num_bytes: float) -> int:
+  """How many may be decoded together on a plan's mesh; 0: not one a group."""
+  groups = plan.mesh.shape["data"] * plan.mesh.shape["fsdp"]
+  most = 0
+  for step in (2**i for i in reversed(range(_MOST_ROWS.bit_length()))):
+    needed = plan.needed(batch_size=(most + step) * groups)
+    most += step * (needed.total <= num_bytes)
+  return most * groups
+
+
 def _readers(policy: generate.Policy):
   """The models, and the tokens of a row that each reads in a step."""
   yield policy.reference, 1
   yield policy.value, 1 + policy.num_leaves
-
-
-def _looked_up(model: Any, num_parts: int) -> float:
-  """Weights on a device that are looked up, not multiplied."""
-  is_tied = isinstance(model, models.LanguageModel)
-  is_tied = is_tied and model.config.tied_embeddings
-  return (
-    0 if is_tied else model.config.vocab_size * model.config.width / num_parts
-  )
 
 
 def _exchanged(config: models.DecoderConfig, num_parts: int) -> float:

@@ -64,8 +64,20 @@ def program(found: roofline.Prediction, chip: chips.Chip) -> str:
       f"  collectives: {exchanges or 'none'}",
       f"  at best {1e3 * found.step_seconds:.2f} ms, "
       f"{found.tokens_per_second:,.0f} tokens/s, limited by {found.limit}",
+      *_further(found),
     ]
   )
+
+
+def _further(found: roofline.Prediction) -> list[str]:
+  """What a turn costs in which many rows are open after the first pass."""
+  if not found.pass_seconds:
+    return []
+  spent = max(found.pass_seconds.values())
+  return [
+    f"  each pass over more candidates: {1e3 * spent:.2f} ms; a turn without "
+    "one is shown"
+  ]
 
 
 def comparison(
@@ -79,6 +91,14 @@ def comparison(
   if "train" in found:
     lines.append(_beside("training", training, found["train"].hbm_bytes))
   return "\n" + "\n".join(lines) if lines else ""
+
+
+def most(plan: programs.Plan, num_prompts: int) -> str:
+  """The largest batch."""
+  return (
+    f"by arithmetic {num_prompts} prompts x {plan.num_samples} samples fit at "
+    "most"
+  )
 
 
 def _beside(name: str, arithmetic: int, compilers: int) -> str:

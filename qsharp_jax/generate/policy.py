@@ -44,11 +44,13 @@ class Policy:
   actor: models.LanguageModel | None = None
   # True: where guidance acts, only candidates can be sampled.
   is_truncated: bool = False
-  # m: candidates of a row that are scored at once. As long as that leaves the
-  # tokens of many rows open, m more are; a few open rows get theirs in the next
+  # m: candidates of a row that are scored at first. As long as that leaves the
+  # tokens of many rows open, more are; a few open rows get theirs in the next
   # turn. 0: all at once, which the KL and the log-probability of a guided token
   # need.
   num_scored: int = 0
+  # False: no row waits for its next turn, so that each turn writes a token.
+  may_wait: bool = True
   top_p_of: TopPOf = "reference"
   # Ends answers by their text, as `eos_ids` do by a token.
   stops: stops_lib.Automaton | None = None
@@ -97,9 +99,18 @@ class Policy:
       return 0
     return self.num_scored if self.is_lazy else self.most_candidates
 
+  def guidance_of(
+    self, controls: "Controls"
+  ) -> guided.Guidance | choice.Rows | None:
+    """The guidance, or what the rows choose."""
+    if isinstance(self.guidance, choice.Choice):
+      return self.guidance.of(controls.which, controls.num_candidates)
+    return self.guidance
+
   def num_spare(self, num_new_tokens: int) -> int:
     """Slots for turns that write no token, beside those of the tokens."""
-    return max(16, num_new_tokens // 8) if self.is_lazy else 0
+    is_needed = self.is_lazy and self.may_wait
+    return max(16, num_new_tokens // 32) if is_needed else 0
 
   def read_on(self, stop: Array | None, tokens: Array) -> Array | None:
     """States [B] of the stop strings after these tokens [B]."""

@@ -69,18 +69,14 @@ def first_values(
 def more_values(
   policy: policy_lib.Policy,
   params: PyTree,
-  state: state_lib.DecodeState,
+  position: Array,
   leaves: Array,
   told: PyTree,
+  cache: PyTree,
 ) -> Array:
-  """Value logits [B, m, K] of candidates that `first_values` left out."""
+  """Value logits [B, n, K] of candidates that `first_values` left out."""
   return policy.value.apply(
-    params["value"],
-    state.position,
-    leaves,
-    told,
-    state.caches["value"],
-    method="more_values",
+    params["value"], position, leaves, told, cache, method="more_values"
   )
 
 

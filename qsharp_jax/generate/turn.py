@@ -5,14 +5,13 @@ import jax
 import jax.numpy as jnp
 
 from qsharp_jax.core.arrays import Array, ArrayLike, PyTree
-from qsharp_jax.generate import choice, guided, scoring
+from qsharp_jax.generate import choice, guided, lazily, scoring
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.generate import race as race_lib
 from qsharp_jax.generate import state as state_lib
 from qsharp_jax.ops import filtering
 
 _PADDING = -1  # the position of what is not kept
-_ONE_MAY_WAIT_OF = 3  # rows; as long as more are open, candidates are scored
 
 
 def step(
@@ -32,7 +31,7 @@ def turn(
   """One turn, and what it drew from; None where it does not know all of it."""
   logits, state = read(policy, params, state)
   eta = state_lib.eta_of(state)
-  guidance = _guidance(policy, state.controls)
+  guidance = policy.guidance_of(state.controls)
   if policy.is_raced:
     return _race(policy, guidance, params, state, logits["reference"], eta)
   proposed = logits.get("actor", logits["reference"])
@@ -84,15 +83,6 @@ def _draw(
   return filtering.sample(distribution.sampled, uniforms)
 
 
-def _guidance(
-  policy: policy_lib.Policy, controls: policy_lib.Controls
-) -> guided.Guidance | choice.Rows | None:
-  """The guidance, or what the rows choose."""
-  if isinstance(policy.guidance, choice.Choice):
-    return policy.guidance.of(controls.which, controls.num_candidates)
-  return policy.guidance
-
-
 def _race(
   policy: policy_lib.Policy,
   guidance: guided.Guidance | choice.Rows,
@@ -108,7 +98,7 @@ def _race(
     guidance, laws.base, candidates, state.controls, state.lengths, eta
   )
   if policy.is_lazy:
-    return _race_lazily(policy, guidance, params, state, race, eta), None
+    return _race_lazily(policy, params, state, race, eta), None
   needed = race.needed(policy.most_candidates)
   values, state = scoring.candidate_values(
     policy, params, state, race.candidates
@@ -129,46 +119,17 @@ def _race(
 
 def _race_lazily(
   policy: policy_lib.Policy,
-  guidance: guided.Guidance | choice.Rows,
   params: PyTree,
   state: state_lib.DecodeState,
   race: race_lib.Race,
   eta: Array,
 ) -> state_lib.DecodeState:
-  """Scores few candidates, and more as long as many rows are open."""
-  race = race_lib.resume(state.race, race)
-  m, most = policy.num_scored, policy.most_candidates
-  lead = lambda race: race_lib.lead(
-    guidance, race, scoring.other_scores(policy, race.scores, eta, guidance)
-  )
-  is_open = lambda race: ~(state.finished | lead(race)[1])
-  most_left = (~state.finished).sum() // _ONE_MAY_WAIT_OF
-  candidates = race.next(most)
-  needed = race.needed(m)
-  values, told, state = scoring.first_values(policy, params, state, candidates)
-  race = race.add(guidance.scores(values, eta))
-
-  def are_many_open(carry: _Scoring) -> Array:
-    start, race, _ = carry
-    return (start < most) & (is_open(race).sum() > most_left)
-
-  def score(carry: _Scoring) -> _Scoring:
-    start, race, needed = carry
-    needed += jnp.where(is_open(race), race.needed(m), 0)
-    columns = jnp.minimum(start + jnp.arange(m), most - 1)
-    leaves, own = jax.tree.map(lambda x: x[:, columns], (candidates, told))
-    values = scoring.more_values(policy, params, state, leaves, own)
-    return start + m, race.add(guidance.scores(values, eta)), needed
-
-  start = (jnp.int32(m), race, needed)
-  _, race, needed = jax.lax.while_loop(are_many_open, score, start)
-  column, is_settled = lead(race)
+  """Scores few candidates; rows that these do not settle wait."""
+  scored, state = lazily.score(policy, params, state, race, eta)
+  column, is_settled = lazily.lead(policy, state.controls, scored)
+  race = scored.race
   state = state.replace(race=race_lib.leave(race, is_settled))
-  return record(policy, state, race.known(column), is_settled, needed)
-
-
-# The first column that is not scored, the race, and how many were needed.
-_Scoring = tuple[Array, race_lib.Race, Array]
+  return record(policy, state, race.known(column), is_settled, scored.needed)
 
 
 def _weigh(

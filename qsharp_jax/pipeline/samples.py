@@ -42,14 +42,14 @@ def votes_of(
   """The class of each answer among those to its question: 18 is 18.0."""
   if same_as is None:
     return found.extracted
-  votes = np.full(len(found), None, object)
+  votes, is_failed = np.full(len(found), None, object), ~found.is_graded
   _, codes = found.questions()
   ends = np.cumsum(np.bincount(codes))[:-1]
   for rows in np.split(np.argsort(codes, kind="stable"), ends):
     keys = rewards.classes.class_keys(
       found.extracted[rows].tolist(),
       same_as,
-      is_failed=(~found.is_graded[rows]).tolist(),
+      is_failed=is_failed[rows].tolist(),
     )
     votes[rows] = np.array(keys, object)
   return votes

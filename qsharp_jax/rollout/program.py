@@ -75,7 +75,7 @@ class Trajectories:
   ended: Array  # [R] bool, by an end token
   log_probs: Array  # [R, M] of the distribution sampled from
   ref_log_probs: Array  # [R, M] of the reference at temperature
-  kl: Array  # [R, M] nats, before top-p
+  kl: Array  # [R, M] nats, before top-p; NaN of tokens drawn lazily
   kl_filtered: Array  # [R, M] nats, after top-p
   rewards: Array  # [R, M] float32, of each token
   labels: Array  # [R, M] float32, reward-to-go
@@ -143,8 +143,8 @@ def roll_out(
   The tokens are those of `generate.generate` for the same controls.
 
   Args:
-    policy: the models. Scores all candidates in each turn, so that so many
-      turns are enough.
+    policy: the models. No row waits for another turn, so that so many turns
+      are enough.
     reward_fn: knows the rewards.
     params: see `Policy`.
     problems: B prompts.
@@ -155,7 +155,7 @@ def roll_out(
   """
   num_rows, num_prompts = len(controls.seeds), len(problems.prompts)
   chex.assert_is_divisible(num_rows, num_prompts)
-  policy = dataclasses.replace(policy, num_scored=0)
+  policy = dataclasses.replace(policy, may_wait=False)
   state = state_lib.prefill(
     policy,
     params,

@@ -51,3 +51,13 @@ def test_every_repeat_is_timed(repeats):
   calls = []
   measure.median_seconds(lambda: calls.append(0), repeats)
   assert len(calls) == repeats + 1
+
+
+@pytest.mark.parametrize(
+  ("num", "first"), [(1, 1), (5, 1), (6, 1), (8, 1), (9, 2), (15, 4), (25, 8)]
+)
+def test_the_interval_of_a_median(num, first):
+  # Fewer than `first` of the numbers lie below the median with a chance of at
+  # most 2.5%, if each does so by a fair coin: of 9, none or one, 10/512.
+  numbers = list(range(num, 0, -1))
+  assert measure.interval(numbers) == (first, num + 1 - first)

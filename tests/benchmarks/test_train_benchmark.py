@@ -41,6 +41,11 @@ def test_beside_pytorch():
   pytest.importorskip("torch")
   result = run("--notorch_compile")
   assert_positive(result, NUMBERS | TORCH_NUMBERS)
+  for name in ("", "torch_"):
+    low, high = result[f"{name}interval"]
+    assert low <= result[f"{name}tokens_per_second"] <= high
+  low, high = result["over_torch_interval"]
+  assert low <= result["over_torch"] <= high
   # Four updates from the same weights; the loss begins at ln 2.
   assert abs(result["loss_after"] - np.log(2)) > 1e-6
   np.testing.assert_allclose(

@@ -85,8 +85,9 @@ def requests(lengths=(5, 1, 8, 3), *, eta=0.2) -> list[generate.Request]:
   ]
 
 
-def started(changed=lambda x: x, **sampling):
-  """Two prompts, each sampled twice, read by the guided"""
+def started(changed=lambda x: x, how=None, **sampling):
+  """Two prompts, each sampled twice, read by a guided policy."""
+  how = how or policy("q")
   wanted = requests((5, 3))
   tokens, positions = requests_lib.right_align(
     [r.prompt for r in wanted], bucket=8
@@ -95,8 +96,8 @@ def started(changed=lambda x: x, **sampling):
     **{k: jnp.asarray(v) for k, v in sampling.items()}
   )
   return state_lib.prefill(
-    policy("q"),
-    params("q"),
+    how,
+    params(how.value.head.kind),
     changed(tokens),
     positions,
     controls,
