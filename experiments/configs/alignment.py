@@ -180,11 +180,12 @@ def _tiny() -> ml_collections.ConfigDict:
       "learning_rate": 2e-3,
       "schedule": "cosine",
       "warmup_steps": 20,
-      "num_epochs": 2,
+      # With half as many, soft values of what went wrong are still too high.
+      "num_epochs": 4,
     }
   )
   # So many of the reference's that best-of-n costs what Transfer Q* does.
-  config.evaluation.update(num_samples=4, num_reference_samples=160)
+  config.evaluation.update(num_samples=8, num_reference_samples=160)
   config.alignment.columns = {
     "helpful": "qsharp_jax.tasks.chat:helpful",
     "harmless": "qsharp_jax.tasks.chat:harmless",
@@ -232,10 +233,11 @@ def _tiny() -> ml_collections.ConfigDict:
     beta=config.chat.baseline_eta,
     etas=(0.02, 0.1),
     num_candidates=5,
-    num_rollouts=_NUM_ROLLOUTS,
+    num_rollouts=1,  # of an aligned baseline one is enough
+    other_num_rollouts=_NUM_ROLLOUTS,
   )
   alone = fit | {"checkpoint_every": 100}
-  pairs = alone | {"learning_rate": 5e-4, "max_length": 92}
+  pairs = alone | {"learning_rate": 5e-4, "max_length": 96}
   on_policy = {"eta": 0.1, "prompts_per_iteration": 32, "num_samples": 4}
   config.baselines = ml_collections.ConfigDict(
     {

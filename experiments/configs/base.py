@@ -249,6 +249,7 @@ def paper() -> ml_collections.ConfigDict:
           "num_candidates": 5,
           # From each candidate; of one alone, indirect transfer is direct.
           "num_rollouts": 4,
+          "other_num_rollouts": 0,  # of the other baseline; 0: as many
         },
       },
     }

@@ -126,9 +126,17 @@ def _baseline(
 def _write(
   path: places.Path, preferences: list[data.preferences.Preference]
 ) -> None:
-  """Preferences as TRL's files have them, for DPO."""
+  """Preferences as TRL's files have them, for DPO.
+
+  What ends an answer here is the stop string: without it the policy would learn
+  nothing of where to end, and go on.
+  """
   rows = [
-    {"prompt": x.question, "chosen": x.chosen, "rejected": x.rejected}
+    {
+      "prompt": x.question,
+      "chosen": x.chosen + chat.STOP,
+      "rejected": x.rejected + chat.STOP,
+    }
     for x in preferences
   ]
   files.replace(path, "".join(json.dumps(row) + "\n" for row in rows))

@@ -35,6 +35,7 @@ _AT_LEAST = {
   "search.num_beams": 1,
   "search.transfer.num_candidates": 1,
   "search.transfer.num_rollouts": 1,
+  "search.transfer.other_num_rollouts": 0,
   "value.num_new_layers": 0,
 }
 # What the entries of lists are.

@@ -186,23 +186,25 @@ def _judges(config: ml_collections.ConfigDict, method: str) -> tuple[str, ...]:
 
 
 def _transfer(bench: Bench) -> pipeline.Method:
-  baseline = bench.config.search.transfer.baseline
+  own = bench.config.search.transfer
   rewards = _rewards(bench, "transfer")
-  return _looking_ahead(bench, rewards, transfer.direct, baseline)
+  return _looking_ahead(
+    bench, rewards, transfer.direct, own.baseline, own.num_rollouts
+  )
 
 
 def _transfer_indirect(bench: Bench) -> pipeline.Method:
   own = bench.config.search.transfer
   rewards = _rewards(bench, "transfer_indirect")
   weigh = transfer.Indirect(own.beta)
-  return _looking_ahead(bench, rewards, weigh, _other(own))
+  return _looking_ahead(bench, rewards, weigh, *_other(own))
 
 
 def _transfer_other(bench: Bench) -> pipeline.Method:
   """Direct from the baseline of the indirect one: what weights are good for."""
   own = bench.config.search.transfer
   rewards = _rewards(bench, "transfer_other")
-  return _looking_ahead(bench, rewards, transfer.direct, _other(own))
+  return _looking_ahead(bench, rewards, transfer.direct, *_other(own))
 
 
 def _looking_ahead(
@@ -210,6 +212,7 @@ def _looking_ahead(
   rewards: Callable[[], transfer.Rewards],
   weigh: transfer.Weigh,
   baseline: str,
+  num_rollouts: int,
 ) -> pipeline.Method:
   own = bench.config.search.transfer
   find, made_from = None, {}
@@ -228,15 +231,20 @@ def _looking_ahead(
     weigh,
     tuple(own.etas),
     num_candidates=own.num_candidates,
-    num_rollouts=own.num_rollouts,
+    num_rollouts=num_rollouts,
   )
   return dataclasses.replace(found, settings={**found.settings, **made_from})
 
 
-def _other(own: ml_collections.ConfigDict) -> str:
-  """The baseline that was aligned to another reward."""
-  # Runs of earlier versions had one baseline.
-  return own.get("other_baseline", "") or own.baseline
+def _other(own: ml_collections.ConfigDict) -> tuple[str, int]:
+  """The baseline that was aligned to another reward, and how often it goes on.
+
+  Runs of earlier versions had one baseline and one number.
+  """
+  return (
+    own.get("other_baseline", "") or own.baseline,
+    own.get("other_num_rollouts", 0) or own.num_rollouts,
+  )
 
 
 def _best_of_n(bench: Bench) -> pipeline.Method:

@@ -7,6 +7,7 @@ import pytest
 
 from experiments.configs import alignment
 from experiments.harness import aligning, questions, run
+from qsharp_jax.tasks import chat
 
 CHANGES = {
   "chat.num_dialogues": 1500,
@@ -20,7 +21,7 @@ CHANGES = {
   "evaluation.num_reference_samples": 4,
   "evaluation.etas": (0.1,),
   "search.best_of": 2,
-  "search.transfer.num_rollouts": 2,
+  "search.transfer.other_num_rollouts": 2,
   "search.front.weights": ((1.0, 0.0), (0.5, 0.5), (0.0, 1.0)),
   "baselines.ppo.num_iterations": 2,
   "baselines.grpo.num_iterations": 2,
@@ -64,6 +65,11 @@ def test_all_methods_in_one_report_and_the_same_command_again(workdir):
   entries = {entry["method"]: entry for entry in found["at_equal_forwards"]}
   assert entries["best_of_n"]["best_of_n"] is not None
   assert (workdir / "front.png").exists()
+  # DPO learns where to end from what ends answers here.
+  pairs = (workdir / "rewards" / "preferences.jsonl").read_text().splitlines()
+  for pair in map(json.loads, pairs):
+    assert pair["chosen"].endswith(chat.STOP)
+    assert pair["rejected"].endswith(chat.STOP)
   again = report(workdir)
   assert [r["reward"] for r in again["rows"]] == [
     r["reward"] for r in found["rows"]
