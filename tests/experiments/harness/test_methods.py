@@ -31,3 +31,21 @@ def test_a_dpo_policy_guides_in_the_units_of_the_reward(monkeypatch):
   config = gsm8k.get_config("tiny")
   del config.preferences
   assert strength(monkeypatch, config) == 1.2
+
+
+def test_each_baseline_looks_ahead_as_often_as_it_was_told(monkeypatch):
+  monkeypatch.setattr(methods, "_rewards", lambda bench, name: None)
+  monkeypatch.setattr(methods, "_looking_ahead", lambda *arguments: arguments)
+  config = alignment.get_config("local")
+  own = config.search.transfer
+  own.update(baseline="RIGHT", other_baseline="WRONG", num_rollouts=3)
+  bench = types.SimpleNamespace(config=config)
+  of = lambda make: make(bench)[-2:]
+  others = (methods._transfer_other, methods._transfer_indirect)
+  assert all(of(make) == ("WRONG", 3) for make in others)
+  own.other_num_rollouts = 5
+  assert of(methods._transfer) == ("RIGHT", 3)
+  assert all(of(make) == ("WRONG", 5) for make in others)
+  # Runs of earlier versions had one baseline and one number.
+  del own.other_num_rollouts, own.other_baseline
+  assert all(of(make) == ("RIGHT", 3) for make in others)
