@@ -12,7 +12,7 @@ from qsharp_jax import models, rollout
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.finetuning import base, on_policy
-from qsharp_jax.ops import losses, policy_gradient
+from qsharp_jax.ops import advantages, losses, policy_gradient
 from qsharp_jax.training import objectives
 
 
@@ -74,7 +74,7 @@ def optimal_values(
     )
   sizes = np.array([len(r) for r in rewards.values()])
   most = sizes.max()
-  values = policy_gradient.soft_value(
+  values = advantages.soft_value(
     np.stack([np.pad(r, (0, most - len(r))) for r in rewards.values()]),
     np.arange(most) < sizes[:, None],
     eta=eta,

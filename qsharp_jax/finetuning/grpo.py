@@ -11,7 +11,7 @@ from qsharp_jax import models
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.finetuning import base, on_policy
-from qsharp_jax.ops import losses, policy_gradient
+from qsharp_jax.ops import advantages, losses, policy_gradient
 from qsharp_jax.training import fit as fit_lib
 from qsharp_jax.training import objectives
 
@@ -74,11 +74,11 @@ def credit(*, is_dr: bool) -> on_policy.Credit:
   """
 
   def targets(found: on_policy.Experience) -> Iterable[np.ndarray]:
-    advantages = policy_gradient.group_relative(
+    of_samples = advantages.group_relative(
       found.rewards, found.is_graded, is_scaled=not is_dr
     )
     for group, row in zip(
-      found.completions, np.asarray(advantages), strict=True
+      found.completions, np.asarray(of_samples), strict=True
     ):
       for completion, advantage in zip(group, row, strict=True):
         of_tokens = Targets(

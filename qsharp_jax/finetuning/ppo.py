@@ -16,7 +16,7 @@ from qsharp_jax import data, models
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.finetuning import base, on_policy, preference
-from qsharp_jax.ops import losses, policy_gradient
+from qsharp_jax.ops import advantages, losses, policy_gradient
 from qsharp_jax.sharding import layout as layout_lib
 from qsharp_jax.training import fit as fit_lib
 from qsharp_jax.training import objectives
@@ -153,7 +153,7 @@ class RTO(PPO):
     def of_tokens(
       params: PyTree, batch: objectives.Batch, sampled: Sampled
     ) -> Array:
-      return policy_gradient.rto(
+      return advantages.rto(
         sampled.rewards,
         base.token_log_probs(job.model, params, batch),
         sampled.ref_log_probs,
@@ -194,7 +194,7 @@ def actor_critic(
     params: PyTree, reward_params: PyTree, batch: objectives.Batch
   ) -> Targets:
     sampled = Sampled(*jnp.moveaxis(batch["labels"], -1, 0))
-    rewards = policy_gradient.penalised(
+    rewards = advantages.penalised(
       token_rewards.of_tokens(reward_params, batch, sampled),
       sampled.log_probs,
       sampled.ref_log_probs,
@@ -203,13 +203,13 @@ def actor_critic(
     values = state_values(critic, params, batch)
     segments = batch["segments"]
     is_last = segments != jnp.pad(segments[:, 1:], ((0, 0), (0, 1)))
-    advantages = policy_gradient.gae(
+    estimates = advantages.gae(
       rewards, values, is_last, discount=discount, decay=decay
     )
     return Targets(
       log_probs=sampled.log_probs,
-      advantages=advantages,
-      returns=advantages + values,
+      advantages=estimates,
+      returns=estimates + values,
       values=values,
     )
 
@@ -220,7 +220,7 @@ def actor_critic(
       batch_size=batch_size,
       layout=layout,
     )
-    white = policy_gradient.whiten(targets.advantages, rows.mask)
+    white = advantages.whiten(targets.advantages, rows.mask)
     labels = np.stack(targets._replace(advantages=white), axis=-1)
     return np.where(rows.mask[..., None], labels, 0.0)
 

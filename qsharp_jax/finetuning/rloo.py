@@ -11,14 +11,14 @@ from qsharp_jax import models
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.finetuning import base, on_policy
-from qsharp_jax.ops import losses, policy_gradient
+from qsharp_jax.ops import advantages, losses, policy_gradient
 from qsharp_jax.training import objectives
 
 Baseline = Literal["leave_one_out", "batch"]
 
 _ADVANTAGES = {
-  "leave_one_out": policy_gradient.leave_one_out,
-  "batch": policy_gradient.batch_baseline,
+  "leave_one_out": advantages.leave_one_out,
+  "batch": advantages.batch_baseline,
 }
 
 
@@ -64,8 +64,8 @@ def credit(*, eta: float, baseline: Baseline) -> on_policy.Credit:
     baseline: what is subtracted from the rewards to reduce variance.
   """
 
-  def advantages(found: on_policy.Experience) -> Iterable[np.ndarray]:
-    rewards = policy_gradient.penalised(
+  def labels(found: on_policy.Experience) -> Iterable[np.ndarray]:
+    rewards = advantages.penalised(
       found.rewards,
       found.totals("log_probs"),
       found.totals("ref_log_probs"),
@@ -78,7 +78,7 @@ def credit(*, eta: float, baseline: Baseline) -> on_policy.Credit:
       for completion, advantage in zip(group, row, strict=True):
         yield np.full(len(completion.tokens), advantage)
 
-  return on_policy.Credit(advantages)
+  return on_policy.Credit(labels)
 
 
 def objective(model: models.LanguageModel) -> objectives.Objective:
@@ -89,8 +89,8 @@ def objective(model: models.LanguageModel) -> objectives.Objective:
 
   def loss(params: PyTree, batch: objectives.Batch) -> tuple[Array, Array]:
     log_probs = base.token_log_probs(model, params, batch)
-    advantages = jnp.where(batch["mask"], batch["labels"], 0.0)
-    total = jnp.sum(policy_gradient.reinforce(log_probs, advantages))
+    of_tokens = jnp.where(batch["mask"], batch["labels"], 0.0)
+    total = jnp.sum(policy_gradient.reinforce(log_probs, of_tokens))
     weights = losses.sequence_weights(batch["mask"], batch["segments"])
     return total, jnp.sum(weights)
 

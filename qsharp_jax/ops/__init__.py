@@ -1,6 +1,7 @@
 """The theory as pure functions: jax only, no parameters, no IO, no config."""
 
 from qsharp_jax.ops import (
+  advantages,
   distributions,
   filtering,
   guidance,
@@ -12,6 +13,7 @@ from qsharp_jax.ops import (
 )
 
 __all__ = [
+  "advantages",
   "distributions",
   "filtering",
   "guidance",
