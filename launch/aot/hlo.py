@@ -115,6 +115,11 @@ def parse(text: str, *, turns: int = 1, passes: int = 0) -> list[Computation]:
   return found
 
 
+def has_passes(text: str) -> bool:
+  """Whether its turns may go over more candidates."""
+  return _FURTHER in text
+
+
 def _blocks(text: str) -> tuple[dict[str, list[Instruction]], str]:
   blocks, entry, own = {}, "", []
   for line in text.splitlines():

@@ -95,15 +95,17 @@ def predict(
     return Prediction(program.name, False, memory, program.compiled)
   # XLA counts what one device computes, and of a loop one turn.
   cost = program.compiled.cost_analysis()
-  flops = cost.get("flops", 0.0) * program.turns - program.pass_flops
+  flops = cost.get("flops", 0.0) * program.turns
   counted = cost.get("bytes accessed", 0.0) * program.turns * scale
   text = program.compiled.as_text()
+  pass_flops = program.pass_flops if hlo.has_passes(text) else 0.0
+  flops -= pass_flops
   traffic, exchanges = _moved(text, program.turns, passes=0)
   links = _over_links(exchanges, scale)
   own, own_exchanges = _moved(text, program.turns, passes=1)
   more = seconds(
     chip,
-    flops=program.pass_flops,
+    flops=pass_flops,
     traffic=own - traffic,
     links=_over_links(own_exchanges, scale) - links,
   )
@@ -119,7 +121,7 @@ def predict(
     links=links,
     collectives=_by_kind(exchanges, scale),
     seconds=seconds(chip, flops=flops, traffic=traffic, links=links),
-    pass_seconds=more if program.pass_flops else {},
+    pass_seconds=more if pass_flops else {},
     tokens=program.tokens,
   )
 

@@ -40,7 +40,7 @@ def score(
   """Scores the first m candidates, and more as long as many rows are open.
 
   A further pass reads few rows, open ones first, and scores twice as many
-  candidates of each as the first.
+  candidates of each as the first. On TPUs there is none where rows may wait.
 
   Args:
     policy: a lazy one.
@@ -66,12 +66,19 @@ def score(
   def is_open(now: Scored) -> Array:
     return ~(state.finished | lead(policy, state.controls, now)[1])
 
-  with jax.named_scope(SCOPE):
-    now = jax.lax.while_loop(
-      lambda now: is_open(now).sum() > most_waiting,
-      lambda now: _score_more(policy, params, state, now, is_open(now)),
-      now,
-    )
+  def go_on(now: Scored) -> Scored:
+    with jax.named_scope(SCOPE):
+      return jax.lax.while_loop(
+        lambda now: is_open(now).sum() > most_waiting,
+        lambda now: _score_more(policy, params, state, now, is_open(now)),
+        now,
+      )
+
+  if policy.may_wait:
+    # There the mere possibility costs more than waiting (docs/aot.md).
+    now = jax.lax.platform_dependent(now, tpu=lambda x: x, default=go_on)
+  else:
+    now = go_on(now)
   return now, state
 
 

@@ -84,6 +84,15 @@ def test_a_loop_turns_as_often_as_the_text_says():
   assert hlo.hbm_traffic(hlo.parse(text)) == 128 * 2 + 512 + 32 + 3 * 64
 
 
+def test_passes_over_more_candidates_count_when_they_are_asked_for():
+  known = 'body=%body, metadata={op_name="jit(step)/further_passes/while"}'
+  text = _TEXT.replace("body=%body", known)
+  assert hlo.has_passes(text) and not hlo.has_passes(_TEXT)
+  for passes in (0, 2):
+    found = hlo.hbm_traffic(hlo.parse(text, turns=5, passes=passes))
+    assert found == 128 * 2 + 512 + 32 + passes * 64
+
+
 def test_collectives_by_hand():
   found = hlo.collectives(hlo.parse(_TEXT, turns=3))
   reduce, gather = sorted(found, key=lambda one: -one.times)
@@ -181,6 +190,16 @@ def test_the_search_keeps_what_fits():
     assert twice.hbm_bytes > chip.hbm_bytes or (
       twice.tokens_per_second <= one.tokens_per_second
     )
+
+
+def test_the_largest_batch_fits_and_one_more_does_not():
+  config = gsm8k.get_config("llama31_8b")
+  mesh = jax.sharding.AbstractMesh((1, 1, 8), ("data", "fsdp", "tensor"))
+  plan = programs.Plan(config, players.make(config, LAYOUT), mesh, 256)
+  most = search.most_prompts(plan, 16e9)
+  assert plan.needed(batch_size=most).total <= 16e9
+  assert plan.needed(batch_size=most + 1).total > 16e9
+  assert search.most_prompts(plan, 1e9) == 0
 
 
 def test_a_steps_seconds_by_hand():
