@@ -49,7 +49,7 @@ part() {
 case "$section" in
   1)
     part 200 steady "$python" -m benchmarks.steady "${pair[@]}" \
-      --batches="$batches" --candidates=20 --profile="/tmp/steady_trace"
+      --batches="$batches" --candidates=20 --profile="${TMPDIR:-/tmp}/steady_trace"
     part 110 torch "$python" -m benchmarks.torch_decode "${pair[@]}" --batch=8
     ;;
   2)

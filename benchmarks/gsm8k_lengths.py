@@ -12,9 +12,9 @@ import numpy as np
 # few words of these texts further.
 _PIECE = re.compile(r"\d{1,3}|[^\W\d_]+|[^\w\s]|_")
 
-# The log-normal laws nearest to the 7,473 lengths of the training set: mean and
-# standard deviation of the logarithm, the shortest and the longest.
-_LAWS = {
+# The log-normal distributions nearest to the 7,473 lengths of the training set:
+# mean and standard deviation of the logarithm, the shortest and the longest.
+_FITTED = {
   ("question", "answer"): (4.965, 0.352, 53, 438),
   ("answer",): (4.521, 0.410, 24, 364),
 }
@@ -29,12 +29,13 @@ def load(
   """Lengths of the fields together, and where they come from.
 
   They are those of random lines of gsm8k/train.jsonl in the folder that the
-  environment's QSHARP_DATA_DIR names; else drawn from a law fitted to them.
+  environment's QSHARP_DATA_DIR names; else drawn from a distribution fitted to
+  them.
   """
   rng = np.random.default_rng(seed)
   folder = os.environ.get("QSHARP_DATA_DIR")
   if folder is None:
-    mean, std, shortest, longest = _LAWS[fields]
+    mean, std, shortest, longest = _FITTED[fields]
     drawn = rng.lognormal(mean, std, num_sequences).round()
     return drawn.clip(shortest, longest).astype(int), "log-normal"
   text = pathlib.Path(folder, "gsm8k", "train.jsonl").read_text("utf-8")

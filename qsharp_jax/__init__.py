@@ -1,8 +1,9 @@
 """Q#: value-guided, KL-regularised decoding of language models in JAX.
 
-`load` is the library in one call. Rooms, lowest layer first: core, ops, models,
-sharding, rewards, data, checkpoint, generate, rollout, training, evaluation,
-pipeline. WORKSPACE.md maps them.
+`load` is the library in one call. Rooms, lowest layer first: core; ops, models,
+sharding, rewards, data; tasks, checkpoint, generate, tabular; rollout,
+training, evaluation, serving; pipeline, reward_models; finetuning. WORKSPACE.md
+maps them.
 """
 
 import importlib

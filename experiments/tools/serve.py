@@ -5,7 +5,7 @@ r"""An OpenAI-compatible endpoint over guided decoding.
     -d '{"messages": [{"role": "user", "content": "…"}], "eta": 0.1}'
 
 or, without a run, --reference=DIR --value=DIR. docs/serving.md says what a
-request may hold. Needs the extra `serve`: pip install 'qsharp-jax[serve]'.
+request may hold. Needs the extra `serve`: pip install -e '.[serve]'.
 """
 
 import asyncio

@@ -10,6 +10,7 @@ from qsharp_jax.ops import (
   policy_gradient,
   preferences,
   readout,
+  token_rewards,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
   "policy_gradient",
   "preferences",
   "readout",
+  "token_rewards",
 ]

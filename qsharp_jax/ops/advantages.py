@@ -144,7 +144,15 @@ def group_relative(
 
 
 def whiten(advantages: Array, mask: Array) -> Array:
-  """Advantages with mean 0 and deviation 1 over the mask; 0 outside it."""
+  """Advantages with mean 0 and deviation 1 over the mask; 0 outside it.
+
+  Args:
+    advantages: on any scale; equal ones become 0. Shape [...].
+    mask: which of them count. Shape [...], bool.
+
+  Returns:
+    Whitened advantages, float32. Shape [...].
+  """
   chex.assert_type([advantages, mask], [float, bool])
   chex.assert_equal_shape([advantages, mask])
   centred = batch_baseline(advantages, mask)

@@ -17,7 +17,8 @@ def tilted_log_probs(ref_logits: Array, log_weights: Array) -> Array:
 
   Args:
     ref_logits: reference logits, any offset, not all -inf. Shape [..., V].
-    log_weights: log-weights w, finite. Shape [..., V].
+    log_weights: log-weights w; -inf excludes a token, one at least is left.
+      Shape [..., V].
 
   Returns:
     Normalised log-probabilities, float32. Shape [..., V]. -inf stays -inf.
