@@ -1,13 +1,13 @@
-r"""Guides a transformers model with a value model of ours: torch, nothing else.
+r"""Guides a transformers model with a run's value model: torch, nothing else.
 
   python examples/guided_in_torch.py --reference=MODEL_DIR --values=VALUE_DIR \
     --eta=0.1 --prompt="Question: ..."
 
 VALUE_DIR is RUN/round_2/value, or what `experiments.share` wrote: a V-type
-value model, which transformers loads as a sequence classifier. Every candidate
-is read behind the whole prefix, which is short to write and slow to run; one
-pass for all candidates, with caches, is what this project's own decode loop
-does.
+value model that reads no log-probabilities, such as that of `gsm8k:tiny_v`,
+which transformers loads as a sequence classifier. Every candidate is read
+behind the whole prefix, which is short to write and slow to run; one pass for
+all candidates, with caches, is what this project's own decode loop does.
 """
 
 import argparse
