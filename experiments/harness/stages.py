@@ -123,7 +123,7 @@ def _rounds(run: pipeline.Run, alone: measuring.Answers) -> Iterator[Stage]:
   rows = rows._replace(labels=np.zeros_like(rows.labels))
   step = measuring.step(
     objective,
-    pipeline.algorithm1.placed(run, None),
+    pipeline.values.placed(run, None),
     rows,
     run.fit,
     run,

@@ -18,7 +18,7 @@ from qsharp_jax import models, rollout
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import places
 from qsharp_jax.core.arrays import Array, PyTree
-from qsharp_jax.pipeline import algorithm1, bindings
+from qsharp_jax.pipeline import bindings, values
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
 from qsharp_jax.training import fit as fit_lib
@@ -88,7 +88,7 @@ class Job:
 
   def rollouts(self) -> rollout.Rollouts:
     """The reference's samples of the training questions, in round 1."""
-    found = algorithm1.rollouts(self.run, 1)
+    found = values.rollouts(self.run, 1)
     return found.take(found.split == "train")
 
 

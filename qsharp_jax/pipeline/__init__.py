@@ -20,6 +20,7 @@ from qsharp_jax.pipeline import (
   standardising,
   support,
   tokens,
+  values,
   verifying,
   workdir,
 )
@@ -59,6 +60,7 @@ __all__ = [
   "standardising",
   "support",
   "tokens",
+  "values",
   "verifying",
   "workdir",
 ]

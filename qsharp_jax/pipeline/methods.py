@@ -10,7 +10,7 @@ from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.generate import guided as guided_lib
 from qsharp_jax.generate import memory
-from qsharp_jax.pipeline import algorithm1, bindings
+from qsharp_jax.pipeline import bindings, values
 from qsharp_jax.pipeline import run as run_lib
 
 
@@ -143,12 +143,12 @@ def outcome(
   policy = dataclasses.replace(run.players.policy, guidance=guidance)
 
   def sampler(_: int) -> rollout.Sampler:
-    return run.sampler_of(policy, {"value": algorithm1.load_outcome(run)})
+    return run.sampler_of(policy, {"value": values.load_outcome(run)})
 
   return Method(
     sampler,
     etas,
-    prepare=lambda: algorithm1.train_outcome(run),
+    prepare=lambda: values.train_outcome(run),
     guidance=guidance,
     has_values=False,
     needs=needs(policy),

@@ -15,7 +15,7 @@ from qsharp_jax.core import files, places
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.generate import guided
 from qsharp_jax.ops import distributions
-from qsharp_jax.pipeline import algorithm1, bindings, methods, support
+from qsharp_jax.pipeline import bindings, methods, support, values
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
 from qsharp_jax.training import fit as fit_lib
@@ -36,7 +36,7 @@ def train(run: run_lib.Run, reward: rollout.grading.Reward) -> places.Path:
       own = dataclasses.replace(
         run, players=dataclasses.replace(run.players, critic=critic)
       )
-      algorithm1.fit_values(own, found, directory)
+      values.fit_values(own, found, directory)
   fit_lib.forget(directory)
   return directory
 

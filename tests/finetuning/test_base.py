@@ -73,7 +73,7 @@ def test_refuses_rollouts_that_teach_nothing(tmp_path, monkeypatch):
   run = micro_runs.run(tmp_path)
   none = rollout.Rollouts.of([])
   monkeypatch.setattr(
-    pipeline.algorithm1, "rollouts", lambda run, round_index: none
+    pipeline.values, "rollouts", lambda run, round_index: none
   )
   reasons = {
     "sft": "nothing to fine-tune",
