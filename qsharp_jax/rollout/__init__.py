@@ -7,6 +7,7 @@ from qsharp_jax.rollout import (
   on_device,
   problems,
   program,
+  shard_files,
   store,
   switch,
 )
@@ -27,6 +28,7 @@ __all__ = [
   "on_device",
   "problems",
   "program",
+  "shard_files",
   "store",
   "switch",
 ]

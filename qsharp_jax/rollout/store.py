@@ -1,26 +1,21 @@
 """Rollouts on disk: Parquet shards that any tool reads, written atomically."""
 
-import contextlib
 import dataclasses
-import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from absl import logging
 
 from qsharp_jax import rewards
-from qsharp_jax.core import files, places
+from qsharp_jax.core import places
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.data.ragged import Ragged
-from qsharp_jax.rollout import columns
+from qsharp_jax.rollout import shard_files
 from qsharp_jax.rollout.columns import Rollout, Rollouts
 from qsharp_jax.sharding import processes
 
 _SHARD_SIZE = b"problems_per_shard"
 _GRADED_BY = b"graded_by"
-_TEXTS = ("text", "question")
 
 
 def shard_path(directory: str | os.PathLike, index: int) -> places.Path:
@@ -33,7 +28,7 @@ def shard_size(directory: str | os.PathLike, *, default: int) -> int:
   from pyarrow import parquet
 
   for path in _paths(directory)[:1]:
-    with _readable(path) as file:
+    with shard_files.readable(path) as file:
       metadata = parquet.read_schema(file).metadata or {}
       return int(metadata.get(_SHARD_SIZE, default))
   return default
@@ -62,7 +57,7 @@ def write_shard(
   notes = {_GRADED_BY: graded_by}
   if num_problems is not None:
     notes[_SHARD_SIZE] = str(num_problems)
-  _write(shard_path(directory, index), rollouts, notes)
+  shard_files.write(shard_path(directory, index), rollouts, notes)
 
 
 def read(
@@ -87,7 +82,9 @@ def read(
   paths = _paths(directory)
   if shards is not None:
     paths = [shard_path(directory, index) for index in shards]
-  found = Rollouts.concatenate([_read(path, with_text) for path in paths])
+  found = Rollouts.concatenate(
+    [shard_files.read(path, with_text) for path in paths]
+  )
   # Arrow keeps what it freed for its next table; there is none.
   pyarrow.default_memory_pool().release_unused()
   return found
@@ -112,16 +109,16 @@ def with_values(
   from pyarrow import parquet
 
   paths = _paths(directory)
-  parts = [_read(path, with_text=False) for path in paths]
+  parts = [shard_files.read(path, with_text=False) for path in paths]
   found = Rollouts.concatenate(parts)
   found = dataclasses.replace(found, value=np.asarray(judge(found), np.float64))
   ends = np.cumsum([len(part) for part in parts])[:-1]
   for path, values in zip(paths, np.split(found.value, ends), strict=True):
     if processes.is_main():
-      judged = dataclasses.replace(_read(path, True), value=values)
-      with _readable(path) as file:
+      judged = dataclasses.replace(shard_files.read(path, True), value=values)
+      with shard_files.readable(path) as file:
         notes = parquet.read_schema(file).metadata or {}
-      _write(path, judged, notes)
+      shard_files.write(path, judged, notes)
   return found
 
 
@@ -154,12 +151,12 @@ def regrade(
     return 0
   num_shards = 0
   for path in _paths(directory):
-    with _readable(path) as file:
+    with shard_files.readable(path) as file:
       notes = parquet.read_schema(file).metadata or {}
     before = notes.get(_GRADED_BY, b"").decode()
     if not is_forced and (before == by or only not in (None, before)):
       continue
-    found = _read(path, with_text=True)
+    found = shard_files.read(path, with_text=True)
     grades = grade(found)
     graded = dataclasses.replace(
       found,
@@ -168,7 +165,7 @@ def regrade(
       label=np.array([g.reward for g in grades], np.float64),
       error=np.array([g.error for g in grades], object),
     )
-    _write(path, graded, {**notes, _GRADED_BY: by})
+    shard_files.write(path, graded, {**notes, _GRADED_BY: by})
     num_shards += 1
   return num_shards
 
@@ -182,9 +179,9 @@ def is_judged(directory: str | os.PathLike) -> bool:
   import pyarrow
   from pyarrow import parquet
 
-  schema = pyarrow.schema([_schema().field("value")])
+  schema = pyarrow.schema([shard_files.arrow_schema().field("value")])
   for path in _paths(directory):
-    with _readable(path) as file:
+    with shard_files.readable(path) as file:
       # Cast, so that a shard without the column is refused.
       values = parquet.read_table(file, columns=["value"]).cast(schema)
     if values["value"].null_count:
@@ -208,7 +205,7 @@ def set_damaged_aside(directory: str | os.PathLike) -> int:
   num_damaged = 0
   for path in _paths(directory) if processes.is_main() else ():
     try:
-      _read(path, with_text=True)
+      shard_files.read(path, with_text=True)
     except InputError:
       kept = path.with_name(f"{path.name}.damaged")
       logging.warning(
@@ -223,105 +220,3 @@ def set_damaged_aside(directory: str | os.PathLike) -> int:
 
 def _paths(directory: str | os.PathLike) -> list[places.Path]:
   return sorted(places.path(directory).glob("shard-*.parquet"))
-
-
-def _write(
-  path: places.Path, rollouts: Rollouts, notes: Mapping[bytes, bytes | str]
-) -> None:
-  import pyarrow
-  from pyarrow import parquet
-
-  schema = _schema()
-  table = pyarrow.table(
-    [
-      _to_arrow(name, column, schema.field(name).type)
-      for name, column in rollouts.columns().items()
-    ],
-    schema=schema,
-  ).replace_schema_metadata(notes)
-  content = io.BytesIO()
-  parquet.write_table(table, content, write_page_checksum=True)
-  files.replace(path, content.getvalue())
-
-
-def _to_arrow(name: str, column: np.ndarray | Ragged, kind):
-  import pyarrow
-
-  if isinstance(column, Ragged):
-    offsets = np.concatenate([[0], np.cumsum(column.lengths)]).astype(np.int32)
-    values = np.concatenate([np.zeros(0, np.int32), *column])
-    return pyarrow.ListArray.from_arrays(offsets, values).cast(kind)
-  # A NaN stands for what is not there, except in rewards and divergences.
-  is_null = np.isnan(column) if name in columns.OPTIONAL_NUMBERS else None
-  if pyarrow.types.is_boolean(kind):
-    column = column.astype(bool)
-  return pyarrow.array(column, kind, mask=is_null)
-
-
-@contextlib.contextmanager
-def _readable(path: places.Path) -> Iterator[Any]:
-  """What Arrow reads; turns what it says of a damaged shard into one line."""
-  import pyarrow
-
-  try:
-    with places.seekable(path) as file:
-      yield file
-  except (OSError, ValueError, pyarrow.ArrowException) as error:
-    reason = " ".join(str(error).split())
-    raise InputError(
-      f"{path} is no readable shard of rollouts ({reason}); delete it and "
-      "run the same command again"
-    ) from error
-
-
-def _read(path: places.Path, with_text: bool) -> Rollouts:
-  import pyarrow
-  from pyarrow import parquet
-
-  names = [name for name in columns.DTYPES if with_text or name not in _TEXTS]
-  schema = pyarrow.schema([_schema().field(name) for name in names])
-  with _readable(path) as file:
-    # Cast, not read with a schema: that fills a missing column with nulls.
-    table = parquet.read_table(
-      file,
-      columns=None if with_text else names,
-      page_checksum_verification=True,
-    )
-    table = table.cast(schema).combine_chunks()
-  found = {name: _from_arrow(name, table[name]) for name in names}
-  empty = {name: np.full(len(table), "", object) for name in _TEXTS}
-  return Rollouts(**(empty | found))
-
-
-def _from_arrow(name: str, column) -> np.ndarray | Ragged:
-  """A column, taken over without a copy where its type allows it."""
-  import pyarrow
-
-  dtype = columns.DTYPES[name]
-  kind = column.type
-  array = column.chunk(0) if column.num_chunks else pyarrow.array([], kind)
-  if dtype is Ragged:
-    values = array.values.to_numpy(zero_copy_only=False).astype(
-      np.int32, copy=False
-    )
-    return Ragged.from_offsets(values, array.offsets.to_numpy())
-  if dtype is object:
-    coded = array.dictionary_encode()
-    strings = [*coded.dictionary.to_pylist(), None]
-    codes = coded.indices.fill_null(len(strings) - 1).to_numpy()
-    return np.array(strings, object)[codes]
-  return array.to_numpy(zero_copy_only=False).astype(dtype, copy=False)
-
-
-def _schema():
-  """Column types of a shard."""
-  import pyarrow as pa
-
-  own = {"correct": pa.bool_()}  # null where there is no verdict
-  kinds = {Ragged: pa.list_(pa.int32()), object: pa.string()}
-  return pa.schema(
-    [
-      (name, own.get(name) or kinds.get(dtype) or pa.from_numpy_dtype(dtype))
-      for name, dtype in columns.DTYPES.items()
-    ]
-  )

@@ -9,7 +9,7 @@ from oracles import micro_runs
 from qsharp_jax import rewards
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.pipeline import algorithm1, standardising
-from qsharp_jax.rollout import store
+from qsharp_jax.rollout import shard_files
 
 SCALE = 40.0
 
@@ -68,7 +68,7 @@ def test_an_interrupted_relabelling_goes_on(tmp_path, monkeypatch):
   run = collected(tmp_path / "whole", grade)
   expected = labels(standardising.settle(run))
   run = collected(tmp_path / "cut", grade)
-  write, num_written = store._write, []
+  write, num_written = shard_files.write, []
 
   def interrupted(path, *rest):
     if num_written:
@@ -76,7 +76,7 @@ def test_an_interrupted_relabelling_goes_on(tmp_path, monkeypatch):
     num_written.append(path)
     write(path, *rest)
 
-  monkeypatch.setattr(store, "_write", interrupted)
+  monkeypatch.setattr(shard_files, "write", interrupted)
   with pytest.raises(KeyboardInterrupt):
     standardising.settle(run)
   monkeypatch.undo()
