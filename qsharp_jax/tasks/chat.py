@@ -107,7 +107,7 @@ class Chat(base.TaskSpec):
   ) -> tuple[list[Question], data.Tokenizer]:
     """Dialogues that go on behind the answer, with the user; see `TaskSpec`."""
     found = self.answered(self.num_corpus)
-    return found, data.tokenizer.train_byte_level_bpe(
+    return found, data.new_tokenizers.train_byte_level_bpe(
       [q.question + conversations.ASSISTANT + q.answer for q in found[:_TOLD]],
       vocab_size=self.vocab_size,
       directory=directory,

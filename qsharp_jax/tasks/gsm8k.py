@@ -57,7 +57,7 @@ class TinyGsm8k(base.TaskSpec):
       exclude=tests,
       mistake_rate=self.mistake_rate,
     )
-    return worked, data.tokenizer.train_byte_level_bpe(
+    return worked, data.new_tokenizers.train_byte_level_bpe(
       [f"Question: {q.question}\nAnswer:\n{q.answer}" for q in worked],
       vocab_size=self.vocab_size,
       directory=directory,

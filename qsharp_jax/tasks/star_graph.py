@@ -76,7 +76,7 @@ class StarGraphs(base.TaskSpec):
   ) -> tuple[list[Question], data.Tokenizer]:
     """Graphs of their own, and a tokenizer with a token a node."""
     nodes = map(str, range(self.num_nodes))
-    tokenizer = data.tokenizer.word_level(
+    tokenizer = data.new_tokenizers.word_level(
       ["=", *nodes, *self.signs], directory=directory
     )
     graphs = with_mistakes(

@@ -7,6 +7,7 @@ import pytest
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data import (
   chat_template,
+  new_tokenizers,
   prompts,
   template_trial,
   tokenizer,
@@ -26,7 +27,9 @@ LLAMA = (
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
   folder = tmp_path_factory.mktemp("tokenizer")
-  tokenizer.train_byte_level_bpe(["a b c"], vocab_size=258, directory=folder)
+  new_tokenizers.train_byte_level_bpe(
+    ["a b c"], vocab_size=258, directory=folder
+  )
   return folder
 
 

@@ -9,7 +9,7 @@ import transformers
 from oracles import pieces
 
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.data import stops, tokenizer
+from qsharp_jax.data import new_tokenizers, stops, tokenizer
 
 LETTERS = "ab"
 WORDS = [
@@ -63,7 +63,7 @@ def byte_level(tmp_path_factory):
     "\n\nHuman: hi\n\nAssistant: ho 人类 é",
     "Human: a. Humane ants:",
   ] * 3
-  return tokenizer.train_byte_level_bpe(
+  return new_tokenizers.train_byte_level_bpe(
     texts, vocab_size=320, directory=tmp_path_factory.mktemp("bytes")
   )
 
@@ -102,7 +102,7 @@ def sentence_pieces():
 
 
 def whole_words(tmp_path):
-  return tokenizer.word_level(
+  return new_tokenizers.word_level(
     ["Human", ":", "a", "b", "Humane"], directory=tmp_path
   )
 

@@ -1,7 +1,12 @@
 import pytest
 
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.data import chat_template, template_trial, tokenizer
+from qsharp_jax.data import (
+  chat_template,
+  new_tokenizers,
+  template_trial,
+  tokenizer,
+)
 
 MESSAGES = [{"role": "user", "content": "How many?"}]
 
@@ -55,7 +60,9 @@ def test_faults_are_left_to_whoever_renders():
 
 
 def test_prompts_are_rendered_by_tried_templates_only(tmp_path):
-  tokenizer.train_byte_level_bpe(["a b c"], vocab_size=258, directory=tmp_path)
+  new_tokenizers.train_byte_level_bpe(
+    ["a b c"], vocab_size=258, directory=tmp_path
+  )
   hf = tokenizer.load(tmp_path).hf
   hf.chat_template = "{{ messages[0]['content'] }}{{ 'x' * 10 ** 10 }}"
   with pytest.raises(InputError, match="takes more than 2 GiB"):

@@ -120,7 +120,7 @@ def running(tokenizer, engine, *, token=None, **changes):
 
 
 def make_tokenizer(directory):
-  return data.tokenizer.word_level(WORDS, directory=directory)
+  return data.new_tokenizers.word_level(WORDS, directory=directory)
 
 
 class Idle:

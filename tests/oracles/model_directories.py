@@ -17,7 +17,7 @@ def qwen2(
   directory: pathlib.Path, *, context: int = 128, texts=_TEXTS, seed: int = 0
 ) -> pathlib.Path:
   """Writes a Qwen2 of two layers; every id of the tokenizer has a row."""
-  tokenizer = data.tokenizer.train_byte_level_bpe(
+  tokenizer = data.new_tokenizers.train_byte_level_bpe(
     texts, vocab_size=300, directory=directory
   )
   config = families.from_hf(

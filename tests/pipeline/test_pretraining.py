@@ -16,7 +16,7 @@ FIT = training.Fit(batch_size=2, max_length=64, seed=3)
 def tokenizer(tmp_path_factory):
   texts = ["How many? 1 2 3 4 5 6 7 8 9 0 #### Question: Answer:"]
   folder = tmp_path_factory.mktemp("tokenizer")
-  return data.tokenizer.train_byte_level_bpe(
+  return data.new_tokenizers.train_byte_level_bpe(
     texts, vocab_size=300, directory=folder
   )
 

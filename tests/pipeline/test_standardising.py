@@ -9,7 +9,7 @@ from oracles import micro_runs
 from qsharp_jax import rewards
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.pipeline import algorithm1, standardising
-from qsharp_jax.rollout import shard_files
+from qsharp_jax.rollout import shard_files, store
 
 SCALE = 40.0
 

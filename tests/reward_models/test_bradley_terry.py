@@ -47,7 +47,7 @@ def start(tmp_path_factory):
   """A random language model whose tokenizer knows whole words."""
   directory = tmp_path_factory.mktemp("start")
   words = [*WORTH, "q", "user", "assistant", *map(str, range(10))]
-  data.tokenizer.word_level(words, directory=directory)
+  data.new_tokenizers.word_level(words, directory=directory)
   hf = data.tokenizer.load(directory).hf
   hf.chat_template = TEMPLATE
   config = families.from_hf(

@@ -14,7 +14,7 @@ M = 4
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory):
   words = ["=", *map(str, range(12))]
-  return data.tokenizer.word_level(
+  return data.new_tokenizers.word_level(
     words, directory=tmp_path_factory.mktemp("t")
   )
 

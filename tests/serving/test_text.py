@@ -12,7 +12,7 @@ WORDS = ["one two three", "naïve 数学 🙂🙂", "a\n\nb\n#### 12", "ababab"]
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory):
-  return data.tokenizer.train_byte_level_bpe(
+  return data.new_tokenizers.train_byte_level_bpe(
     WORDS * 3, vocab_size=280, directory=tmp_path_factory.mktemp("tokenizer")
   )
 
