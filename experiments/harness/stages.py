@@ -87,8 +87,8 @@ def of_run(run: pipeline.Run, what: pipeline.Evaluation) -> Iterator[Stage]:
   yield from _rounds(run, alone)
   tested: dict[str, measuring.Answers] = {"reference": alone}
   num_judged = 0
-  for split, job in pipeline.evaluate.jobs(run, what):
-    method, num_samples, _ = pipeline.evaluate.method_of(run, what, job)
+  for split, job in pipeline.jobs.listed(run, what):
+    method, num_samples, _ = pipeline.jobs.method_of(run, what, job)
     kind = "guided" if method.has_rounds else job.method
     if kind not in tested and method.prepare is methods_lib.nothing:
       plan = rollout.Plan(num_samples, 0, method.etas[0])

@@ -304,7 +304,7 @@ def bench(
 
 
 def evaluation(
-  own: methods.Bench, columns: pipeline.evaluate.ColumnsFn
+  own: methods.Bench, columns: pipeline.jobs.ColumnsFn
 ) -> pipeline.Evaluation:
   """What to compare."""
   config = own.config
@@ -328,7 +328,7 @@ def check_evaluation(
   beforehand.check_disk(own.run, own.tuned.values())
 
 
-def judging(bench: methods.Bench) -> pipeline.evaluate.CompareFn | None:
+def judging(bench: methods.Bench) -> pipeline.jobs.CompareFn | None:
   """What reports say of answers to chat; None without such a section."""
   if "alignment" not in bench.config:
     return None

@@ -8,6 +8,7 @@ from qsharp_jax.pipeline import (
   curves,
   evaluate,
   hold,
+  jobs,
   judging,
   labelled,
   methods,
@@ -25,7 +26,7 @@ from qsharp_jax.pipeline import (
   workdir,
 )
 from qsharp_jax.pipeline.algorithm1 import learn
-from qsharp_jax.pipeline.evaluate import Evaluation
+from qsharp_jax.pipeline.jobs import Evaluation
 from qsharp_jax.pipeline.methods import Method
 from qsharp_jax.pipeline.paths import RunPaths
 from qsharp_jax.pipeline.run import Players, Rounds, Run, Task
@@ -47,6 +48,7 @@ __all__ = [
   "curves",
   "evaluate",
   "hold",
+  "jobs",
   "judging",
   "labelled",
   "learn",

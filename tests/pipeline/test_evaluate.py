@@ -18,7 +18,7 @@ from qsharp_jax.core import seeds
 from qsharp_jax.evaluation import optimum
 from qsharp_jax.generate import decode
 from qsharp_jax.generate import state as state_lib
-from qsharp_jax.pipeline import evaluate, methods
+from qsharp_jax.pipeline import evaluate, jobs, methods
 from qsharp_jax.rollout import store
 
 ETAS = (0.1, 0.5, 0.2)
@@ -74,7 +74,7 @@ def sampled(run, split, name, num_right):
 @pytest.fixture
 def grid(run, monkeypatch):
   """Makes samples at every (method, eta), so many right in each split."""
-  real = evaluate.algorithm1.sample_each
+  real = jobs.algorithm1.sample_each
 
   def prepare(**splits):
     counts = {
@@ -94,7 +94,7 @@ def grid(run, monkeypatch):
       if rest:
         real(run, sampler, problems, rest)
 
-    monkeypatch.setattr(evaluate.algorithm1, "sample_each", sample_each)
+    monkeypatch.setattr(jobs.algorithm1, "sample_each", sample_each)
 
   return prepare
 
