@@ -28,7 +28,11 @@ class Loaded:
 
 
 def load(
-  workdir: places.Path, where: sharding.Layout, index: int = 0
+  workdir: places.Path,
+  where: sharding.Layout,
+  index: int = 0,
+  *,
+  own: ml_collections.ConfigDict | None = None,
 ) -> Loaded:
   """Loads a finished run; call it, and what samples, within `where.context()`.
 
@@ -36,11 +40,13 @@ def load(
     workdir: of the run; compiled programs are kept beside it.
     where: on which devices.
     index: of the round of the values; 0 is the last.
+    own: what `config` returned for this run, if it was read before.
 
   Raises:
     InputError: no such run, or no such round.
   """
-  own = config(workdir)
+  if own is None:
+    own = config(workdir)
   compiling.keep_programs(workdir.parent / "compiled")
   tokenizer = data.tokenizer.load(own.reference)
   players = wiring.players(own, tokenizer, where)

@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
   stores = _stores(config, workdir)
   layout = sharding.layout.over_weights()
   with layout.context():
-    run = runs.load(workdir, layout)
+    run = runs.load(workdir, layout, own=config)
     sampling = dataclasses.replace(
       wiring.sampling(config), batch_size=4, prompts_per_refill=1
     )

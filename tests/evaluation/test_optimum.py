@@ -88,6 +88,18 @@ def test_no_tilt_of_another_strength_has_a_better_objective():
   assert (reward - 0.4 * kl <= best + 1e-12).all()
 
 
+@pytest.mark.parametrize("eta", [0.1, 0.4, 3.0])
+def test_no_policy_has_a_better_objective(eta):
+  rewards = _rewards(6)
+  best = optimum.optimum(rewards, eta=eta, is_corrected=False)
+  generator = np.random.default_rng(7)
+  for concentration in (0.1, 1.0, 30.0):
+    policies = generator.dirichlet([concentration] * 9, size=(50, 7)) + 1e-12
+    kl = np.sum(policies * np.log(9 * policies), axis=-1)
+    reward = np.sum(policies * rewards, axis=-1)
+    assert (reward - eta * kl <= best + 1e-9).all()
+
+
 def test_band_holds_the_front_and_rises():
   rewards = _rewards(5, questions=40, samples=30)
   found = optimum.front(rewards, np.geomspace(0.05, 20, 60))
