@@ -6,7 +6,14 @@ import json
 
 import ml_collections
 
-from experiments.harness import lengths, prompting, questions, starts, wiring
+from experiments.harness import (
+  casting,
+  lengths,
+  prompting,
+  questions,
+  starts,
+  wiring,
+)
 from qsharp_jax import data, pipeline, sharding, training
 from qsharp_jax.core import files, places
 from qsharp_jax.pipeline import pretraining
@@ -110,7 +117,7 @@ def _baseline(
     if due:
       tokenizer = data.tokenizer.load(reference)
       pretraining.pretrain(
-        wiring.own_reference(config, tokenizer),
+        casting.own_reference(config, tokenizer),
         task.answered(own.num_dialogues, reward=OTHER, eta=own.baseline_eta),
         tokenizer,
         how,

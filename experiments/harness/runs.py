@@ -4,7 +4,7 @@ import dataclasses
 
 import ml_collections
 
-from experiments.harness import compiling, starts, wiring
+from experiments.harness import casting, compiling, starts
 from qsharp_jax import data, generate, pipeline, sharding
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import files, places
@@ -49,7 +49,7 @@ def load(
     own = config(workdir)
   compiling.keep_programs(workdir.parent / "compiled")
   tokenizer = data.tokenizer.load(own.reference)
-  players = wiring.players(own, tokenizer, where)
+  players = casting.players(own, tokenizer, where)
   _, _, values = huggingface.load_value_model(
     pipeline.RunPaths(workdir).value(index or own.rounds.num_rounds),
     dtype=own.dtype,

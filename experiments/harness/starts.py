@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import ml_collections
 
-from experiments.harness import prompting, wiring
+from experiments.harness import casting, prompting, wiring
 from qsharp_jax import data, models, pipeline, sharding, tasks, training
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import digests, places, progress, seeds
@@ -77,7 +77,7 @@ def _pretrain(
       found, tokenizer = task.corpus(stack.enter_context(_own(directory)))
       check(tokenizer)
       pipeline.pretraining.pretrain(
-        wiring.own_reference(config, tokenizer),
+        casting.own_reference(config, tokenizer),
         found,
         tokenizer,
         wiring.pretraining_fit(config),
@@ -138,8 +138,8 @@ def _deeper(
   """Puts new layers on the value model's start."""
   names = ("num_new_layers", "head", "q_head", "reads_log_probs")
   made_from = {f"value.{name}": config.value[name] for name in names} | {
-    "value.loss": wiring.loss_of(config),
-    "value.num_atoms": wiring.num_atoms_of(config),
+    "value.loss": casting.loss_of(config),
+    "value.num_atoms": casting.num_atoms_of(config),
     "seed": config.seed,
     "the weights of value.start": workdir.weights(start),
   }
@@ -160,9 +160,9 @@ def _grow(
   bar: Any,
 ) -> None:
   """Reads, puts random layers on top, writes."""
-  critic, family = wiring.critic(config, start)
+  critic, family = casting.critic(config, start)
   decoder = critic.model.config.deeper(config.value.num_new_layers)
-  model = wiring.critic_of(config, decoder).model
+  model = casting.critic_of(config, decoder).model
   old = models.ValueModel(critic.model.config, model.head)
   _, _, params = huggingface.load_value_model(
     start,

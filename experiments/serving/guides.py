@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 import qsharp_jax
-from experiments.harness import prompting, runs, wiring
+from experiments.harness import casting, prompting, runs, wiring
 from qsharp_jax import data, generate, sharding, training
 from qsharp_jax.core import places
 from qsharp_jax.core.arrays import PyTree
@@ -72,7 +72,7 @@ def of_run(workdir: places.Path, where: sharding.Layout, index: int) -> Guide:
     run.tokenizer,
     prompting.form(run.config),
     wiring.sampling(run.config),
-    wiring.stops_of(run.config),
+    casting.stops_of(run.config),
     run.config.rounds.method,
   )
 

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from experiments.harness import console, prompting, runs, wiring
+from experiments.harness import casting, console, prompting, runs, wiring
 from qsharp_jax import data, generate, pipeline, sharding, training
 from qsharp_jax.core import files, places, seeds
 from qsharp_jax.core.arrays import PyTree
@@ -66,7 +66,7 @@ def main(argv: list[str]) -> None:
         wiring.sampling(run.config), batch_size=1, prompts_per_refill=1
       ),
       layout.place,
-      wiring.stops_of(run.config),
+      casting.stops_of(run.config),
     )
     prompt = data.prompts.render(
       _PROMPT.value, run.tokenizer, prompting.form(run.config)

@@ -8,7 +8,7 @@ import ml_collections
 from flax import linen as nn
 from jax.sharding import Mesh
 
-from experiments.harness import wiring
+from experiments.harness import casting
 from launch.aot import shapes
 from qsharp_jax import generate, models, sharding, training
 from qsharp_jax.checkpoint import families, train_state
@@ -46,8 +46,8 @@ def make(config: ml_collections.ConfigDict, layout: sharding.Layout) -> Players:
   )
   value = value.deeper(config.value.num_new_layers)
   # Where the support lies changes no program.
-  critic = wiring.critic_of(config, value, bounds=(0.0, 1.0))
-  policy = wiring.policy_of(config, reference, critic, _END, layout)
+  critic = casting.critic_of(config, value, bounds=(0.0, 1.0))
+  policy = casting.policy_of(config, reference, critic, _END, layout)
   return Players(policy, critic)
 
 

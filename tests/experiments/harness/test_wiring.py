@@ -1,24 +1,35 @@
-"""The small model that some variants train may be of any family."""
+"""What a config says of the mesh, of sampling and of a reference's training."""
 
-import types
-
+import jax
 import pytest
 
 from experiments.configs import gsm8k
 from experiments.harness import wiring
-from qsharp_jax.checkpoint import families
 
 
-@pytest.mark.parametrize("family", families.FAMILIES)
-def test_a_reference_of_every_family_has_the_sizes_asked_for(family):
+@pytest.mark.parametrize("shape", [(0, 1, 1), (1, 0, 1), (1, 1, 0)])
+def test_one_axis_takes_all_devices_that_are_left(shape):
   config = gsm8k.get_config("tiny")
-  config.pretrain.family = family
-  tokenizer = types.SimpleNamespace(vocab_size=101)
-  found = wiring.own_reference(config, tokenizer)
-  own = config.pretrain
-  assert found.num_kv_heads == found.num_heads == own.num_heads
-  assert found.head_width == own.width // own.num_heads
-  assert found.query_scalar is None
-  assert found.mlp_width == own.width * (3 if found.gated_mlp else 4)
-  # And it can be saved.
-  assert families.to_hf(found, family)["model_type"] == family
+  # Rows that any number of devices divides.
+  config.sampling.batch_size = config.fit.batch_size = 24 * jax.device_count()
+  config.pretrain.batch_size = 24 * jax.device_count()
+  config.mesh = shape
+  found = wiring.layout(config).mesh.shape
+  expected = [n or jax.device_count() for n in shape]
+  assert [found[axis] for axis in ("data", "fsdp", "tensor")] == expected
+
+
+def test_sampling_is_the_configs():
+  config = gsm8k.get_config("tiny")
+  found = wiring.sampling(config)
+  for name in ("temperature", "top_p", "max_new_tokens", "batch_size"):
+    assert getattr(found, name) == config.sampling[name]
+
+
+def test_a_reference_is_trained_by_its_own_settings():
+  config = gsm8k.get_config("tiny")
+  config.seed = 7
+  found = wiring.pretraining_fit(config)
+  assert found.learning_rate == config.pretrain.learning_rate
+  assert found.learning_rate != config.fit.learning_rate
+  assert (found.schedule, found.seed) == ("cosine", 7)
