@@ -67,7 +67,7 @@ def _reward_model(
   preferences = list(
     task.preferences(own.num_preferences, reward=name, sharpness=own.sharpness)
   )
-  stage = pipeline.workdir.Stage(
+  stage = pipeline.stage.Stage(
     f"reward_model_{name}",
     settings=pipeline.bindings.settings_of(dataclasses.asdict(how))
     | {
@@ -104,7 +104,7 @@ def _baseline(
   """A policy aligned to the second reward, by the answers of such a one."""
   own, directory = config.chat, workdir.path / "other_baseline"
   how = wiring.pretraining_fit(config)
-  stage = pipeline.workdir.Stage(
+  stage = pipeline.stage.Stage(
     "other_baseline",
     settings=pipeline.bindings.settings_of(
       {"chat": own.to_dict(), "fit": dataclasses.asdict(how)}

@@ -65,7 +65,7 @@ def _pretrain(
   check: Callable[[data.Tokenizer], None],
 ) -> None:
   """Trains the small reference of some variants."""
-  stage = pipeline.workdir.Stage(
+  stage = pipeline.stage.Stage(
     "pretrain", given=_pretrained_from(config, task), outputs=(directory,)
   )
   with (
@@ -143,7 +143,7 @@ def _deeper(
     "seed": config.seed,
     "the weights of value.start": workdir.weights(start),
   }
-  stage = pipeline.workdir.Stage(
+  stage = pipeline.stage.Stage(
     "value_start", settings=made_from, outputs=(directory,)
   )
   with workdir.stages([stage]) as due:

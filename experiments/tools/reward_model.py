@@ -97,7 +97,7 @@ def main(_) -> None:
   workdir = pipeline.Workdir(_WORKDIR.value, flags_as_data())
   compiling.keep_programs(workdir.compiled)
   model = workdir.path / "model"
-  stage = pipeline.workdir.Stage(
+  stage = pipeline.stage.Stage(
     "reward_model",
     settings=pipeline.bindings.settings_of(dataclasses.asdict(how))
     | {

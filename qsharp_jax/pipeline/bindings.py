@@ -13,13 +13,13 @@ from qsharp_jax import generate, rollout
 from qsharp_jax.core import places
 from qsharp_jax.pipeline import contents
 from qsharp_jax.pipeline import run as run_lib
-from qsharp_jax.pipeline import workdir as workdir_lib
+from qsharp_jax.pipeline import stage as stage_lib
 
 _FITTED = ("checkpoints", "events")  # what a fit leaves beside its model
 _RESULTLESS = ("num_microbatches", "checkpoint_every")
 
 
-def collect(run: run_lib.Run, round_index: int) -> workdir_lib.Stage:
+def collect(run: run_lib.Run, round_index: int) -> stage_lib.Stage:
   """The rollouts of a round."""
   given = {
     "seed": run.rounds.seed,
@@ -52,9 +52,9 @@ def collect(run: run_lib.Run, round_index: int) -> workdir_lib.Stage:
   )
 
 
-def standardise(run: run_lib.Run) -> workdir_lib.Stage:
+def standardise(run: run_lib.Run) -> stage_lib.Stage:
   """The statistics of round 1's rewards."""
-  return workdir_lib.Stage(
+  return stage_lib.Stage(
     "standardise",
     settings={
       "the rollouts of round 1": run.workdir.digest("collect_1"),
@@ -65,7 +65,7 @@ def standardise(run: run_lib.Run) -> workdir_lib.Stage:
   )
 
 
-def support(run: run_lib.Run) -> workdir_lib.Stage:
+def support(run: run_lib.Run) -> stage_lib.Stage:
   """The range of categorical values: given, or that of round 1's rewards."""
   atoms = run.players.critic.atoms
   settings = {
@@ -77,7 +77,7 @@ def support(run: run_lib.Run) -> workdir_lib.Stage:
       "the rollouts of round 1": run.workdir.digest("collect_1"),
       "reward": run.task.reward,
     }
-  return workdir_lib.Stage(
+  return stage_lib.Stage(
     "support",
     settings=settings,
     outputs=(run.paths.support,),
@@ -85,7 +85,7 @@ def support(run: run_lib.Run) -> workdir_lib.Stage:
   )
 
 
-def train(run: run_lib.Run, round_index: int) -> workdir_lib.Stage:
+def train(run: run_lib.Run, round_index: int) -> stage_lib.Stage:
   """The values of a round."""
   settings = _training(run, round_index)
   settings["rounds.is_warm"] = run.rounds.is_warm and round_index > 1
@@ -95,7 +95,7 @@ def train(run: run_lib.Run, round_index: int) -> workdir_lib.Stage:
   return _trained(f"train_{round_index}", settings, directory)
 
 
-def train_outcome(run: run_lib.Run) -> workdir_lib.Stage:
+def train_outcome(run: run_lib.Run) -> stage_lib.Stage:
   """The reward model of whole answers."""
   settings = _training(run, run.rounds.num_rounds)
   return _trained("train_outcome", settings, run.paths.outcome)
@@ -103,7 +103,7 @@ def train_outcome(run: run_lib.Run) -> workdir_lib.Stage:
 
 def train_second(
   run: run_lib.Run, reward: rollout.grading.Reward
-) -> workdir_lib.Stage:
+) -> stage_lib.Stage:
   """The values of a second reward."""
   settings = _training(run, run.rounds.num_rounds)
   del settings["value.atoms"]  # its own follow from its labels
@@ -118,7 +118,7 @@ def tune(
   *,
   first: Sequence[str] = (),
   is_on_pairs: bool = False,
-) -> workdir_lib.Stage:
+) -> stage_lib.Stage:
   """A fine-tuned policy.
 
   Args:
@@ -139,7 +139,7 @@ def tune(
   for other in first:
     made_from[other] = run.workdir.digest(_tuning(other))
   directory = run.paths.baseline(name)
-  return workdir_lib.Stage(
+  return stage_lib.Stage(
     _tuning(name),
     settings=made_from,
     # Not the directory: a policy that comes first may be inside.
@@ -155,7 +155,7 @@ def evaluate(
   store: places.Path,
   made_from: Mapping[str, Any],
   plan: rollout.Plan,
-) -> workdir_lib.Stage:
+) -> stage_lib.Stage:
   """Samples of one row of the report.
 
   Args:
@@ -181,9 +181,9 @@ def evaluate(
   )
 
 
-def judge(run: run_lib.Run, name: str, store: places.Path) -> workdir_lib.Stage:
+def judge(run: run_lib.Run, name: str, store: places.Path) -> stage_lib.Stage:
   """The values of the samples of a store, by those of the last round."""
-  return workdir_lib.Stage(
+  return stage_lib.Stage(
     name,
     settings=values(run, run.rounds.num_rounds),
     is_whole=lambda: rollout.store.is_judged(store),
@@ -195,7 +195,7 @@ def shown(
   name: str,
   path: places.Path,
   policies: Sequence[tuple[str, generate.Guidance | None]],
-) -> workdir_lib.Stage:
+) -> stage_lib.Stage:
   """What is found out about test answers for people to see.
 
   Args:
@@ -209,7 +209,7 @@ def shown(
     settings[stage] = run.workdir.digest(stage)
     if guidance is not None:
       settings |= guided(run, guidance)
-  return workdir_lib.Stage(
+  return stage_lib.Stage(
     name, settings=settings, outputs=(path,), is_whole=path.exists
   )
 
@@ -240,7 +240,7 @@ def samples(
   given: Mapping[str, Any] | None = None,
   settings: Mapping[str, Any] | None = None,
   made: str,
-) -> workdir_lib.Stage:
+) -> stage_lib.Stage:
   """A stage that samples; it is due again when a shard was deleted.
 
   Args:
@@ -268,7 +268,7 @@ def samples(
   }
   if run.sampling.top_p < 1:
     always["sampling.top_p_of"] = policy.top_p_of
-  return workdir_lib.Stage(
+  return stage_lib.Stage(
     name,
     given=always | dict(given or {}),
     settings=settings or {},
@@ -329,9 +329,9 @@ def _training(run: run_lib.Run, num_rounds: int) -> dict[str, Any]:
 
 def _trained(
   name: str, settings: Mapping[str, Any], directory: places.Path
-) -> workdir_lib.Stage:
+) -> stage_lib.Stage:
   outputs = ("value", "value_metrics.json", *_FITTED)
-  return workdir_lib.Stage(
+  return stage_lib.Stage(
     name,
     settings=settings,
     outputs=[directory / output for output in outputs],

@@ -5,8 +5,6 @@ a change does not touch is kept, what it touches is refused or made again.
 """
 
 import contextlib
-import dataclasses
-import functools
 import json
 import os
 import time
@@ -18,44 +16,12 @@ from absl import logging
 from qsharp_jax.core import errors, files, places
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.pipeline import contents, hold
+from qsharp_jax.pipeline import stage as stage_lib
 from qsharp_jax.sharding import processes
 
 # Folder in which processes say that they have started, before any stage.
 ROLL_CALL = "processes"
 _WEIGHTS = "weights.json"
-
-
-@dataclasses.dataclass(frozen=True)
-class Stage:
-  """A piece of a run, and what it is made from, as plain data by name.
-
-  Attributes:
-    name: of its mark.
-    given: what comes from the user and is expensive to follow, such as
-      questions: once the stage has begun, another value is refused.
-    settings: everything else that decides the result: another value makes the
-      stage again.
-    outputs: what it makes; removed before it is made again from others. Where
-      none of them is left, the stage is due, made from whatever.
-    is_whole: whether nothing of what the stage made is gone again; otherwise it
-      is due whatever its mark says. Asked only where the mark says done, and by
-      the main process alone.
-    explain: by the name of something given, says what differs.
-  """
-
-  name: str
-  given: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-  settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-  outputs: Sequence[places.Path] = ()
-  is_whole: Callable[[], bool] = lambda: True
-  explain: Mapping[str, Callable[[], str]] = dataclasses.field(
-    default_factory=dict
-  )
-
-  @functools.cached_property
-  def made_from(self) -> dict[str, Any]:
-    """All of it, as JSON gives it back."""
-    return json.loads(json.dumps({**self.given, **self.settings}))
 
 
 class Workdir:
@@ -97,7 +63,7 @@ class Workdir:
     return (self.path if is_bucket else self.path.parent) / "compiled"
 
   @contextlib.contextmanager
-  def stages(self, stages: Sequence[Stage]) -> Iterator[list[str]]:
+  def stages(self, stages: Sequence[stage_lib.Stage]) -> Iterator[list[str]]:
     """Times stages done together, and marks them done if there is no error.
 
     Each gets an equal share of the time.
@@ -150,19 +116,19 @@ class Workdir:
       if isinstance(content.get("seconds"), int | float)
     }
 
-  def _begin(self, stages: Sequence[Stage], label: str) -> list[str]:
+  def _begin(self, stages: Sequence[stage_lib.Stage], label: str) -> list[str]:
     """The stages that are due, made ready; main decides for all processes."""
     refusal, due, changed, unknown = None, [], [], []
     if processes.is_main():
       try:
         for stage in stages:
           old = self._known(stage)
-          if old is None and _is_there(stage):
+          if old is None and stage.is_there:
             unknown.append(stage)
           self._check_given(stage, old)
           before = None if old is None else old.get("made_from", {})
           is_changed = old is not None and bool(
-            _differing(stage, before, stage.settings)
+            stage.differing(before, stage.settings)
           )
           if is_changed:
             changed.append((stage, before))
@@ -188,13 +154,15 @@ class Workdir:
       processes.barrier(f"beginning of {label}")
     return due
 
-  def _known(self, stage: Stage) -> dict[str, Any] | None:
+  def _known(self, stage: stage_lib.Stage) -> dict[str, Any] | None:
     """The stage's mark; None where nothing is left of what it made."""
-    if stage.outputs and not _is_there(stage):
+    if stage.outputs and not stage.is_there:
       return None
     return self._read(stage.name)
 
-  def _check_given(self, stage: Stage, old: Mapping[str, Any] | None) -> None:
+  def _check_given(
+    self, stage: stage_lib.Stage, old: Mapping[str, Any] | None
+  ) -> None:
     if old is None:
       return
     if "made_from" not in old and stage.made_from:
@@ -203,13 +171,13 @@ class Workdir:
         f"{stage.name} was made from; choose another --workdir"
       )
     before, now = old.get("made_from", {}), stage.made_from
-    differing = _differing(stage, before, stage.given)
+    differing = stage.differing(before, stage.given)
     if not differing:
       return
     says = [
       stage.explain[name]()
       if name in stage.explain
-      else _change(name, before.get(name), now[name])
+      else stage_lib.change(name, before.get(name), now[name])
       for name in differing
     ]
     outputs = ", ".join(str(p.relative_to(self.path)) for p in stage.outputs)
@@ -219,17 +187,17 @@ class Workdir:
       f"{self.path} was made from the former; choose another --workdir{again}"
     )
 
-  def _clear(self, stage: Stage, before: Mapping[str, Any]) -> None:
+  def _clear(self, stage: stage_lib.Stage, before: Mapping[str, Any]) -> None:
     """Removes what was made from something else, and says what differs."""
     says = [
-      _change(name, before.get(name), stage.made_from[name])
-      for name in _differing(stage, before, stage.settings)
+      stage_lib.change(name, before.get(name), stage.made_from[name])
+      for name in stage.differing(before, stage.settings)
     ]
     logging.warning("%s is made again: %s", stage.name, "; ".join(says))
     for path in stage.outputs:
       places.remove(path)
 
-  def _set_aside(self, stage: Stage) -> None:
+  def _set_aside(self, stage: stage_lib.Stage) -> None:
     """Makes room where nobody knows any more what things were made from.
 
     What is expensive to make is kept under another name.
@@ -298,7 +266,7 @@ class Workdir:
       for mark in (self.path / "stages").glob(f"*.{ending}")
     )
 
-  def _write(self, stage: Stage, seconds: float | None) -> None:
+  def _write(self, stage: stage_lib.Stage, seconds: float | None) -> None:
     """Marks a stage as begun, or as done after so many seconds."""
     done, begun = self._mark(stage.name), self._mark(stage.name, "begun")
     content = {"made_from": stage.made_from}
@@ -320,27 +288,3 @@ class Workdir:
       return True
     names = {entry.name for entry in self.path.iterdir()}
     return not names <= {ROLL_CALL, hold.NAME}
-
-
-def _is_there(stage: Stage) -> bool:
-  """Whether anything is left of what a stage made."""
-  return any(path.exists() for path in stage.outputs)
-
-
-def _differing(
-  stage: Stage, before: Mapping[str, Any], names: Mapping[str, Any]
-) -> list[str]:
-  """The names among `names` that had another value; all, if none is known."""
-  now = stage.made_from
-  return [
-    name
-    for name in sorted(names)
-    if name not in before or before[name] != now[name]
-  ]
-
-
-def _change(name: str, before: Any, now: Any) -> str:
-  """What is different now; digests say nothing to people."""
-  if contents.is_digest(before) or contents.is_digest(now):
-    return f"{name} changed"
-  return f"{name} {errors.short(before)} there, {errors.short(now)} here"

@@ -10,7 +10,7 @@ from oracles import mutations
 
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.pipeline import Workdir, contents
-from qsharp_jax.pipeline.workdir import Stage
+from qsharp_jax.pipeline.stage import Stage
 
 CONFIG = {"seed": 0, "fit": {"rate": 0.1, "etas": (0.1, 0.2)}}
 

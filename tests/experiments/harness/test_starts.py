@@ -43,7 +43,7 @@ def test_the_config_stays_and_its_copy_names_the_models(
 
 def test_a_reference_that_diverged_leaves_nothing_to_be_bound_to(tmp_path):
   directory = tmp_path / "run" / "reference"
-  stage = lambda rate: pipeline.workdir.Stage(
+  stage = lambda rate: pipeline.stage.Stage(
     "pretrain", given={"learning_rate": rate}, outputs=(directory,)
   )
 
