@@ -32,7 +32,7 @@ from qsharp_jax import (
   rollout,
   training,
 )
-from qsharp_jax.generate import requests as requests_lib
+from qsharp_jax.generate import reading
 from qsharp_jax.rollout import collect, on_device, program, store
 from qsharp_jax.tasks import star_graph
 
@@ -196,7 +196,7 @@ class Bench:
     """The same as one program, rows drawn from all that was aggregated."""
     problems = self._problems[: _ROWS.value]
     requests = [rollout.problems.requests(p, _PLAN)[0] for p in problems]
-    prompts, positions = requests_lib.right_align(
+    prompts, positions = reading.right_align(
       [p.prompt for p in problems], bucket=_PROMPT
     )
     self._states["device"], self._buffer, _, metrics = self._step(
@@ -204,7 +204,7 @@ class Bench:
       self._states["device"],
       self._buffer,
       program.Problems(prompts, positions, self._reward.answers(problems)),
-      requests_lib.make_controls(requests, 1, 0, self._sampling),
+      reading.make_controls(requests, 1, 0, self._sampling),
       jax.random.key(0),
     )
     return metrics

@@ -11,6 +11,7 @@ from qsharp_jax.generate import (
   memory,
   observing,
   policy,
+  reading,
   requests,
   transfer,
 )
@@ -39,6 +40,7 @@ __all__ = [
   "memory",
   "observing",
   "policy",
+  "reading",
   "requests",
   "transfer",
 ]

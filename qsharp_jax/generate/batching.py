@@ -9,6 +9,7 @@ import numpy as np
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.generate import decode as decode_lib
 from qsharp_jax.generate import policy as policy_lib
+from qsharp_jax.generate import reading
 from qsharp_jax.generate import requests as requests_lib
 from qsharp_jax.generate import state as state_lib
 from qsharp_jax.sharding import processes
@@ -56,7 +57,7 @@ def generate(
     return
   advance = advance or decode_lib.decode
   policy = policy.at(sampling.top_p)
-  reader = requests_lib.Reader(policy, params, requests, sampling, place)
+  reader = reading.Reader(policy, params, requests, sampling, place)
   waiting = collections.deque(range(len(requests)))
   entering = _take(waiting, sampling.batch_size)
   most = sampling.max_new_tokens + policy.num_spare(sampling.max_new_tokens)

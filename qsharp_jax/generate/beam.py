@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.generate import policy as policy_lib
+from qsharp_jax.generate import reading
 from qsharp_jax.generate import requests as requests_lib
 from qsharp_jax.generate import state as state_lib
 from qsharp_jax.generate import turn as turn_lib
@@ -64,7 +65,7 @@ def generate(
       dataclasses.replace(r, seeds=[0] * num_beams, guided_steps=None)
       for r in batch
     ]
-    reader = requests_lib.Reader(policy, params, beams, sampling, place)
+    reader = reading.Reader(policy, params, beams, sampling, place)
     room = reader.width - 1 + sampling.max_new_tokens
     state = reader.read(range(len(batch)), size, room)
     state = processes.fetch(

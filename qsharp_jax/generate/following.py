@@ -15,8 +15,8 @@ from flax import struct
 
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.generate import policy as policy_lib
+from qsharp_jax.generate import reading, scoring
 from qsharp_jax.generate import requests as requests_lib
-from qsharp_jax.generate import scoring
 from qsharp_jax.generate import state as state_lib
 from qsharp_jax.generate import turn as turn_lib
 from qsharp_jax.sharding import processes
@@ -69,7 +69,7 @@ def follow(
   policy = dataclasses.replace(policy.at(own.top_p), num_scored=0)
   requests_lib.check(policy, requests, own)
   size = own.prompts_per_refill  # a number that the devices can share
-  reader = requests_lib.Reader(policy, params, requests, own, place)
+  reader = reading.Reader(policy, params, requests, own, place)
   for start in range(0, len(requests), size):
     batch = list(range(start, min(start + size, len(requests))))
     given = np.zeros((size, longest), np.int32)

@@ -16,7 +16,7 @@ import numpy as np
 from flax import linen as nn
 
 from qsharp_jax.core.arrays import Array, PyTree
-from qsharp_jax.generate import batching, scoring
+from qsharp_jax.generate import batching, reading, scoring
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.generate import requests as requests_lib
 from qsharp_jax.generate import state as state_lib
@@ -170,7 +170,7 @@ class _Plain:
     self, request: requests_lib.Request, rows: np.ndarray
   ) -> policy_lib.Controls:
     repeated = dataclasses.replace(request, seeds=request.seeds * len(rows))
-    return requests_lib.make_controls([repeated], len(rows), 0, self.sampling)
+    return reading.make_controls([repeated], len(rows), 0, self.sampling)
 
   def _values(self, leaves: Sequence[Sequence[int]]) -> np.ndarray:
     """Value logits at the last token of each sequence. Shape [N, K]."""

@@ -15,8 +15,8 @@ import numpy as np
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.generate import decode as decode_lib
 from qsharp_jax.generate import policy as policy_lib
+from qsharp_jax.generate import reading, scoring
 from qsharp_jax.generate import requests as requests_lib
-from qsharp_jax.generate import scoring
 from qsharp_jax.generate import state as state_lib
 from qsharp_jax.generate import turn as turn_lib
 from qsharp_jax.models import cache as cache_lib
@@ -92,7 +92,7 @@ def generate(
   size = sampling.batch_size
   for start in range(0, len(requests), size):
     batch = requests[start : start + size]
-    reader = requests_lib.Reader(policy, params, batch, sampling, place)
+    reader = reading.Reader(policy, params, batch, sampling, place)
     room = reader.width - 1 + sampling.max_new_tokens
     state = reader.read(range(len(batch)), size, room)
     owners = [r for r in batch for _ in range(reader.num_samples)]

@@ -18,7 +18,7 @@ from qsharp_jax import data, generate, rewards
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data.ragged import Ragged
-from qsharp_jax.generate import requests as requests_lib
+from qsharp_jax.generate import reading
 from qsharp_jax.ops import token_rewards
 from qsharp_jax.rollout import columns, program
 from qsharp_jax.rollout import problems as problems_lib
@@ -161,11 +161,11 @@ class Sampler:
     missing = num_rows // plan.num_samples - len(problems)
     whole = dataclasses.replace(plan, num_together=None)
     requests = [problems_lib.requests(p, whole)[0] for p in problems]
-    controls = requests_lib.make_controls(
+    controls = reading.make_controls(
       requests, plan.num_samples, missing, self._sampling
     )
     filled = [*problems, *[problems[0]] * missing]
-    prompts, positions = requests_lib.right_align(
+    prompts, positions = reading.right_align(
       [problem.prompt for problem in filled], bucket=length - most
     )
     first = controls.guided_steps * (plan.rule is not None)

@@ -14,6 +14,7 @@ import numpy as np
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.generate import decode as decode_lib
 from qsharp_jax.generate import policy as policy_lib
+from qsharp_jax.generate import reading
 from qsharp_jax.generate import requests as requests_lib
 from qsharp_jax.generate import state as state_lib
 from qsharp_jax.serving import jobs
@@ -176,7 +177,7 @@ class Engine:
     """Rows that have read their prompts, and padding up to `num_rows`."""
     prompts = [job.prompt for job in batch]
     prompts += [[0]] * (num_rows - len(batch))
-    tokens, positions = requests_lib.right_align(prompts, bucket=width)
+    tokens, positions = reading.right_align(prompts, bucket=width)
     return state_lib.prefill(
       self.policy,
       self._params,

@@ -14,22 +14,6 @@ from qsharp_jax.generate import requests as requests_lib
 from qsharp_jax.generate import state as state_lib
 
 
-def test_right_align_by_hand():
-  tokens, positions = requests_lib.right_align([[7], [1, 2, 3]], bucket=4)
-  np.testing.assert_array_equal(tokens, [[0, 0, 0, 7], [0, 1, 2, 3]])
-  np.testing.assert_array_equal(positions, [[-1, -1, -1, 0], [-1, 0, 1, 2]])
-  assert tokens.dtype == positions.dtype == np.int32
-
-
-@pytest.mark.parametrize(
-  "length, bucket, width", [(4, 4, 4), (5, 4, 8), (1, 64, 64), (1, 1, 2)]
-)
-def test_widths_are_multiples_of_the_bucket(length, bucket, width):
-  assert requests_lib.right_align([[0] * length], bucket=bucket)[0].shape[
-    1
-  ] == (width)
-
-
 def assert_same(got, wanted):
   """Equal tokens; numbers equal up to the order of sums."""
   assert players.tokens(got) == players.tokens(wanted)

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from oracles import players
 
-from qsharp_jax.generate import decode
-from qsharp_jax.generate import requests as requests_lib
+from qsharp_jax.generate import decode, reading
 from qsharp_jax.generate import state as state_lib
 
 ROWS, SLOTS = 8, 1024
@@ -19,10 +18,8 @@ def loop(request):
   """The compiled loop, and the state it was compiled for."""
   policy, params = players.policy(request.param), players.params(request.param)
   wanted = players.requests((5,) * (ROWS // 2))
-  tokens, positions = requests_lib.right_align(
-    [r.prompt for r in wanted], bucket=8
-  )
-  controls = requests_lib.make_controls(wanted, 2, 0, players.SAMPLING)
+  tokens, positions = reading.right_align([r.prompt for r in wanted], bucket=8)
+  controls = reading.make_controls(wanted, 2, 0, players.SAMPLING)
   state = jax.eval_shape(
     lambda params: state_lib.prefill(
       policy,

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from oracles import players
 
-from qsharp_jax.generate import decode, policy
-from qsharp_jax.generate import requests as requests_lib
+from qsharp_jax.generate import decode, policy, reading
 from qsharp_jax.generate import state as state_lib
 
 ROWS, MOST = 8, 10
@@ -20,7 +19,7 @@ ENDLESS = dataclasses.replace(players.policy(None), eos_ids=())
 
 
 def start(reader, limits=MOST, num_slots=7 + MOST):
-  tokens, positions = requests_lib.right_align(
+  tokens, positions = reading.right_align(
     players.prompts([5, 1, 8, 3] * 2), bucket=8
   )
   return state_lib.prefill(
@@ -160,7 +159,7 @@ def test_an_end_token_at_the_limit_counts_as_an_end(endless):
 
 def test_more_candidates_than_tokens_are_all_tokens():
   greedy = dataclasses.replace(players.policy("v"), num_candidates=10**6)
-  tokens, positions = requests_lib.right_align([[1, 2]], bucket=2)
+  tokens, positions = reading.right_align([[1, 2]], bucket=2)
   prefill = lambda params: state_lib.prefill(
     greedy,
     params,

@@ -9,7 +9,7 @@ import pytest
 from oracles import players
 
 from qsharp_jax import generate
-from qsharp_jax.generate import observing, requests
+from qsharp_jax.generate import observing, reading
 from qsharp_jax.models import rope
 
 # Two rows for five prompts: most wait, and the ring goes round.
@@ -75,7 +75,7 @@ def test_few_positions_of_an_answer_can_be_enough():
 
 @pytest.mark.parametrize("name", ["reference", "value"])
 def test_one_key_rotated_by_one_position_is_seen(name, monkeypatch):
-  read = requests.Reader.read
+  read = reading.Reader.read
 
   def faulty(self, entering, *sizes):
     state = read(self, entering, *sizes)
@@ -86,7 +86,7 @@ def test_one_key_rotated_by_one_position_is_seen(name, monkeypatch):
     cache = cache.replace(keys=(turned, *cache.keys[1:]))
     return state.replace(caches=state.caches | {name: cache})
 
-  monkeypatch.setattr(requests.Reader, "read", faulty)
+  monkeypatch.setattr(reading.Reader, "read", faulty)
   found = compared("v")
   assert np.nanmax(found[2].kl) > 1e-4
   # Its neighbours are not disturbed.

@@ -12,7 +12,7 @@ import numpy as np
 from oracles import decoders
 
 from qsharp_jax import generate, models
-from qsharp_jax.generate import requests as requests_lib
+from qsharp_jax.generate import reading
 from qsharp_jax.generate import state as state_lib
 
 VOCAB, CANDIDATES, EOS = 32, 5, (3, 17)
@@ -89,10 +89,8 @@ def started(changed=lambda x: x, how=None, **sampling):
   """Two prompts, each sampled twice, read by a guided policy."""
   how = how or policy("q")
   wanted = requests((5, 3))
-  tokens, positions = requests_lib.right_align(
-    [r.prompt for r in wanted], bucket=8
-  )
-  controls = requests_lib.make_controls(wanted, 2, 0, SAMPLING).replace(
+  tokens, positions = reading.right_align([r.prompt for r in wanted], bucket=8)
+  controls = reading.make_controls(wanted, 2, 0, SAMPLING).replace(
     **{k: jnp.asarray(v) for k, v in sampling.items()}
   )
   return state_lib.prefill(

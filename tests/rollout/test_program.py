@@ -10,7 +10,7 @@ import pytest
 from oracles import players
 
 from qsharp_jax import generate, rewards, rollout, sharding, training
-from qsharp_jax.generate import requests as requests_lib
+from qsharp_jax.generate import reading
 from qsharp_jax.ops import token_rewards
 from qsharp_jax.pipeline import labelled
 from qsharp_jax.rollout import collect, program
@@ -59,10 +59,10 @@ def asked():
     for problem in PROBLEMS
     for request in rollout.problems.requests(problem, PLAN)
   ]
-  prompts, positions = requests_lib.right_align(
+  prompts, positions = reading.right_align(
     [p.prompt for p in PROBLEMS], bucket=8
   )
-  controls = requests_lib.make_controls(requests, 2, 0, players.SAMPLING)
+  controls = reading.make_controls(requests, 2, 0, players.SAMPLING)
   table = np.zeros((len(PROBLEMS), players.VOCAB), np.float32)
   table[:, FAVOURITES] = 1.0
   return program.Problems(prompts, positions, table), controls

@@ -11,8 +11,7 @@ import pytest
 from oracles import decoders, players
 
 from qsharp_jax import data, generate, models, training
-from qsharp_jax.generate import decode
-from qsharp_jax.generate import requests as requests_lib
+from qsharp_jax.generate import decode, reading
 from qsharp_jax.generate import state as state_lib
 from qsharp_jax.sharding import layout as layout_lib
 from qsharp_jax.sharding import mesh as mesh_lib
@@ -105,10 +104,8 @@ def test_guided_sampling_equals_one_device(layout, kind, family):
 
 def prefilled(layout, found, tree):
   """The state before the first step, for 16 rows."""
-  tokens, positions = requests_lib.right_align(
-    players.prompts([4] * 8), bucket=8
-  )
-  controls = requests_lib.make_controls(
+  tokens, positions = reading.right_align(players.prompts([4] * 8), bucket=8)
+  controls = reading.make_controls(
     players.requests([4] * 8), 2, 0, players.SAMPLING
   )
   return state_lib.prefill(
