@@ -25,7 +25,7 @@ from absl import app, flags
 
 from benchmarks import ceilings, floors, measure, pairs, steps
 from qsharp_jax import generate
-from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.checkpoint import saving
 
 _PAIR = flags.DEFINE_enum("pair", "tiny", list(pairs.PAIRS), "Model pair.")
 _BATCH = flags.DEFINE_integer("batch", 8, "Prompts decoded together.")
@@ -260,10 +260,10 @@ def _torch_models(policy: generate.Policy, params):
 
   device = "cuda" if jax.default_backend() == "gpu" else "cpu"
   with tempfile.TemporaryDirectory() as folder:
-    huggingface.save_language_model(
+    saving.save_language_model(
       f"{folder}/r", policy.reference.config, params["reference"], "llama"
     )
-    huggingface.save_value_model(
+    saving.save_value_model(
       f"{folder}/v",
       policy.value.config,
       policy.value.head,

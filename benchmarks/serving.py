@@ -26,7 +26,7 @@ from flax import linen as nn
 from benchmarks import measure, servers
 from experiments.serving import guides
 from qsharp_jax import generate, models, sharding
-from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.checkpoint import huggingface, saving
 from qsharp_jax.core import places, seeds
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs/gsm8k-tiny", "A finished run.")
@@ -279,8 +279,8 @@ def _models(directory: pathlib.Path) -> list[str]:
   own, other = draw(reference, 0), draw(value, 1)
   names = directory / "reference", directory / "value"
   family, ids = raw["model_type"], huggingface.token_ids(source)
-  huggingface.save_language_model(names[0], config, own, family, ids)
-  huggingface.save_value_model(names[1], config, head, other, family, ids)
+  saving.save_language_model(names[0], config, own, family, ids)
+  saving.save_value_model(names[1], config, head, other, family, ids)
   for file in source.glob("*token*.json"):
     for name in names:
       (name / file.name).write_bytes(file.read_bytes())

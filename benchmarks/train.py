@@ -39,7 +39,7 @@ from flax import linen as nn
 
 from benchmarks import ceilings, gsm8k_lengths, measure, pairs
 from qsharp_jax import data, models, training
-from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.checkpoint import saving
 
 # Name: value model, rows and tokens a row.
 _MODELS = {
@@ -176,9 +176,7 @@ def _peers(model: models.ValueModel, params, batch) -> dict:
 
   found = {}
   with tempfile.TemporaryDirectory() as folder:
-    huggingface.save_value_model(
-      folder, model.config, model.head, params, "llama"
-    )
+    saving.save_value_model(folder, model.config, model.head, params, "llama")
     for name in ("eager", "compiled")[: 1 + _COMPILE.value]:
       trainer, losses = (
         torch_training.Trainer(

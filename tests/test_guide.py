@@ -9,7 +9,7 @@ from oracles import decoders, model_directories
 
 import qsharp_jax
 from qsharp_jax import data, generate, models
-from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.checkpoint import huggingface, saving
 from qsharp_jax.core.errors import InputError
 
 QUESTION = "Ann has 12 pens and buys 3. How many?"
@@ -27,7 +27,7 @@ def values(reference):
   directory = reference.parent / "values"
   config, _ = huggingface.load_language_model(reference)
   head = models.HeadConfig("v", 4)
-  huggingface.save_value_model(
+  saving.save_value_model(
     directory,
     config,
     head,

@@ -9,7 +9,7 @@ import numpy as np
 from oracles import model_directories
 
 from qsharp_jax import models
-from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.checkpoint import huggingface, saving
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
 
@@ -41,7 +41,7 @@ def test_two_directories_answer_a_question(tmp_path):
   config, params = huggingface.load_language_model(reference)
   head = models.HeadConfig()
   zeros = np.zeros((1, 1, config.width), np.float32)
-  huggingface.save_value_model(
+  saving.save_value_model(
     tmp_path / "value",
     config,
     head,

@@ -11,7 +11,7 @@ import ml_collections
 
 from experiments.harness import casting, prompting, wiring
 from qsharp_jax import data, models, pipeline, sharding, tasks, training
-from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.checkpoint import huggingface, saving
 from qsharp_jax.core import digests, places, progress, seeds
 from qsharp_jax.sharding import placement, processes
 
@@ -173,7 +173,7 @@ def _grow(
   bar.update()
   key = jax.random.key(seeds.stable_seed("value_start", config.seed))
   drawn = placement.init(model, key, layout.for_training(model))
-  huggingface.save_value_model(
+  saving.save_value_model(
     directory,
     decoder,
     old.head,

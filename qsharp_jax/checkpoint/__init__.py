@@ -5,6 +5,7 @@ from qsharp_jax.checkpoint import (
   families,
   huggingface,
   name_tables,
+  saving,
   train_state,
 )
 
@@ -13,5 +14,6 @@ __all__ = [
   "families",
   "huggingface",
   "name_tables",
+  "saving",
   "train_state",
 ]

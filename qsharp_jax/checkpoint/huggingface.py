@@ -1,23 +1,17 @@
 """Models in Hugging Face directories: `config.json` and safetensors."""
 
-import dataclasses
-import itertools
-import operator
 import os
 import pathlib
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
-
-from flax import traverse_util
 
 from qsharp_jax.checkpoint import (
   families,
   layouts,
   loading,
   name_tables,
-  tensor_files,
 )
 from qsharp_jax.core import digests, errors, files, places
 from qsharp_jax.core.arrays import PyTree
@@ -27,9 +21,8 @@ from qsharp_jax.models import DecoderConfig, HeadConfig
 from qsharp_jax.sharding import processes
 
 _HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "merges.txt")
-_VALUE_HEAD = "value_head"  # our own key in config.json
-_SHARD_BYTES = 5 * 10**9
-_CONFIG = "config.json"
+VALUE_HEAD = "value_head"  # our own key in config.json
+CONFIG = "config.json"
 _TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 TOKENIZER_FILES = (
   "tokenizer*",
@@ -80,10 +73,10 @@ def read_config(path: str | os.PathLike) -> dict[str, Any]:
     InputError: no directory, no such file, a damaged one, or not a JSON object.
   """
   directory = resolve(path)
-  file = directory / _CONFIG
+  file = directory / CONFIG
   if not file.is_file():
     raise InputError(f"{file} does not exist; expected a model directory")
-  digests.check(directory, [_CONFIG], may_be_replaced=True)
+  digests.check(directory, [CONFIG], may_be_replaced=True)
   return dict(families.text_part(files.read_json_object(file)))
 
 
@@ -151,8 +144,8 @@ def saved_head(config: Mapping[str, Any]) -> HeadConfig | None:
     InputError: a head that cannot be.
   """
   architectures, below = config.get("architectures"), 0
-  if _VALUE_HEAD in config:
-    own = config[_VALUE_HEAD]
+  if VALUE_HEAD in config:
+    own = config[VALUE_HEAD]
     fields = own if isinstance(own, dict) else {}
     kind, num_atoms = fields.get("kind"), fields.get("num_atoms")
     below = fields.get("predicting_layers", 0)
@@ -181,7 +174,7 @@ def saved_head(config: Mapping[str, Any]) -> HeadConfig | None:
 
 def value_meaning(config: Mapping[str, Any]) -> Mapping[str, Any]:
   """What was said of a saved value model's logits beside its head's shape."""
-  own = config.get(_VALUE_HEAD)
+  own = config.get(VALUE_HEAD)
   return own if isinstance(own, dict) else {}
 
 
@@ -281,109 +274,3 @@ def load_value_model(
   if not saved and not is_copied:
     sources[own.path] = loading.zeros(layouts.shape(own, sizes))
   return config, head, loading.place(sources, param_dtype, shardings)
-
-
-def save_language_model(
-  directory: str | os.PathLike,
-  config: DecoderConfig,
-  params: PyTree,
-  family: str,
-  token_ids: Mapping[str, int | list[int]] | None = None,
-  *,
-  max_shard_bytes: int = _SHARD_BYTES,
-) -> None:
-  """Writes a model that `AutoModelForCausalLM.from_pretrained` loads.
-
-  With several processes all must call it; the first one writes.
-
-  Args:
-    directory: created, or replaced if it holds a model already.
-    config: the decoder's.
-    params: {"params": ...} of a `LanguageModel`.
-    family: one of `families.FAMILIES`.
-    token_ids: `bos_token_id`, `eos_token_id`, `pad_token_id` for config.json,
-      see `token_ids`.
-    max_shard_bytes: larger models are cut into several files.
-
-  Raises:
-    InputError: `family` cannot express `config`; the directory is not a model.
-  """
-  raw = families.to_hf(config, family) | dict(token_ids or {})
-  raw["architectures"] = [families.FAMILIES[family].language_model]
-  entries = name_tables.entries(family, config, None)
-  _save(directory, raw, entries, params, max_shard_bytes)
-
-
-def save_value_model(
-  directory: str | os.PathLike,
-  config: DecoderConfig,
-  head: HeadConfig,
-  params: PyTree,
-  family: str,
-  token_ids: Mapping[str, int | list[int]] | None = None,
-  *,
-  reads_as: Mapping[str, Any] | None = None,
-  max_shard_bytes: int = _SHARD_BYTES,
-) -> None:
-  """Writes a value model; a V-type one loads in torch as a classifier.
-
-  `AutoModelForSequenceClassification` wants a `pad_token_id` for batches and
-  reads the score of each row's last other token.
-
-  Args:
-    directory: created, or replaced if it holds a model already.
-    config: the decoder's.
-    head: the value head's.
-    params: {"params": ...} of a `ValueModel`.
-    family: one of `families.FAMILIES`.
-    token_ids: `bos_token_id`, `eos_token_id`, `pad_token_id` for config.json,
-      see `token_ids`.
-    reads_as: what the logits mean, for whoever reads them, see
-      `value_meaning`.
-    max_shard_bytes: larger models are cut into several files.
-
-  Raises:
-    InputError: `family` cannot express `config`; the directory is not a model.
-  """
-  raw = families.to_hf(config, family) | dict(token_ids or {})
-  raw[_VALUE_HEAD] = dataclasses.asdict(head) | dict(reads_as or {})
-  if not head.is_predicting:  # as the heads that do not know of it
-    del raw[_VALUE_HEAD]["predicting_layers"]
-  if head.kind == "v" and not head.is_predicting:
-    raw["architectures"] = [families.FAMILIES[family].classifier]
-    labels = {str(k): f"LABEL_{k}" for k in range(head.num_atoms)}
-    raw["id2label"] = labels
-    raw["label2id"] = {label: int(k) for k, label in labels.items()}
-  entries = name_tables.entries(family, config, head)
-  _save(directory, raw, entries, params, max_shard_bytes)
-
-
-def _save(
-  directory: str | os.PathLike,
-  raw: dict[str, Any],
-  entries: Iterator[layouts.Entry],
-  params: PyTree,
-  max_shard_bytes: int,
-) -> None:
-  """Gathers tensor by tensor; the first process writes."""
-  flat = traverse_util.flatten_dict(params["params"], sep="/")
-
-  def whole(entry):
-    return (entry, processes.fetch(flat[entry.path]))
-
-  name = operator.attrgetter("name")
-  groups = itertools.groupby(sorted(entries, key=name), name)
-  tensors = (
-    (name, layouts.to_stored(list(map(whole, group)))) for name, group in groups
-  )
-  if processes.is_main():
-    tensor_files.write(
-      places.path(directory),
-      {_CONFIG: raw},
-      tensors,
-      max_shard_bytes=max_shard_bytes,
-    )
-  else:
-    for _ in tensors:  # Gathering needs every process.
-      pass
-  processes.barrier(f"saving {directory}")

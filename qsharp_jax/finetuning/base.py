@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from qsharp_jax import models, rollout
-from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.checkpoint import huggingface, saving
 from qsharp_jax.core import places
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.pipeline import bindings, values
@@ -189,7 +189,7 @@ def train(
 def _save(job: Job, params: PyTree, model: places.Path) -> None:
   """Writes a policy, with everything but the weights from the reference."""
   raw = huggingface.read_config(job.reference)
-  huggingface.save_language_model(
+  saving.save_language_model(
     model,
     job.model.config,
     params,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import jax
 
 from qsharp_jax import data, models, training
-from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.checkpoint import huggingface, saving
 from qsharp_jax.core import places
 from qsharp_jax.sharding import layout as layout_lib
 from qsharp_jax.sharding import placement, processes
@@ -53,7 +53,7 @@ def pretrain(
     directory,
   )
   end = tokenizer.eos_ids[0]
-  huggingface.save_language_model(
+  saving.save_language_model(
     directory / "model",
     config,
     params,

@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 
 from qsharp_jax import rollout, training
-from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.checkpoint import huggingface, saving
 from qsharp_jax.core import files, places, seeds
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
@@ -168,7 +168,7 @@ def save(run: run_lib.Run, params: PyTree, directory: places.Path) -> None:
   reads_as, stops = critic.meaning, run.players.policy.stops
   if stops is not None:
     reads_as = reads_as | {"stop": list(stops.strings)}
-  huggingface.save_value_model(
+  saving.save_value_model(
     directory / "value",
     critic.model.config,
     critic.model.head,

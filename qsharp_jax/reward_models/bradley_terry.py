@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 
 from qsharp_jax import data, models, sharding, training
-from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.checkpoint import huggingface, saving
 from qsharp_jax.core import places
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.core.errors import InputError
@@ -196,7 +196,7 @@ def save(
   ids = huggingface.token_ids(start)
   if ids.get("pad_token_id", tokenizer.eos_ids[0]) in tokenizer.eos_ids:
     ids.pop("pad_token_id", None)
-  huggingface.save_value_model(
+  saving.save_value_model(
     directory,
     model.config,
     model.head,

@@ -8,7 +8,7 @@ import pytest
 from oracles import decoders, torch_models
 
 from qsharp_jax import models
-from qsharp_jax.checkpoint import classifiers, huggingface
+from qsharp_jax.checkpoint import classifiers, saving
 from qsharp_jax.core.errors import InputError
 
 LENGTHS, PAD = [9, 4, 1], 96
@@ -58,10 +58,10 @@ def _saved(path, head=None):
   config = decoders.config("llama")
   if head is None:
     params = decoders.params(models.LanguageModel(config))
-    huggingface.save_language_model(path, config, params, "llama")
+    saving.save_language_model(path, config, params, "llama")
   else:
     params = decoders.params(models.ValueModel(config, head))
-    huggingface.save_value_model(path, config, head, params, "llama")
+    saving.save_value_model(path, config, head, params, "llama")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import json
 import pytest
 from oracles import model_directories, mutations
 
-from qsharp_jax.checkpoint import huggingface, tensor_files
+from qsharp_jax.checkpoint import huggingface, saving, tensor_files
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data import prompts, template_trial, tokenizer
 
@@ -179,7 +179,7 @@ def test_end_ids_in_either_file_are_kept_by_models_made_from_it(
   (directory / "generation_config.json").write_bytes(content)
   assert tokenizer.load(directory).eos_ids == ends
   config, params = huggingface.load_language_model(directory)
-  huggingface.save_language_model(
+  saving.save_language_model(
     tmp_path / "n", config, params, "qwen2", huggingface.token_ids(directory)
   )
   for file in directory.glob("tokenizer*"):

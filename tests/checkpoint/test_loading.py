@@ -13,7 +13,7 @@ from oracles import decoders, torch_models
 from safetensors import numpy as safetensors_numpy
 
 from qsharp_jax import models
-from qsharp_jax.checkpoint import huggingface, tensor_files
+from qsharp_jax.checkpoint import huggingface, saving, tensor_files
 from qsharp_jax.core.errors import InputError
 
 TOKENS = np.random.default_rng(1).integers(0, 96, (2, 9)).astype(np.int32)
@@ -33,7 +33,7 @@ def _save(path, variant, **kwargs):
   config = decoders.config(variant)
   params = decoders.params(models.LanguageModel(config))
   family = torch_models.VARIANTS[variant][0]
-  huggingface.save_language_model(path, config, params, family, **kwargs)
+  saving.save_language_model(path, config, params, family, **kwargs)
   return config, params
 
 
@@ -206,7 +206,7 @@ def test_a_newer_single_file_beside_an_old_index_is_read(
   _, transformers = torch_and_transformers
   config, _ = _save(tmp_path / "m", "llama", max_shard_bytes=40_000)
   params = decoders.params(models.LanguageModel(config), seed=7)
-  huggingface.save_language_model(tmp_path / "n", config, params, "llama")
+  saving.save_language_model(tmp_path / "n", config, params, "llama")
   (tmp_path / "n" / "model.safetensors").rename(
     tmp_path / "m" / "model.safetensors"
   )

@@ -10,7 +10,7 @@ from oracles import decoders, model_directories
 from safetensors import numpy as safetensors_numpy
 
 from qsharp_jax import models
-from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.checkpoint import huggingface, saving
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data import tokenizer
 
@@ -25,7 +25,7 @@ def start(tmp_path_factory):
 def with_tokenizer(start, path, **kwargs):
   """A language model and its tokenizer's files, as fine-tuning saves them."""
   config, params = huggingface.load_language_model(start)
-  huggingface.save_language_model(
+  saving.save_language_model(
     path, config, params, "qwen2", huggingface.token_ids(start), **kwargs
   )
 
@@ -40,7 +40,7 @@ def with_tokenizer(start, path, **kwargs):
 def value_model(start, path):
   config, _ = huggingface.load_language_model(start)
   params = decoders.params(models.ValueModel(config, HEAD))
-  huggingface.save_value_model(path, config, HEAD, params, "qwen2")
+  saving.save_value_model(path, config, HEAD, params, "qwen2")
   return path
 
 

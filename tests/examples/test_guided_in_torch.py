@@ -9,7 +9,7 @@ from oracles import decoders, model_directories
 
 import qsharp_jax
 from qsharp_jax import data, generate, models
-from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.checkpoint import huggingface, saving
 
 FILE = pathlib.Path(__file__).parents[2] / "examples" / "guided_in_torch.py"
 ETA = 0.3
@@ -33,7 +33,7 @@ def save_values(directory, reference, num_atoms, reads_as):
   config, _ = huggingface.load_language_model(reference)
   head = models.HeadConfig("v", num_atoms)
   params = decoders.params(models.ValueModel(config, head), 1)
-  huggingface.save_value_model(
+  saving.save_value_model(
     directory, config, head, params, "qwen2", reads_as=reads_as
   )
   huggingface.copy_tokenizer(reference, directory)
@@ -81,6 +81,6 @@ def test_a_head_that_torch_cannot_read_is_refused(example, reference, tmp_path):
   config, _ = huggingface.load_language_model(reference)
   head = models.HeadConfig("q", 1)
   params = decoders.params(models.ValueModel(config, head), 1)
-  huggingface.save_value_model(tmp_path, config, head, params, "qwen2")
+  saving.save_value_model(tmp_path, config, head, params, "qwen2")
   with pytest.raises(ValueError, match="expected one that transformers"):
     example.Guide(tmp_path, eta=ETA)

@@ -12,7 +12,7 @@ import numpy as np
 from oracles import decoders
 
 from qsharp_jax import models
-from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.checkpoint import saving
 
 ROOT = pathlib.Path(__file__).parents[2]
 CONFIG = models.DecoderConfig(
@@ -37,7 +37,7 @@ def test_each_process_reads_and_holds_its_part(tmp_path):
   model = models.LanguageModel(CONFIG)
   params = jax.tree.map(np.asarray, decoders.params(model))
   num_bytes = sum(x.nbytes for x in jax.tree.leaves(params))
-  huggingface.save_language_model(
+  saving.save_language_model(
     tmp_path / "model", CONFIG, params, "llama", max_shard_bytes=num_bytes // 4
   )
   assert len(list((tmp_path / "model").glob("*.safetensors"))) >= 4

@@ -6,7 +6,7 @@ from oracles import decoders, torch_models
 from safetensors import numpy as safetensors_numpy
 
 from qsharp_jax import models
-from qsharp_jax.checkpoint import families, huggingface
+from qsharp_jax.checkpoint import families, huggingface, saving
 
 pytest.importorskip("torch", reason="the parity tests need torch")
 
@@ -32,7 +32,7 @@ def test_what_was_imported_is_exported_as_torch_had_it(variant, tmp_path):
   torch_models.build(variant).save_pretrained(tmp_path / "theirs")
   config, params = huggingface.load_language_model(tmp_path / "theirs")
   family = torch_models.VARIANTS[variant][0]
-  huggingface.save_language_model(tmp_path / "ours", config, params, family)
+  saving.save_language_model(tmp_path / "ours", config, params, family)
   theirs, ours = (
     safetensors_numpy.load_file(tmp_path / x / "model.safetensors")
     for x in ("theirs", "ours")

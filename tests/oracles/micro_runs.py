@@ -17,7 +17,7 @@ from qsharp_jax import (
   sharding,
   training,
 )
-from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.checkpoint import huggingface, saving
 from qsharp_jax.rollout import store
 from qsharp_jax.sharding import mesh as mesh_lib
 
@@ -61,7 +61,7 @@ def one_device() -> sharding.Layout:
 
 def reference(directory, seed: int = 2):
   """Saves a random model with a file that stands for its tokenizer."""
-  huggingface.save_language_model(
+  saving.save_language_model(
     directory,
     CONFIG,
     decoders.params(models.LanguageModel(CONFIG), seed),
@@ -234,9 +234,7 @@ def evaluated(directory, num_rounds: int = 2, loss: str = "bernoulli"):
   )
   for i in range(1, num_rounds + 1):
     params = jax.tree.map(lambda x: 2 * x, decoders.params(value, 10 + i))
-    huggingface.save_value_model(
-      found.paths.value(i), CONFIG, head, params, "llama"
-    )
+    saving.save_value_model(found.paths.value(i), CONFIG, head, params, "llama")
   return found
 
 

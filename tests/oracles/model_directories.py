@@ -5,7 +5,7 @@ import pathlib
 from oracles import decoders
 
 from qsharp_jax import data, models
-from qsharp_jax.checkpoint import families, huggingface
+from qsharp_jax.checkpoint import families, saving
 
 _TEXTS = (
   "Question: Ann has 12 pens and buys 3. How many?\nAnswer:\n12+3=15\n#### 15",
@@ -34,7 +34,7 @@ def qwen2(
     }
   )
   weights = directory / "weights"
-  huggingface.save_language_model(
+  saving.save_language_model(
     weights,
     config,
     decoders.params(models.LanguageModel(config), seed),

@@ -6,7 +6,7 @@ import pathlib
 from oracles import decoders, model_directories
 
 from qsharp_jax import data, models
-from qsharp_jax.checkpoint import families, huggingface
+from qsharp_jax.checkpoint import families, huggingface, saving
 
 CHATML = (
   "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}"
@@ -40,7 +40,7 @@ def save(
   head = models.HeadConfig("v", num_labels)
   ids = {"eos_token_id": 1, "pad_token_id": 1 if is_pad_eos else 0}
   params = decoders.params(models.ValueModel(config, head), seed)
-  huggingface.save_value_model(
+  saving.save_value_model(
     directory / "model", config, head, params, "qwen2", ids
   )
   found = directory / "model"

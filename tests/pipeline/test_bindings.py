@@ -9,7 +9,7 @@ import pytest
 from oracles import decoders, micro_runs, players
 
 from qsharp_jax import models, pipeline, rewards
-from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.checkpoint import saving
 from qsharp_jax.core import digests
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.pipeline import algorithm1, bindings, contents, methods
@@ -124,7 +124,7 @@ def test_another_reward_grades_the_stored_texts_again(learnt, monkeypatch):
 
 
 def test_refuses_other_weights_of_the_same_name(learnt):
-  huggingface.save_language_model(
+  saving.save_language_model(
     learnt / "reference",
     micro_runs.CONFIG,
     decoders.params(models.LanguageModel(micro_runs.CONFIG), seed=7),

@@ -10,7 +10,7 @@ from oracles import finetuning as oracle
 from oracles import preferences as preferences_oracle
 
 from qsharp_jax import data, models, training
-from qsharp_jax.checkpoint import families, huggingface
+from qsharp_jax.checkpoint import families, huggingface, saving
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.data.preferences import Preference
 from qsharp_jax.reward_models import bradley_terry, scoring, texts
@@ -61,7 +61,7 @@ def start(tmp_path_factory):
       "max_position_embeddings": 64,
     }
   )
-  huggingface.save_language_model(
+  saving.save_language_model(
     directory / "model",
     config,
     decoders.params(models.LanguageModel(config)),

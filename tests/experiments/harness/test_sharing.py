@@ -10,7 +10,7 @@ from oracles import decoders, model_directories, mutations
 import qsharp_jax
 from experiments.harness import sharing
 from qsharp_jax import models
-from qsharp_jax.checkpoint import huggingface
+from qsharp_jax.checkpoint import huggingface, saving
 from qsharp_jax.core.errors import InputError
 
 
@@ -24,11 +24,9 @@ def run(tmp_path_factory):
   params = decoders.params(models.ValueModel(config, head), 1)
   for name in ("round_2/value", "baselines/ppo/model"):
     if name.startswith("round"):
-      huggingface.save_value_model(
-        workdir / name, config, head, params, "qwen2"
-      )
+      saving.save_value_model(workdir / name, config, head, params, "qwen2")
     else:
-      huggingface.save_language_model(
+      saving.save_language_model(
         workdir / name,
         config,
         decoders.params(models.LanguageModel(config), 2),

@@ -30,7 +30,7 @@ def params():
 @pytest.fixture(scope="module")
 def model_dir(params, tmp_path_factory):
   path = tmp_path_factory.mktemp("score") / "model"
-  checkpoint.huggingface.save_language_model(path, CONFIG, params, "llama")
+  checkpoint.saving.save_language_model(path, CONFIG, params, "llama")
   return path
 
 
