@@ -69,7 +69,7 @@ def _reward_model(
   )
   stage = pipeline.stage.Stage(
     f"reward_model_{name}",
-    settings=pipeline.bindings.settings_of(dataclasses.asdict(how))
+    settings=pipeline.training_bindings.settings_of(dataclasses.asdict(how))
     | {
       "preferences": pipeline.contents.digest(
         [dataclasses.astuple(x) for x in preferences]
@@ -106,7 +106,7 @@ def _baseline(
   how = wiring.pretraining_fit(config)
   stage = pipeline.stage.Stage(
     "other_baseline",
-    settings=pipeline.bindings.settings_of(
+    settings=pipeline.training_bindings.settings_of(
       {"chat": own.to_dict(), "fit": dataclasses.asdict(how)}
     )
     | {"weights of the reference": workdir.weights(reference)},

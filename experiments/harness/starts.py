@@ -109,7 +109,7 @@ def _pretrained_from(
   own = {k: v for k, v in config.to_dict().items() if k in names}
   if not prompting.form(config).has_turns:
     own["data"] = {k: v for k, v in own["data"].items() if k not in _OF_TURNS}
-  found = pipeline.bindings.settings_of(own)
+  found = pipeline.training_bindings.settings_of(own)
   if files := task.files():
     found["data.path"] = pipeline.contents.digest(
       {file.name: digests.of_file(file) for file in files}

@@ -99,7 +99,7 @@ def main(_) -> None:
   model = workdir.path / "model"
   stage = pipeline.stage.Stage(
     "reward_model",
-    settings=pipeline.bindings.settings_of(dataclasses.asdict(how))
+    settings=pipeline.training_bindings.settings_of(dataclasses.asdict(how))
     | {
       "preferences": pipeline.contents.digest(
         [dataclasses.astuple(x) for x in trained]

@@ -3,6 +3,7 @@
 from qsharp_jax.finetuning import (
   a_star_po,
   base,
+  experience,
   grpo,
   methods,
   on_policy,
@@ -16,6 +17,7 @@ from qsharp_jax.finetuning import (
 __all__ = [
   "a_star_po",
   "base",
+  "experience",
   "grpo",
   "methods",
   "on_policy",

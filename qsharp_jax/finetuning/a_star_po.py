@@ -12,6 +12,7 @@ from qsharp_jax import models, rollout
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.finetuning import base, on_policy
+from qsharp_jax.finetuning import experience as experience_lib
 from qsharp_jax.ops import advantages, losses, policy_gradient
 from qsharp_jax.training import objectives
 
@@ -82,14 +83,14 @@ def optimal_values(
   return dict(zip(rewards, np.asarray(values).tolist(), strict=True))
 
 
-def credit(values: Mapping[str, float]) -> on_policy.Credit:
+def credit(values: Mapping[str, float]) -> experience_lib.Credit:
   """The `Targets` of samples.
 
   Args:
     values: optimal value of each question, by its id.
   """
 
-  def targets(found: on_policy.Experience) -> Iterable[np.ndarray]:
+  def targets(found: experience_lib.Experience) -> Iterable[np.ndarray]:
     for problem, group, rewards in zip(
       found.problems, found.completions, found.rewards, strict=True
     ):
@@ -97,7 +98,7 @@ def credit(values: Mapping[str, float]) -> on_policy.Credit:
         advantage = np.full(len(completion.tokens), reward - values[problem.id])
         yield np.stack(Targets(completion.ref_log_probs, advantage), axis=-1)
 
-  return on_policy.Credit(targets)
+  return experience_lib.Credit(targets)
 
 
 def objective(
@@ -109,7 +110,7 @@ def objective(
   """
 
   def loss(params: PyTree, batch: objectives.Batch) -> tuple[Array, Array]:
-    targets = Targets(*on_policy.columns(batch))
+    targets = Targets(*experience_lib.columns(batch))
     log_probs = base.token_log_probs(model, params, batch)
     sequence_losses = policy_gradient.a_star_po(
       _sequence_sums(log_probs, batch),

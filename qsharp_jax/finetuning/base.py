@@ -18,8 +18,8 @@ from qsharp_jax import models, rollout
 from qsharp_jax.checkpoint import huggingface, saving
 from qsharp_jax.core import places
 from qsharp_jax.core.arrays import Array, PyTree
-from qsharp_jax.pipeline import bindings, values
 from qsharp_jax.pipeline import run as run_lib
+from qsharp_jax.pipeline import training_bindings, values
 from qsharp_jax.sharding import processes
 from qsharp_jax.training import fit as fit_lib
 from qsharp_jax.training import objectives
@@ -168,7 +168,7 @@ def train(
     )
   job = Job(run, run.paths.baseline(name), gold, trained)
   model = job.directory / "model"
-  stage = bindings.tune(
+  stage = training_bindings.tune(
     run,
     name,
     settings,

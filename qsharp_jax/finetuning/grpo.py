@@ -11,6 +11,7 @@ from qsharp_jax import models
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.finetuning import base, on_policy
+from qsharp_jax.finetuning import experience as experience_lib
 from qsharp_jax.ops import advantages, losses, policy_gradient
 from qsharp_jax.training import fit as fit_lib
 from qsharp_jax.training import objectives
@@ -63,7 +64,7 @@ class Targets(NamedTuple):
   advantages: Array
 
 
-def credit(*, is_dr: bool) -> on_policy.Credit:
+def credit(*, is_dr: bool) -> experience_lib.Credit:
   """The `Targets` of samples, their rewards without a KL penalty.
 
   A group whose rewards are all equal stays: its advantages are 0, but the KL
@@ -73,7 +74,7 @@ def credit(*, is_dr: bool) -> on_policy.Credit:
     is_dr: leave advantages in reward units.
   """
 
-  def targets(found: on_policy.Experience) -> Iterable[np.ndarray]:
+  def targets(found: experience_lib.Experience) -> Iterable[np.ndarray]:
     of_samples = advantages.group_relative(
       found.rewards, found.is_graded, is_scaled=not is_dr
     )
@@ -88,7 +89,7 @@ def credit(*, is_dr: bool) -> on_policy.Credit:
         )
         yield np.stack(of_tokens, axis=-1)
 
-  return on_policy.Credit(targets)
+  return experience_lib.Credit(targets)
 
 
 def objective(
@@ -110,7 +111,7 @@ def objective(
   """
 
   def loss(params: PyTree, batch: objectives.Batch) -> tuple[Array, Array]:
-    targets = Targets(*on_policy.columns(batch))
+    targets = Targets(*experience_lib.columns(batch))
     log_probs = base.token_log_probs(model, params, batch)
     # Before the loss, as the labels: what is not counted stays finite.
     log_probs = jnp.where(batch["mask"], log_probs, 0.0)

@@ -1,23 +1,22 @@
 """Batches that the policy in training samples itself."""
 
 import dataclasses
-import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from qsharp_jax import data, generate, models, rollout
 from qsharp_jax.core import files
 from qsharp_jax.core import seeds as seeds_lib
-from qsharp_jax.core.arrays import Array, PyTree
+from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.finetuning import base
+from qsharp_jax.finetuning import experience as experience_lib
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
-from qsharp_jax.training import divergence, objectives
+from qsharp_jax.training import divergence
 from qsharp_jax.training import fit as fit_lib
 
 
@@ -49,52 +48,6 @@ class Plan(base.Settings):
       )
 
 
-@dataclasses.dataclass(frozen=True)
-class Experience:
-  """The samples of one iteration: P prompts, S samples of each."""
-
-  problems: Sequence[rollout.Problem]
-  completions: Sequence[Sequence[generate.Completion]]
-  rewards: np.ndarray  # [P, S] float32
-  is_graded: np.ndarray  # [P, S] bool; False where the reward failed
-
-  def totals(self, name: str) -> np.ndarray:
-    """Sums over the tokens of each completion of one of its fields. [P, S]."""
-    return np.array(
-      [[getattr(c, name).sum() for c in g] for g in self.completions]
-    )
-
-
-def _as_they_are(params: PyTree, rows: data.Packed) -> np.ndarray:
-  del params
-  return rows.labels
-
-
-@dataclasses.dataclass(frozen=True)
-class Credit:
-  """What a method's objective wants to know of samples, token by token.
-
-  It travels as the labels of packed rows: one number a token, or the columns of
-  the method's own named tuple, in the order of its fields.
-
-  Attributes:
-    of_samples: labels of the tokens of each completion, [n] or [n, F], prompt
-      by prompt and sample by sample.
-    of_rows: final labels [R, T, …] of packed rows, from those that `of_samples`
-      put there and from the parameters that sampled.
-  """
-
-  of_samples: Callable[[Experience], Iterable[np.ndarray]]
-  of_rows: Callable[[PyTree, data.Packed], np.ndarray] = _as_they_are
-
-
-def columns(batch: objectives.Batch) -> Array:
-  """The labels column by column, 0 outside the mask. Shape [F, B, T]."""
-  # Before the loss: after it, the gradient would be 0 times what is there.
-  labels = jnp.where(batch["mask"][..., None], batch["labels"], 0.0)
-  return jnp.moveaxis(labels, -1, 0)
-
-
 class Collector:
   """Samples at the start of each iteration; see `fit_lib.Batches`.
 
@@ -113,7 +66,7 @@ class Collector:
     job: base.Job,
     problems: Sequence[rollout.Problem],
     plan: Plan,
-    credit: Credit,
+    credit: experience_lib.Credit,
   ):
     """Makes the batches.
 
@@ -183,16 +136,22 @@ class Collector:
 
   def _collect(self, iteration: int, params: PyTree) -> data.Packed:
     experience = self._sample(iteration, params)
-    self._write(iteration, summary(experience))
+    self._write(iteration, experience_lib.summary(experience))
     rows = data.packing.pack(
-      list(_sequences(experience, self._credit.of_samples(experience))),
+      list(
+        experience_lib.sequences(
+          experience, self._credit.of_samples(experience)
+        )
+      ),
       length=self._plan.fit.max_length,
     )
     if not len(rows.tokens):  # every reward failed
       return rows
     return rows._replace(labels=self._credit.of_rows(params, rows))
 
-  def _sample(self, iteration: int, params: PyTree) -> Experience:
+  def _sample(
+    self, iteration: int, params: PyTree
+  ) -> experience_lib.Experience:
     plan = self._plan
     first = iteration * plan.prompts_per_iteration
     places = range(first, first + plan.prompts_per_iteration)
@@ -221,7 +180,7 @@ class Collector:
     def column(values, dtype):
       return np.array(values, dtype).reshape(len(problems), plan.num_samples)
 
-    return Experience(
+    return experience_lib.Experience(
       problems,
       completions,
       rewards=column(rewards, np.float32),
@@ -253,22 +212,6 @@ class Collector:
     files.replace(self._file, json.dumps({"iterations": rows}, indent=2))
 
 
-def summary(experience: Experience) -> dict[str, float]:
-  """Means over the samples of an iteration.
-
-  `kl` is KL(policy || reference) in nats, summed over the response; `failed`
-  counts the samples whose reward failed, which take no part in `reward`.
-  """
-  graded = experience.rewards[experience.is_graded]
-  completions = list(itertools.chain.from_iterable(experience.completions))
-  return {
-    "reward": float(graded.mean()) if graded.size else 0.0,
-    "kl": float(np.mean(experience.totals("kl"))),
-    "length": float(np.mean([len(c.tokens) for c in completions])),
-    "failed": int((~experience.is_graded).sum()),
-  }
-
-
 def _sampling(
   sampling: generate.Sampling, plan: Plan, longest_prompt: int
 ) -> generate.Sampling:
@@ -294,26 +237,3 @@ def _for_decoding(
     return jax.tree.map(lambda x: x.astype(model.config.dtype), params)
 
   return jax.jit(cast, out_shardings=run.layout.for_decoding(model))
-
-
-def _sequences(
-  experience: Experience, labels: Iterable[np.ndarray]
-) -> Iterable[data.Sequence]:
-  """Prompts with completions; those that were not graded are left out."""
-  samples = [
-    (problem, completion, is_graded)
-    for problem, group, column in zip(
-      experience.problems,
-      experience.completions,
-      experience.is_graded,
-      strict=True,
-    )
-    for completion, is_graded in zip(group, column, strict=True)
-  ]
-  for (problem, completion, is_graded), labels_of_tokens in zip(
-    samples, labels, strict=True
-  ):
-    if is_graded:
-      yield data.packing.completion(
-        problem.prompt, completion.tokens, labels_of_tokens
-      )

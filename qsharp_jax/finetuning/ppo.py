@@ -16,6 +16,7 @@ from qsharp_jax import data, models
 from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.finetuning import base, on_policy, preference
+from qsharp_jax.finetuning import experience as experience_lib
 from qsharp_jax.ops import advantages, losses, policy_gradient
 from qsharp_jax.sharding import layout as layout_lib
 from qsharp_jax.training import fit as fit_lib
@@ -173,7 +174,7 @@ def actor_critic(
   decay: float,
   batch_size: int,
   token_rewards: TokenRewards = AT_LAST_TOKEN,
-) -> on_policy.Credit:
+) -> experience_lib.Credit:
   """Generalised advantages of KL-penalised token rewards, whitened.
 
   Args:
@@ -224,10 +225,10 @@ def actor_critic(
     labels = np.stack(targets._replace(advantages=white), axis=-1)
     return np.where(rows.mask[..., None], labels, 0.0)
 
-  return on_policy.Credit(_sampled, of_rows)
+  return experience_lib.Credit(_sampled, of_rows)
 
 
-def _sampled(found: on_policy.Experience) -> Iterable[np.ndarray]:
+def _sampled(found: experience_lib.Experience) -> Iterable[np.ndarray]:
   """`Sampled` of each completion, as columns. [n, 3]."""
   for group, rewards in zip(found.completions, found.rewards, strict=True):
     for completion, reward in zip(group, rewards, strict=True):
@@ -272,7 +273,7 @@ def objective(
   """
 
   def loss(params: PyTree, batch: objectives.Batch) -> tuple[Array, Array]:
-    targets = Targets(*on_policy.columns(batch))
+    targets = Targets(*experience_lib.columns(batch))
     policy_losses = policy_gradient.ppo(
       base.token_log_probs(model, params["policy"], batch),
       targets.log_probs,

@@ -11,6 +11,7 @@ from qsharp_jax import models
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.finetuning import base, on_policy
+from qsharp_jax.finetuning import experience as experience_lib
 from qsharp_jax.ops import advantages, losses, policy_gradient
 from qsharp_jax.training import objectives
 
@@ -56,7 +57,7 @@ class RLOO(on_policy.Plan):
     )
 
 
-def credit(*, eta: float, baseline: Baseline) -> on_policy.Credit:
+def credit(*, eta: float, baseline: Baseline) -> experience_lib.Credit:
   """The advantage of each sample, its KL penalty included, on all its tokens.
 
   Args:
@@ -64,7 +65,7 @@ def credit(*, eta: float, baseline: Baseline) -> on_policy.Credit:
     baseline: what is subtracted from the rewards to reduce variance.
   """
 
-  def labels(found: on_policy.Experience) -> Iterable[np.ndarray]:
+  def labels(found: experience_lib.Experience) -> Iterable[np.ndarray]:
     rewards = advantages.penalised(
       found.rewards,
       found.totals("log_probs"),
@@ -78,7 +79,7 @@ def credit(*, eta: float, baseline: Baseline) -> on_policy.Credit:
       for completion, advantage in zip(group, row, strict=True):
         yield np.full(len(completion.tokens), advantage)
 
-  return on_policy.Credit(labels)
+  return experience_lib.Credit(labels)
 
 
 def objective(model: models.LanguageModel) -> objectives.Objective:

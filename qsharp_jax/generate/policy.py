@@ -12,7 +12,7 @@ from qsharp_jax import models
 from qsharp_jax.core.arrays import Array, ArrayLike
 from qsharp_jax.data import stops as stops_lib
 from qsharp_jax.generate import choice, guided
-from qsharp_jax.ops import filtering, guidance
+from qsharp_jax.ops import filtering
 from qsharp_jax.ops import kl as kl_ops
 
 # What gives values to candidates.
@@ -305,7 +305,7 @@ def next_distribution(
   whole = tilt(found, candidates, log_weights, other_weight)
   if is_guidance_tempered:
     logits = ref_logits if actor_logits is None else actor_logits
-    weights = guidance.at_tokens(
+    weights = kl_ops.at_tokens(
       log_weights, candidates, logits.shape[-1], other=other_weight
     )
     tilted = _tempered(logits + weights, found.base, controls, top_p_of)
@@ -351,7 +351,7 @@ def tilt(
   laws: Laws, candidates: Array, log_weights: Array, other_weight: ArrayLike
 ) -> NextDistribution:
   """The guided distribution, nothing cut off it; see `next_distribution`."""
-  weights = guidance.at_tokens(
+  weights = kl_ops.at_tokens(
     log_weights, candidates, laws.base.shape[-1], other=other_weight
   )
   return _beside(laws.reference, kl_ops.tilted_log_probs(laws.base, weights))

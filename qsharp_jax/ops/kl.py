@@ -111,3 +111,31 @@ def kl_floor(p: ArrayLike, q: ArrayLike) -> Array:
   p, q = jnp.asarray(p, jnp.float32), jnp.asarray(q, jnp.float32)
   relative_entropy = jax.scipy.special.rel_entr
   return relative_entropy(p, q) + relative_entropy(1 - p, 1 - q)
+
+
+def at_tokens(
+  weights: Array,
+  candidates: Array,
+  vocab_size: int,
+  *,
+  other: ArrayLike = 0.0,
+) -> Array:
+  """Places the candidates' log-weights in the vocabulary.
+
+  Args:
+    weights: log-weights. Shape [..., A].
+    candidates: distinct token of each weight; one that is >= `vocab_size` is
+      dropped. Shape [..., A], integer.
+    vocab_size: V.
+    other: log-weight of every other token. Scalar or [...].
+
+  Returns:
+    Log-weights. Shape [..., V].
+  """
+  chex.assert_type([weights, candidates], [float, int])
+  chex.assert_equal_shape([weights, candidates])
+  other = numerics.per_row(other, weights.shape[:-1]).astype(weights.dtype)
+  others = jnp.broadcast_to(other[..., None], (*other.shape, vocab_size))
+  return jnp.put_along_axis(
+    others, candidates, weights, axis=-1, inplace=False, mode="drop"
+  )

@@ -7,7 +7,13 @@ import numpy as np
 
 from qsharp_jax import rollout
 from qsharp_jax.core import places, progress, seeds
-from qsharp_jax.pipeline import bindings, labelled, standardising, support
+from qsharp_jax.pipeline import (
+  bindings,
+  labelled,
+  standardising,
+  support,
+  training_bindings,
+)
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.pipeline import values as values_lib
 from qsharp_jax.sharding import processes
@@ -108,7 +114,7 @@ def sample_each(
 def train(run: run_lib.Run, round_index: int) -> None:
   """Fits the values to the rollouts of all rounds so far."""
   directory = run.paths.round(round_index)
-  with run.workdir.stages([bindings.train(run, round_index)]) as due:
+  with run.workdir.stages([training_bindings.train(run, round_index)]) as due:
     if not due:
       values_lib.restore_metrics(run, round_index)
       return

@@ -15,7 +15,12 @@ from qsharp_jax.core import files, places
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.generate import guided
 from qsharp_jax.ops import distributions
-from qsharp_jax.pipeline import bindings, methods, support, values
+from qsharp_jax.pipeline import (
+  methods,
+  support,
+  training_bindings,
+  values,
+)
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
 from qsharp_jax.training import fit as fit_lib
@@ -26,7 +31,7 @@ _SUPPORT = "support.json"
 def train(run: run_lib.Run, reward: rollout.grading.Reward) -> places.Path:
   """Fits values to the rollouts of all rounds, graded by another reward."""
   directory = run.paths.second_values
-  with run.workdir.stages([bindings.train_second(run, reward)]) as due:
+  with run.workdir.stages([training_bindings.train_second(run, reward)]) as due:
     if due:
       found = _graded(run, reward)
       critic = _critic(run, found)

@@ -13,7 +13,7 @@ from qsharp_jax.core import files, places, seeds
 from qsharp_jax.core.arrays import PyTree
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.evaluation import report, value_metrics
-from qsharp_jax.pipeline import bindings, labelled, support
+from qsharp_jax.pipeline import labelled, support, training_bindings
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.sharding import processes
 from qsharp_jax.training import fit as fit_lib
@@ -51,7 +51,7 @@ def _fault(file: places.Path) -> str | None:
 def train_outcome(run: run_lib.Run) -> None:
   """Fits a reward model of whole answers to the rollouts of all rounds."""
   directory = run.paths.outcome
-  with run.workdir.stages([bindings.train_outcome(run)]) as due:
+  with run.workdir.stages([training_bindings.train_outcome(run)]) as due:
     if due:
       split = as_split(run, first_rounds(run, run.rounds.num_rounds))
       rows = labelled.pack(

@@ -11,7 +11,8 @@ from oracles import finetuning as oracle
 from oracles import policy_gradient as policy_oracle
 
 from qsharp_jax import data, rewards
-from qsharp_jax.finetuning import grpo, methods, on_policy, rloo
+from qsharp_jax.finetuning import experience as experience_lib
+from qsharp_jax.finetuning import grpo, methods, rloo
 
 ETA = 0.3
 
@@ -88,7 +89,7 @@ def test_without_deviation_and_length_it_is_rloo(params):
     )
     for s, own in zip(sequences, log_probs, strict=True)
   ]
-  experience = on_policy.Experience(
+  experience = experience_lib.Experience(
     oracle.experience().problems[:1],
     [completions],
     rewards=rewards_of_group,

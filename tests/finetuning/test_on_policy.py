@@ -11,7 +11,7 @@ from oracles import micro_runs
 
 from qsharp_jax import data, rewards
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.finetuning import base, on_policy
+from qsharp_jax.finetuning import base
 
 
 class Stopped(Exception):
@@ -118,9 +118,3 @@ def test_refuses_rows_that_are_too_short(tmp_path):
   fit = dataclasses.replace(oracle.FIT, max_length=6)
   with pytest.raises(InputError, match="3 tokens with max_new_tokens 4.* 7"):
     oracle.train(run, "ppo", oracle.small("ppo", fit=fit))
-
-
-def test_summary_counts_failures_apart():
-  found = on_policy.summary(oracle.experience())
-  np.testing.assert_allclose(found.pop("kl"), 0.1 * 2.5, rtol=1e-5)
-  assert found == {"reward": 0.5, "length": 2.5, "failed": 1}

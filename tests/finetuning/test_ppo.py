@@ -11,7 +11,8 @@ from oracles import finetuning as oracle
 from oracles import policy_gradient as policy_oracle
 
 from qsharp_jax import data
-from qsharp_jax.finetuning import on_policy, ppo
+from qsharp_jax.finetuning import experience as experience_lib
+from qsharp_jax.finetuning import ppo
 from qsharp_jax.training import rows as rows_lib
 
 ETA = 0.3
@@ -45,7 +46,7 @@ def test_actor_critic_matches_each_sequence_alone(is_dense):
     token_rewards=bonus if is_dense else ppo.AT_LAST_TOKEN,
   )
   sequences = list(
-    on_policy._sequences(experience, credit.of_samples(experience))
+    experience_lib.sequences(experience, credit.of_samples(experience))
   )
   rows = rows_lib.completed(data.packing.pack(sequences, length=16), 4)
   labels = credit.of_rows({"critic": params, "policy": None}, rows)

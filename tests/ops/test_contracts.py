@@ -59,7 +59,7 @@ GOOD = {
     {"eta": 0.5, "beta": 0.3},
   ),
   "guidance.zero_floor": ([SCORES], {}),
-  "guidance.at_tokens": ([SCORES, TOKENS], {"vocab_size": 6}),
+  "kl.at_tokens": ([SCORES, TOKENS], {"vocab_size": 6}),
   "kl.tilted_log_probs": ([SCORES, LOG_PROBS], {}),
   "kl.optimal_log_probs": ([SCORES, LOG_PROBS], {"eta": 0.5}),
   "kl.soft_value": ([SCORES, LOG_PROBS], {"eta": 0.5}),
@@ -126,7 +126,7 @@ DISTRIBUTIONS = {
 # They take and give numbers of the type that other functions made.
 IN_THEIR_TYPE = {
   "filtering.sample",
-  "guidance.at_tokens",
+  "kl.at_tokens",
   "guidance.zero_floor",
   "losses.sequence_weights",
   "losses.weighted_sum",

@@ -245,7 +245,7 @@ def test_vas_demotes_a_candidate_below_average_and_cd_does_not():
   ref_logits = jnp.zeros((1, 3))  # the third token is no candidate
 
   def share_of_the_worse(weights):
-    placed = guidance.at_tokens(weights, candidates, 3)
+    placed = kl.at_tokens(weights, candidates, 3)
     log_probs = kl.tilted_log_probs(ref_logits, placed)[0]
     return float(log_probs[1] - log_probs[2])
 
@@ -331,36 +331,6 @@ def test_zero_floor_by_hand(staged):
   weights = jnp.array([[-3.0, -1.0, -2.0], [0.0, 5.0, 4.0]])
   floored = staged(guidance.zero_floor)(weights)
   np.testing.assert_array_equal(floored, [[0, 2, 1], [0, 5, 4]])
-
-
-def test_at_tokens_matches_a_loop(staged):
-  rng = np.random.default_rng(7)
-  candidates = np.stack([rng.permutation(11)[:4] for _ in range(6)])
-  weights, candidates = normal(2, 3, 4), candidates.reshape(2, 3, 4)
-  placed = staged(lambda w, c: guidance.at_tokens(w, c, 11))(
-    weights, candidates
-  )
-  expected = np.zeros((2, 3, 11))
-  for b, t, a in np.ndindex(2, 3, 4):
-    expected[b, t, candidates[b, t, a]] = weights[b, t, a]
-  np.testing.assert_allclose(placed, expected)
-
-
-def test_at_tokens_drops_a_token_beyond_the_vocabulary():
-  placed = jax.jit(lambda w, c: guidance.at_tokens(w, c, 3))(
-    jnp.array([1.0, 2.0]), jnp.array([3, 0])
-  )
-  np.testing.assert_array_equal(placed, [2, 0, 0])
-
-
-def test_gradient_of_at_tokens_goes_back_to_each_candidate():
-  scale = jnp.array([1.0, 10.0, 100.0])
-  slopes = jax.jit(
-    jax.grad(
-      lambda w: (guidance.at_tokens(w, jnp.array([2, 0]), 3) * scale).sum()
-    )
-  )(jnp.ones(2))
-  np.testing.assert_array_equal(slopes, [100, 1])
 
 
 BOUNDS = {

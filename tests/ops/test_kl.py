@@ -170,3 +170,29 @@ def test_no_guidance_is_cheaper_than_the_floor_of_its_success():
   gained, overpaid = guide(ref_logits, logits)
   assert (gained > 0).all()
   assert (overpaid >= -1e-6).all()
+
+
+def test_at_tokens_matches_a_loop(staged):
+  rng = np.random.default_rng(7)
+  candidates = np.stack([rng.permutation(11)[:4] for _ in range(6)])
+  weights, candidates = normal(2, 3, 4), candidates.reshape(2, 3, 4)
+  placed = staged(lambda w, c: kl.at_tokens(w, c, 11))(weights, candidates)
+  expected = np.zeros((2, 3, 11))
+  for b, t, a in np.ndindex(2, 3, 4):
+    expected[b, t, candidates[b, t, a]] = weights[b, t, a]
+  np.testing.assert_allclose(placed, expected)
+
+
+def test_at_tokens_drops_a_token_beyond_the_vocabulary():
+  placed = jax.jit(lambda w, c: kl.at_tokens(w, c, 3))(
+    jnp.array([1.0, 2.0]), jnp.array([3, 0])
+  )
+  np.testing.assert_array_equal(placed, [2, 0, 0])
+
+
+def test_gradient_of_at_tokens_goes_back_to_each_candidate():
+  scale = jnp.array([1.0, 10.0, 100.0])
+  slopes = jax.jit(
+    jax.grad(lambda w: (kl.at_tokens(w, jnp.array([2, 0]), 3) * scale).sum())
+  )(jnp.ones(2))
+  np.testing.assert_array_equal(slopes, [100, 1])

@@ -9,7 +9,8 @@ from oracles import losses as losses_oracle
 
 from qsharp_jax import data, generate, models, rollout, training
 from qsharp_jax.checkpoint import huggingface
-from qsharp_jax.finetuning import base, methods, on_policy
+from qsharp_jax.finetuning import base, methods
+from qsharp_jax.finetuning import experience as experience_lib
 
 MODEL = models.LanguageModel(decoders.SMALLEST)
 CRITIC = models.ValueModel(decoders.SMALLEST, models.HeadConfig("v", 1))
@@ -92,7 +93,7 @@ def experience():
       num_forwards=length,
     )
 
-  return on_policy.Experience(
+  return experience_lib.Experience(
     [rollout.Problem(f"q{i}", [1, 2, 3], "") for i in range(2)],
     [[completion(n) for n in row] for row in ((2, 3), (1, 4))],
     rewards=np.array([[1.0, 0.0], [0.5, 0.0]], np.float32),
