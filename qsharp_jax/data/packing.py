@@ -67,15 +67,6 @@ def completion(
   return Sequence(whole, np.arange(len(whole)) >= num, np.pad(labels, pad))
 
 
-class Pair(NamedTuple):
-  """Two sequences that answer one prompt, the first preferred."""
-
-  chosen: Sequence
-  rejected: Sequence
-  chosen_reward: float
-  rejected_reward: float
-
-
 class Packed(NamedTuple):
   """Rows of sequences; every field has shape [R, T].
 
@@ -144,8 +135,8 @@ def pack(sequences: AnySequence[Sequence], *, length: int) -> Packed:
     InputError: an empty sequence, one longer than `length`, one whose fields
       differ in length, or labels of different widths.
   """
-  sizes = _sizes(sequences, length)
-  return _fill(sequences, *placing.best_fit(sizes, length), length)
+  sizes = sizes_of(sequences, length)
+  return fill(sequences, *placing.best_fit(sizes, length), length)
 
 
 def pack_columns(columns: Columns, *, length: int) -> Packed:
@@ -212,51 +203,9 @@ def pad(sequences: AnySequence[Sequence], *, length: int) -> Packed:
   Raises:
     InputError: as `pack`.
   """
-  sizes = _sizes(sequences, length)
+  sizes = sizes_of(sequences, length)
   rows, starts = np.arange(len(sizes)), np.zeros_like(sizes)
-  return _fill(sequences, rows, starts, length)
-
-
-def pack_pairs(pairs: AnySequence[Pair], *, length: int) -> Packed:
-  """Puts every pair in a row of its own, in the given order.
-
-  The chosen sequence is segment 1, the rejected one segment 2: attention keeps
-  them apart, and a loss on both needs no second batch.
-
-  Args:
-    pairs: any number.
-    length: T, the rows' length.
-
-  Returns:
-    As many rows as pairs; `sequence_ids` are 2 i and 2 i + 1 in row i.
-
-  Raises:
-    InputError: a pair longer than a row, one whose chosen reward is not above
-      the rejected one, or a sequence that `pack` would refuse.
-  """
-  for index, pair in enumerate(pairs):
-    _check_pair(index, pair, length)
-  sequences = [s for p in pairs for s in (p.chosen, p.rejected)]
-  sizes = _sizes(sequences, length)
-  rows = np.repeat(np.arange(len(pairs)), 2)
-  starts = np.where(np.arange(len(sizes)) % 2, np.roll(sizes, 1), 0)
-  return _fill(sequences, rows, starts, length)
-
-
-def _check_pair(index: int, pair: Pair, length: int) -> None:
-  chosen, rejected = len(pair.chosen.tokens), len(pair.rejected.tokens)
-  if chosen + rejected > length:
-    raise InputError(
-      f"preference pair {index} has {chosen} + {rejected} tokens, expected at "
-      f"most {length} together; drop or shorten it, or pack with a larger "
-      "length"
-    )
-  if not pair.chosen_reward > pair.rejected_reward:
-    raise InputError(
-      f"preference pair {index} has rewards {pair.chosen_reward} (chosen) and "
-      f"{pair.rejected_reward} (rejected), expected the first to be higher; "
-      "drop the pair"
-    )
+  return fill(sequences, rows, starts, length)
 
 
 def _check_size(index: int, size: int, length: int) -> None:
@@ -267,7 +216,13 @@ def _check_size(index: int, size: int, length: int) -> None:
     )
 
 
-def _sizes(sequences: AnySequence[Sequence], length: int) -> np.ndarray:
+def sizes_of(sequences: AnySequence[Sequence], length: int) -> np.ndarray:
+  """Tokens of each sequence, [S].
+
+  Raises:
+    InputError: one that is empty or longer than a row, or whose fields differ
+      in length from each other or from those of the first.
+  """
   for index, sequence in enumerate(sequences):
     size = len(sequence.tokens)
     _check_size(index, size, length)
@@ -285,13 +240,20 @@ def _sizes(sequences: AnySequence[Sequence], length: int) -> np.ndarray:
   return np.array([len(s.tokens) for s in sequences], np.int64)
 
 
-def _fill(
+def fill(
   sequences: AnySequence[Sequence],
   rows: np.ndarray,
   starts: np.ndarray,
   length: int,
 ) -> Packed:
-  """Rows of sequences that are given one by one."""
+  """Rows of sequences that are given one by one.
+
+  Args:
+    sequences: S of them.
+    rows: row of each. Shape [S].
+    starts: its first slot there. Shape [S].
+    length: T, the rows' length.
+  """
   sizes = np.fromiter((len(s.tokens) for s in sequences), np.int64)
   width = np.shape(sequences[0].labels)[1:] if len(sequences) else ()
   packed, places = _frame(sizes, rows, starts, length, width)

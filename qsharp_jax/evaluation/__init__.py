@@ -19,10 +19,12 @@ from qsharp_jax.evaluation import (
   plots,
   preference,
   report,
+  samples,
   summary,
   two_rewards,
 )
-from qsharp_jax.evaluation.summary import Row, Samples
+from qsharp_jax.evaluation.samples import Samples
+from qsharp_jax.evaluation.summary import Row
 
 __all__ = [
   "Row",
@@ -45,6 +47,7 @@ __all__ = [
   "plots",
   "preference",
   "report",
+  "samples",
   "summary",
   "two_rewards",
 ]

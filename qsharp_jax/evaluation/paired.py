@@ -8,7 +8,8 @@ import numpy as np
 
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.evaluation import intervals
-from qsharp_jax.evaluation.summary import Row, Samples
+from qsharp_jax.evaluation.samples import Samples
+from qsharp_jax.evaluation.summary import Row
 
 
 @dataclasses.dataclass(frozen=True)

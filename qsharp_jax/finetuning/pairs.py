@@ -13,7 +13,7 @@ from qsharp_jax.finetuning import base
 
 def of_preferences(
   preferences: Sequence[rollout.Preference], *, length: int
-) -> list[data.packing.Pair]:
+) -> list[data.pair_packing.Pair]:
   """Given preferences as pairs; those that exceed a row are left out, and said.
 
   Args:
@@ -25,7 +25,7 @@ def of_preferences(
   """
   check_fit(preferences, length=length)
   found = [
-    data.packing.Pair(
+    data.pair_packing.Pair(
       data.packing.completion(pair.prompt, pair.chosen),
       data.packing.completion(pair.prompt, pair.rejected),
       1.0,
@@ -78,7 +78,7 @@ def of_samples(
   *,
   per_question: int,
   min_margin: float = 0.0,
-) -> list[data.packing.Pair]:
+) -> list[data.pair_packing.Pair]:
   """The best samples of each question beside its worst ones.
 
   The best is paired with the worst, the second best with the second worst, and
@@ -99,7 +99,7 @@ def of_samples(
     ]:
       if _is_above(best.label, worst.label, min_margin):
         found.append(
-          data.packing.Pair(
+          data.pair_packing.Pair(
             data.packing.completion(best.prompt, best.tokens),
             data.packing.completion(worst.prompt, worst.tokens),
             best.label,
@@ -143,7 +143,7 @@ def of_gold(
   *,
   per_question: int,
   min_margin: float = 0.0,
-) -> list[data.packing.Pair]:
+) -> list[data.pair_packing.Pair]:
   """The gold answer of each question beside samples that earned less.
 
   For tasks with too few samples of a question to differ among themselves.
@@ -162,7 +162,7 @@ def of_gold(
     worse = [r for r in samples if _is_above(reward, r.label, min_margin)]
     for rejected in worse[:per_question]:
       found.append(
-        data.packing.Pair(
+        data.pair_packing.Pair(
           data.packing.completion(rejected.prompt, tokens),
           data.packing.completion(rejected.prompt, rejected.tokens),
           reward,

@@ -64,7 +64,9 @@ class Preference(base.Settings):
     and the worst samples of round 1.
     """
     params = job.load(job.reference)
-    rows = data.packing.pack_pairs(self._pairs(job), length=self.fit.max_length)
+    rows = data.pair_packing.pack_pairs(
+      self._pairs(job), length=self.fit.max_length
+    )
     log_probs = ref_log_probs(
       job.model,
       params,
@@ -78,7 +80,7 @@ class Preference(base.Settings):
       fit_lib.Epochs(rows._replace(labels=log_probs), self.fit),
     )
 
-  def _pairs(self, job: base.Job) -> list[data.packing.Pair]:
+  def _pairs(self, job: base.Job) -> list[data.pair_packing.Pair]:
     if job.run.task.preferences:
       return pairs.of_preferences(
         job.run.task.preferences, length=self.fit.max_length
@@ -160,7 +162,7 @@ def objective(
 ) -> objectives.Objective:
   """A loss on pairs, every pair of equal weight.
 
-  Rows are those of `packing.pack_pairs`; their labels are `ref_log_probs`.
+  Rows are those of `pair_packing.pack_pairs`; their labels are `ref_log_probs`.
 
   Args:
     model: the policy.

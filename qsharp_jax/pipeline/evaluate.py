@@ -19,6 +19,7 @@ from qsharp_jax.evaluation import (
   summary,
   two_rewards,
 )
+from qsharp_jax.evaluation.samples import Samples
 from qsharp_jax.pipeline import (
   answers,
   curves,
@@ -92,7 +93,7 @@ def evaluate(
 
 def _tested(
   run: run_lib.Run, what: jobs.Evaluation
-) -> Iterator[tuple[summary.Row, summary.Samples]]:
+) -> Iterator[tuple[summary.Row, Samples]]:
   """The reference, what earlier rounds' values do, and every method."""
   last = [jobs.with_stored_etas(run, job) for job in jobs.last_round(run, what)]
   selected = {job.method: _best_eta(run, what, job) for job in last}
@@ -150,7 +151,7 @@ def _shown(
   } | ({} if followed is None else {"tokens": followed})
 
 
-def _front(reference: summary.Samples) -> optimum.Band:
+def _front(reference: Samples) -> optimum.Band:
   """The greatest mean reward at every KL, by the reference's own samples."""
   rewards = reference.by_question(reference.reward)
   # From hardly tilted to the best sample alone, in units of the rewards.

@@ -3,17 +3,17 @@
 import numpy as np
 
 from qsharp_jax import rewards, rollout
-from qsharp_jax.evaluation import summary
+from qsharp_jax.evaluation.samples import Samples
 from qsharp_jax.pipeline import run as run_lib
 
 
-def samples(run: run_lib.Run, found: rollout.Rollouts) -> summary.Samples:
+def samples(run: run_lib.Run, found: rollout.Rollouts) -> Samples:
   """Rollouts as the columns that a row is made of."""
   correct = extracted = None
   if found.has_verdicts:
     correct = found.correct == 1  # a sample that was not graded is wrong
     extracted = votes_of(found, run.task.same_as)
-  return summary.Samples(
+  return Samples(
     question_ids=found.question_id,
     reward=rewards_of(run, found),
     correct=correct,

@@ -94,12 +94,12 @@ def pack(
       "%d of %d preferences exceed a row of %d tokens and are left out",
       *(len(pairs) - len(kept), len(pairs), length),
     )
-  return data.packing.pack_pairs(kept, length=length)
+  return data.pair_packing.pack_pairs(kept, length=length)
 
 
 def _pair(
   preference: Preference, tokenizer: data.Tokenizer, has_margin: bool
-) -> data.packing.Pair:
+) -> data.pair_packing.Pair:
   margin = preference.margin if has_margin else 0.0
   try:
     if margin is None or margin < 0:
@@ -113,7 +113,7 @@ def _pair(
     ]
   except InputError as error:
     raise InputError(f"preference {preference.id}: {error}") from error
-  return data.packing.Pair(*sides, 1.0, 0.0)
+  return data.pair_packing.Pair(*sides, 1.0, 0.0)
 
 
 def _at_the_end(tokens: Sequence[int], label: float) -> data.Sequence:

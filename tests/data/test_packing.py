@@ -226,10 +226,6 @@ def test_errors_name_the_sequence():
     packing.pack([broken], length=8)
 
 
-def pair(chosen, rejected, rewards=(1.0, 0.0)):
-  return packing.Pair(make(chosen, 1), make(rejected, 2), *rewards)
-
-
 def test_labels_may_have_columns():
   sequences = [make(3), make(5), make(2)]
   wide = [
@@ -247,31 +243,6 @@ def test_labels_must_have_as_many_columns_as_each_other():
   wide = make(4)._replace(labels=np.zeros((4, 2), np.float32))
   with pytest.raises(InputError, match=r"sequence 1 .*\(4, 2\).*\(4,\)"):
     packing.pack([make(3), wide], length=8)
-
-
-def test_a_pair_has_a_row_with_two_segments():
-  packed = packing.pack_pairs([pair(2, 3), pair(4, 1)], length=6)
-  assert packed.segments.tolist() == [[1, 1, 2, 2, 2, 0], [1, 1, 1, 1, 2, 0]]
-  assert packed.positions.tolist() == [
-    [0, 1, 0, 1, 2, -1],
-    [0, 1, 2, 3, 0, -1],
-  ]
-  assert packed.sequence_ids.tolist() == [
-    [0, 0, 1, 1, 1, -1],
-    [2, 2, 2, 2, 3, -1],
-  ]
-  assert packed.tokens[0, 2:5].tolist() == pair(2, 3).rejected.tokens.tolist()
-
-
-@pytest.mark.parametrize("rewards", [(1.0, 1.0), (0.0, 1.0), (np.nan, 0.0)])
-def test_refuses_a_pair_without_a_preference(rewards):
-  with pytest.raises(InputError, match="pair 1 .*rewards.*first to be higher"):
-    packing.pack_pairs([pair(2, 3), pair(2, 3, rewards)], length=8)
-
-
-def test_refuses_a_pair_longer_than_a_row():
-  with pytest.raises(InputError, match=r"pair 0 has 4 \+ 5 tokens.* most 8"):
-    packing.pack_pairs([pair(4, 5)], length=8)
 
 
 @pytest.mark.parametrize("length", [10, 15, 29, 31])

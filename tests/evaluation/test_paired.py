@@ -5,11 +5,12 @@ import pytest
 
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.evaluation import paired, summary
+from qsharp_jax.evaluation.samples import Samples
 
 
 def entry(method, eta, rewards, *, round_index=2):
   """Three questions with one sample each, every KL 1 nat."""
-  samples = summary.Samples(
+  samples = Samples(
     question_ids=["b", "a", "c"],
     reward=np.array(rewards),
     kl=np.ones(3),

@@ -6,7 +6,14 @@ import pytest
 from matplotlib import image
 
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.evaluation import marks, optimum, plot_labels, plots, summary
+from qsharp_jax.evaluation import (
+  marks,
+  optimum,
+  plot_labels,
+  plots,
+  summary,
+)
+from qsharp_jax.evaluation.samples import Samples
 
 
 def row(method, eta, kl, accuracy, *, round_index=1, selected=False):
@@ -116,7 +123,7 @@ def test_odd_reports_are_drawn_too(tmp_path, rows):
 
 def test_rows_of_the_report_are_taken_as_they_are(tmp_path):
   count = 16
-  samples = summary.Samples(
+  samples = Samples(
     question_ids=["a", "b"] * 8,
     reward=np.arange(count) % 3 == 0,
     kl=np.zeros(count),

@@ -56,7 +56,7 @@ def params():
 def pairs():
   first, second = (oracle.sequences(seed=seed)[:3] for seed in (0, 1))
   return [
-    data.packing.Pair(a, b, 1.0, 0.0)
+    data.pair_packing.Pair(a, b, 1.0, 0.0)
     for a, b in zip(first, second, strict=True)
   ]
 
@@ -76,7 +76,7 @@ def objective(name):
 
 @pytest.mark.parametrize("name", ORACLES)
 def test_preference_sums_each_side_of_each_row(name, params):
-  rows = data.packing.pack_pairs(pairs(), length=14)
+  rows = data.pair_packing.pack_pairs(pairs(), length=14)
   with_padding = rows_lib.completed(rows, len(rows.tokens) + 2)
   total = 0.0
   for pair in pairs():
@@ -99,7 +99,7 @@ def test_padding_weighs_nothing_and_has_no_nan(params):
 
 
 def test_labels_outside_the_mask_are_not_read(params):
-  rows = data.packing.pack_pairs(pairs(), length=14)
+  rows = data.pair_packing.pack_pairs(pairs(), length=14)
   oracle.no_labels_outside_the_mask(objective("rpo"), params, rows)
 
 
