@@ -42,7 +42,9 @@ def at_end(tokens: Array, lengths: Array, rewards: Array) -> Array:
     lengths: how many of them count. Shape [B], int32.
     rewards: of whole rows, in reward units. Shape [B], float32.
   """
+  chex.assert_rank(rewards, 1)
   chex.assert_type(rewards, float)
+  chex.assert_equal_shape([lengths, rewards])
   is_next = is_written(tokens, lengths - 1)
   is_last = is_written(tokens, lengths) & ~is_next
   return jnp.where(is_last, rewards[:, None], 0.0)
@@ -56,10 +58,12 @@ def by_token(tokens: Array, lengths: Array, table: Array) -> Array:
     lengths: how many of them count. Shape [B], int32.
     table: pay of each token, in reward units, of each row. Shape [B, V].
   """
+  chex.assert_rank(table, 2)
   chex.assert_type(table, float)
   chex.assert_equal_shape_prefix([tokens, table], 1)
+  is_paid = is_written(tokens, lengths)
   paid = jnp.take_along_axis(table, tokens, axis=1)
-  return jnp.where(is_written(tokens, lengths), paid, 0.0)
+  return jnp.where(is_paid, paid, 0.0)
 
 
 def listed(

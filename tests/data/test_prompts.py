@@ -23,7 +23,11 @@ def tokenizer(*, template=None, end=END, bos=(START,)):
     eos_ids=[7, 8],
     encode=lambda text: [ord(c) for c in text],
     hf=types.SimpleNamespace(
-      chat_template=template, apply_chat_template=chat, eos_token_id=end
+      chat_template=template,
+      get_chat_template=lambda: template,
+      special_tokens_map={},
+      apply_chat_template=chat,
+      eos_token_id=end,
     ),
   )
 

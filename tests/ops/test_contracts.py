@@ -29,6 +29,7 @@ SUPPORT = jnp.array([0.0, 0.5, 1.0])
 ROLLOUTS = floats(ROWS, SIZE, 5)
 MASK = jnp.array([[True, False, True, True], [False, True, True, True]])
 TOKENS = jnp.array([[0, 3, 1, 2], [2, 0, 1, 3]])
+LENGTHS = jnp.array([2, 4])
 CATEGORICAL = {"loss": "categorical", "atoms": (0.0, 0.5, 1.0)}
 PAIRS = [floats(ROWS) for _ in range(4)]
 
@@ -96,10 +97,14 @@ GOOD = {
     [DISTRIBUTION, jax.nn.sigmoid(SCORES)],
     CATEGORICAL,
   ),
+  "token_rewards.at_end": ([TOKENS, LENGTHS, SCORES[:, 0]], {}),
+  "token_rewards.by_token": ([TOKENS, LENGTHS, SCORES], {}),
+  "token_rewards.to_go": ([SCORES], {}),
 }
 # Of numbers of any kind and shape: `support` refuses by an error of its own,
 # `kl_floor` and bounds of weights broadcast, `bounds` takes settings alone,
-# `mixed` takes a list, and has tests of its own below.
+# `mixed` takes a list, and has tests of its own below; `is_written` gives no
+# numbers, `listed` takes a table (tests/ops/test_token_rewards.py).
 FREE = {
   "distributions.support",
   "guidance.fudge_bound",
@@ -107,6 +112,8 @@ FREE = {
   "guidance.reward_bound",
   "kl.kl_floor",
   "readout.bounds",
+  "token_rewards.is_written",
+  "token_rewards.listed",
 }
 # Numbers of any kind are welcome: rewards to project, masks of 0 and 1, counts.
 ANY_TYPE = {
@@ -136,6 +143,9 @@ IN_THEIR_TYPE = {
   "advantages.rto",
   "preferences.dpo",
   "preferences.rpo",
+  "token_rewards.at_end",
+  "token_rewards.by_token",
+  "token_rewards.to_go",
 }
 ARGUMENTS = [(name, i) for name in GOOD for i in range(len(GOOD[name][0]))]
 
