@@ -68,11 +68,6 @@ def _keep_programs(folder: pathlib.Path) -> None:
     jax.config.update(name, type(value)(os.environ[name.upper()]))
 
 
-def pytest_xdist_auto_num_workers():
-  """One more than there are cores: some tests wait for what they started."""
-  return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(items):
   """Moves the modules of `HEAVY` to the front, in that order."""
   rank = {name: i for i, name in enumerate(HEAVY)}
