@@ -26,6 +26,12 @@ def open_page(driver, tmp_path):
     shown = pages.shown(texts) if texts else pages.shown()
     file.write_text(page.render(content | shown))
     driver.get(file.as_uri())
+    # Charts are drawn once their width is known, again if a scroll bar takes
+    # some of it.
+    driver.execute_async_script(
+      "const done = arguments[0], wait = requestAnimationFrame;"
+      "wait(() => wait(() => wait(done)));"
+    )
     return driver
 
   yield opened

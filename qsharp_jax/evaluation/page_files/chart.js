@@ -45,7 +45,14 @@ function rootTicks(high, most) {
 // (their width); a point {x, y} with `low`, `high`, `text`, `ring`, `tip`.
 function chart(what) {
   const holder = el('div', { class: 'plot' });
-  const draw = () => holder.replaceChildren(drawn(what, holder.clientWidth || 640));
+  let width = 0;
+  // Its own height is none of its business: a point would lose the focus.
+  const draw = () => {
+    const now = holder.clientWidth || 640;
+    if (now === width) return;
+    width = now;
+    holder.replaceChildren(drawn(what, width));
+  };
   new ResizeObserver(draw).observe(holder);
   return el('figure', { class: what.isLarge ? 'chart large' : 'chart' },
     el('figcaption', {}, what.title), holder, legend(what.series, what.note));
