@@ -7,58 +7,16 @@ import numpy as np
 import pytest
 from flax import linen as nn
 from flax import traverse_util
-from oracles import decoders, torch_models
-from safetensors import numpy as safetensors_numpy
+from oracles import decoders, saved_models, torch_models
 
 from qsharp_jax import models, sharding
 from qsharp_jax.checkpoint import (
   huggingface,
   layouts,
   name_tables,
-  saving,
   tensor_files,
 )
 from qsharp_jax.core.errors import InputError
-
-TOKENS = np.random.default_rng(1).integers(0, 96, (2, 9)).astype(np.int32)
-POSITIONS = np.tile(np.arange(9, dtype=np.int32), (2, 1))
-
-
-@pytest.fixture
-def torch_and_transformers():
-  reason = "the parity tests need torch"
-  torch = pytest.importorskip("torch", reason=reason)
-  return torch, pytest.importorskip("transformers", reason=reason)
-
-
-def _save(path, variant, head=None, **kwargs):
-  """Saves a random model of ours; returns its config and parameters."""
-  config = decoders.config(variant)
-  family = torch_models.VARIANTS[variant][0]
-  if head is None:
-    params = decoders.params(models.LanguageModel(config))
-    saving.save_language_model(path, config, params, family, **kwargs)
-  else:
-    params = decoders.params(models.ValueModel(config, head))
-    saving.save_value_model(path, config, head, params, family, **kwargs)
-  return config, params
-
-
-def _edit(path, change):
-  """Rewrites the tensors of a directory after `change(tensors)`."""
-  file = path / "model.safetensors"
-  tensors = safetensors_numpy.load_file(file)
-  change(tensors)
-  safetensors_numpy.save_file(tensors, file)
-
-
-def _apply(model, params):
-  return np.asarray(jax.jit(model.apply)(params, TOKENS, POSITIONS)[0])
-
-
-def _assert_same(got, expected):
-  assert jax.tree.structure(got) == jax.tree.structure(expected)
-  jax.tree.map(np.testing.assert_array_equal, got, expected)
 
 
 @pytest.mark.parametrize("variant", ["gpt2", "qwen2"])
@@ -66,20 +24,20 @@ def test_a_head_that_reads_predictions_keeps_the_norm_behind_them(
   variant, tmp_path
 ):
   head = models.HeadConfig("v", 3, 1)
-  _, language = _save(tmp_path / "lm", variant)
+  _, language = saved_models.save(tmp_path / "lm", variant)
   config, found, start = huggingface.load_value_model(
     tmp_path / "lm", head=head
   )
   assert found == head
   own = language["params"]["backbone"]["final_norm"]
-  _assert_same(start["params"]["predicting_norm"], own)
+  saved_models.assert_same(start["params"]["predicting_norm"], own)
   assert start["params"]["head"].shape == (1, 3, config.width + 1)
   assert not np.any(start["params"]["head"])
   # Saved, with numbers of its own everywhere.
-  config, params = _save(tmp_path / "m", variant, head)
+  config, params = saved_models.save(tmp_path / "m", variant, head)
   got = huggingface.load_value_model(tmp_path / "m")
   assert got[:2] == (config, head)
-  _assert_same(got[2], params)
+  saved_models.assert_same(got[2], params)
   # No class of transformers reads it so.
   assert "architectures" not in huggingface.read_config(tmp_path / "m")
 
@@ -98,30 +56,32 @@ def test_predictions_that_no_head_can_read_are_refused(head):
 
 @pytest.mark.parametrize("variant", ["gpt2", "llama", "neox", "qwen2"])
 def test_a_q_head_starts_as_the_language_model_head(variant, tmp_path):
-  config, params = _save(tmp_path / "m", variant)
+  config, params = saved_models.save(tmp_path / "m", variant)
   head = models.HeadConfig("q")
   load = lambda **kwargs: huggingface.load_value_model(
     tmp_path / "m", head=head, **kwargs
   )[2]
-  logits = _apply(models.LanguageModel(config), params)
+  logits = saved_models.apply(models.LanguageModel(config), params)
   values = jax.jit(models.ValueModel(config, head).apply)(
-    load(), TOKENS, POSITIONS
+    load(), saved_models.TOKENS, saved_models.POSITIONS
   )
   for t in range(1, 9):
-    expected = logits[[0, 1], t - 1, TOKENS[:, t]]
+    expected = logits[[0, 1], t - 1, saved_models.TOKENS[:, t]]
     np.testing.assert_allclose(values[:, t, 0], expected, atol=1e-5)
   assert not np.any(load(q_head="zeros")["params"]["head"])
 
 
 def test_a_v_head_and_one_with_atoms_start_as_zeros(tmp_path):
-  _, params = _save(tmp_path / "m", "llama")
+  _, params = saved_models.save(tmp_path / "m", "llama")
   for kind, num_atoms, rows in (("v", 1, 1), ("v", 4, 1), ("q", 4, 97)):
     _, _, got = huggingface.load_value_model(
       tmp_path / "m", head=models.HeadConfig(kind, num_atoms)
     )
     assert got["params"]["head"].shape == (rows, num_atoms, 64)
     assert not np.any(got["params"]["head"])
-    _assert_same(got["params"]["backbone"], params["params"]["backbone"])
+    saved_models.assert_same(
+      got["params"]["backbone"], params["params"]["backbone"]
+    )
   _, head, _ = huggingface.load_value_model(tmp_path / "m")
   assert head == models.HeadConfig("v", 1)
 
@@ -141,14 +101,14 @@ def test_a_v_head_and_one_with_atoms_start_as_zeros(tmp_path):
   ids=range(8),
 )
 def test_a_broken_index_is_named(content, tmp_path):
-  _save(tmp_path / "m", "llama", max_shard_bytes=40_000)
+  saved_models.save(tmp_path / "m", "llama", max_shard_bytes=40_000)
   (tmp_path / "m" / tensor_files.INDEX).write_text(content)
   with pytest.raises(InputError, match=r"index\.json is no safetensors index"):
     huggingface.load_language_model(tmp_path / "m")
 
 
 def test_an_index_does_not_lead_out_of_its_directory(tmp_path):
-  _save(tmp_path / "m", "llama")
+  saved_models.save(tmp_path / "m", "llama")
   file = tmp_path / "m" / "model.safetensors"
   file.rename(tmp_path / "outside.safetensors")
   (tmp_path / "m" / tensor_files.INDEX).write_text(
@@ -163,7 +123,7 @@ def test_each_device_reads_only_its_slices(variant, tmp_path, monkeypatch):
   if jax.device_count() < 8:
     pytest.skip("needs 8 devices")
   head = models.HeadConfig("q", 2)
-  config, params = _save(tmp_path / "m", variant, head)
+  config, params = saved_models.save(tmp_path / "m", variant, head)
   mesh = sharding.mesh.make_mesh((1, 4, 2))
   wanted = sharding.placement.shardings(
     models.ValueModel(config, head), mesh, sharding.rules.TRAINING
@@ -178,7 +138,7 @@ def test_each_device_reads_only_its_slices(variant, tmp_path, monkeypatch):
 
   monkeypatch.setattr(tensor_files.TensorFiles, "read", counted)
   _, _, got = huggingface.load_value_model(tmp_path / "m", shardings=wanted)
-  _assert_same(got, params)
+  saved_models.assert_same(got, params)
   jax.tree.map(lambda x, s: _assert_sharding(x, s), got, wanted)
   mlp = {"gpt2": "transformer.h.0.mlp.c_fc", "qwen2_windows": "model.layers.0"}
   name = next(n for n in largest if n.startswith(mlp[variant]) and "mlp" in n)
@@ -190,11 +150,11 @@ def _assert_sharding(x, expected):
 
 
 def test_bfloat16_files_and_parameters(tmp_path):
-  config, params = _save(tmp_path / "m", "llama")
+  config, params = saved_models.save(tmp_path / "m", "llama")
   halve = lambda tensors: tensors.update(
     {name: x.astype(ml_dtypes.bfloat16) for name, x in tensors.items()}
   )
-  _edit(tmp_path / "m", halve)
+  saved_models.edit(tmp_path / "m", halve)
   rounded = jax.tree.map(
     lambda x: np.asarray(x).astype(ml_dtypes.bfloat16), params
   )
@@ -202,10 +162,12 @@ def test_bfloat16_files_and_parameters(tmp_path):
     tmp_path / "m", param_dtype="bfloat16"
   )
   assert {x.dtype for x in jax.tree.leaves(got)} == {np.dtype("bfloat16")}
-  _assert_same(got, rounded)
+  saved_models.assert_same(got, rounded)
   _, wide = huggingface.load_language_model(tmp_path / "m")
   assert {x.dtype for x in jax.tree.leaves(wide)} == {np.dtype("float32")}
-  _assert_same(wide, jax.tree.map(lambda x: x.astype(np.float32), rounded))
+  saved_models.assert_same(
+    wide, jax.tree.map(lambda x: x.astype(np.float32), rounded)
+  )
 
 
 def _strip_prefix(tensors):
@@ -214,35 +176,43 @@ def _strip_prefix(tensors):
 
 
 def test_gpt2_as_published_lacks_a_prefix_and_has_buffers(tmp_path):
-  _, params = _save(tmp_path / "m", "gpt2")
+  _, params = saved_models.save(tmp_path / "m", "gpt2")
   buffers = {
     "h.0.attn.bias": np.ones((1, 1, 64, 64), np.float32),
     "h.1.attn.masked_bias": np.float32([-1e4]),
   }
-  _edit(tmp_path / "m", _strip_prefix)
-  _edit(tmp_path / "m", lambda tensors: tensors.update(buffers))
-  _assert_same(huggingface.load_language_model(tmp_path / "m")[1], params)
+  saved_models.edit(tmp_path / "m", _strip_prefix)
+  saved_models.edit(tmp_path / "m", lambda tensors: tensors.update(buffers))
+  saved_models.assert_same(
+    huggingface.load_language_model(tmp_path / "m")[1], params
+  )
 
 
 def test_old_files_of_neox_have_buffers(tmp_path):
-  _, params = _save(tmp_path / "m", "neox")
+  _, params = saved_models.save(tmp_path / "m", "neox")
   buffers = {
     "gpt_neox.layers.0.attention.bias": np.ones((1, 1, 64, 64), np.bool_),
     "gpt_neox.layers.1.attention.masked_bias": np.float32([-1e9]),
     "gpt_neox.layers.1.attention.rotary_emb.inv_freq": np.ones(2, np.float32),
   }
-  _edit(tmp_path / "m", lambda tensors: tensors.update(buffers))
-  _assert_same(huggingface.load_language_model(tmp_path / "m")[1], params)
+  saved_models.edit(tmp_path / "m", lambda tensors: tensors.update(buffers))
+  saved_models.assert_same(
+    huggingface.load_language_model(tmp_path / "m")[1], params
+  )
 
 
 def test_harmless_extras(tmp_path):
-  _, params = _save(tmp_path / "m", "llama32_tied")
+  _, params = saved_models.save(tmp_path / "m", "llama32_tied")
   extras = lambda tensors: {
     "model.layers.0.self_attn.rotary_emb.inv_freq": np.zeros(8, np.float32),
     "lm_head.weight": tensors["model.embed_tokens.weight"].copy(),
   }
-  _edit(tmp_path / "m", lambda tensors: tensors.update(extras(tensors)))
-  _assert_same(huggingface.load_language_model(tmp_path / "m")[1], params)
+  saved_models.edit(
+    tmp_path / "m", lambda tensors: tensors.update(extras(tensors))
+  )
+  saved_models.assert_same(
+    huggingface.load_language_model(tmp_path / "m")[1], params
+  )
   # A value model starts from either table, which are one.
   _, _, values = huggingface.load_value_model(
     tmp_path / "m", head=models.HeadConfig("q")
@@ -272,8 +242,8 @@ Q_PROJ = "model.layers.1.self_attn.q_proj.weight"
   ],
 )
 def test_tensors_amiss_are_named(change, says, tmp_path):
-  _save(tmp_path / "m", "llama")
-  _edit(tmp_path / "m", change)
+  saved_models.save(tmp_path / "m", "llama")
+  saved_models.edit(tmp_path / "m", change)
   with pytest.raises(InputError, match=says) as error:
     huggingface.load_language_model(tmp_path / "m")
   assert "\n" not in str(error.value)
@@ -281,7 +251,7 @@ def test_tensors_amiss_are_named(change, says, tmp_path):
 
 @pytest.mark.parametrize("cut", [4, 300, -8])
 def test_a_truncated_file_is_named(cut, tmp_path):
-  _save(tmp_path / "m", "llama")
+  saved_models.save(tmp_path / "m", "llama")
   file = tmp_path / "m" / "model.safetensors"
   file.write_bytes(file.read_bytes()[:cut])
   with pytest.raises(InputError, match=re.escape(f"{file} is truncated or")):
@@ -291,7 +261,7 @@ def test_a_truncated_file_is_named(cut, tmp_path):
 def test_a_hub_name_is_downloaded_without_pickles(tmp_path, monkeypatch):
   import huggingface_hub
 
-  _, params = _save(tmp_path / "m", "llama")
+  _, params = saved_models.save(tmp_path / "m", "llama")
 
   def download(name, allow_patterns):
     assert not any("bin" in pattern for pattern in allow_patterns)
@@ -300,7 +270,9 @@ def test_a_hub_name_is_downloaded_without_pickles(tmp_path, monkeypatch):
     return str(tmp_path / "m")
 
   monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-  _assert_same(huggingface.load_language_model("org/model-1.5b")[1], params)
+  saved_models.assert_same(
+    huggingface.load_language_model("org/model-1.5b")[1], params
+  )
   with pytest.raises(InputError, match=r"org/absent.*404 not found\); check"):
     huggingface.load_language_model("org/absent")
 
@@ -316,14 +288,14 @@ def test_directories_that_are_no_models(tmp_path):
   (tmp_path / "config.json").write_text("[]")
   with pytest.raises(InputError, match="not a JSON object"):
     huggingface.read_config(tmp_path)
-  _save(tmp_path / "m", "llama")
+  saved_models.save(tmp_path / "m", "llama")
   (tmp_path / "m" / "model.safetensors").unlink()
   with pytest.raises(InputError, match=r"neither model\.safetensors nor"):
     huggingface.load_language_model(tmp_path / "m")
 
 
 def test_a_value_model_is_no_language_model(tmp_path):
-  _save(tmp_path / "m", "qwen2", models.HeadConfig("v"))
+  saved_models.save(tmp_path / "m", "qwen2", models.HeadConfig("v"))
   with pytest.raises(InputError, match=r"unexpected tensors score\.weight"):
     huggingface.load_language_model(tmp_path / "m")
 

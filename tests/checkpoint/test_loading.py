@@ -5,55 +5,17 @@ import shlex
 import subprocess
 import sys
 
-import jax
 import ml_dtypes
 import numpy as np
 import pytest
-from oracles import decoders, torch_models
+from oracles import decoders, saved_models, torch_models
 from safetensors import numpy as safetensors_numpy
 
 from qsharp_jax import models
 from qsharp_jax.checkpoint import huggingface, saving, tensor_files
 from qsharp_jax.core.errors import InputError
 
-TOKENS = np.random.default_rng(1).integers(0, 96, (2, 9)).astype(np.int32)
-POSITIONS = np.tile(np.arange(9, dtype=np.int32), (2, 1))
 Q_PROJ = "model.layers.1.self_attn.q_proj.weight"
-
-
-@pytest.fixture
-def torch_and_transformers():
-  reason = "the parity tests need torch"
-  torch = pytest.importorskip("torch", reason=reason)
-  return torch, pytest.importorskip("transformers", reason=reason)
-
-
-def _save(path, variant, **kwargs):
-  """Saves a random language model; returns its config and parameters."""
-  config = decoders.config(variant)
-  params = decoders.params(models.LanguageModel(config))
-  family = torch_models.VARIANTS[variant][0]
-  saving.save_language_model(path, config, params, family, **kwargs)
-  return config, params
-
-
-def _edit(path, change, metadata=None):
-  """Rewrites the tensors of a directory after `change(tensors)`."""
-  file = path / "model.safetensors"
-  tensors = safetensors_numpy.load_file(file)
-  change(tensors)
-  safetensors_numpy.save_file(tensors, file, metadata)
-
-
-def _apply(model, params):
-  return np.asarray(jax.jit(model.apply)(params, TOKENS, POSITIONS)[0])
-
-
-def _assert_same(got, expected):
-  assert jax.tree.structure(got) == jax.tree.structure(expected)
-  jax.tree.map(np.testing.assert_array_equal, got, expected)
-
-
 EMBEDDING = "model.embed_tokens.weight"
 
 
@@ -70,11 +32,13 @@ EMBEDDING = "model.embed_tokens.weight"
 def test_a_tied_model_with_another_output_table_is_refused(
   other, head, tmp_path
 ):
-  _save(tmp_path / "m", "llama32_tied")
+  saved_models.save(tmp_path / "m", "llama32_tied")
   table = lambda tensors: {
     "lm_head.weight": np.array(other(tensors[EMBEDDING]))
   }
-  _edit(tmp_path / "m", lambda tensors: tensors.update(table(tensors)))
+  saved_models.edit(
+    tmp_path / "m", lambda tensors: tensors.update(table(tensors))
+  )
   with pytest.raises(
     InputError, match=r"another lm_head\.weight; set tie_word"
   ):
@@ -86,15 +50,21 @@ def test_a_tied_model_with_another_output_table_is_refused(
 
 @pytest.mark.parametrize("variant", ["llama32_tied", "gpt2"])
 def test_a_tied_model_may_hold_its_output_table_alone(variant, tmp_path):
-  _, params = _save(tmp_path / "m", variant)
+  _, params = saved_models.save(tmp_path / "m", variant)
   name = {"gpt2": "transformer.wte.weight"}.get(variant, EMBEDDING)
-  _edit(tmp_path / "m", lambda x: x.update({"lm_head.weight": x.pop(name)}))
-  _assert_same(huggingface.load_language_model(tmp_path / "m")[1], params)
+  saved_models.edit(
+    tmp_path / "m", lambda x: x.update({"lm_head.weight": x.pop(name)})
+  )
+  saved_models.assert_same(
+    huggingface.load_language_model(tmp_path / "m")[1], params
+  )
   for kind in ("v", "q"):
     _, _, values = huggingface.load_value_model(
       tmp_path / "m", head=models.HeadConfig(kind)
     )
-    _assert_same(values["params"]["backbone"], params["params"]["backbone"])
+    saved_models.assert_same(
+      values["params"]["backbone"], params["params"]["backbone"]
+    )
 
 
 @pytest.mark.parametrize("variant", ["llama32_tied", "llama", "qwen2", "gpt2"])
@@ -102,17 +72,19 @@ def test_one_table_or_two_alike_read_as_in_transformers(
   variant, tmp_path, torch_and_transformers
 ):
   _, transformers = torch_and_transformers
-  config, _ = _save(tmp_path / "m", variant)
+  config, _ = saved_models.save(tmp_path / "m", variant)
   name = {"gpt2": "transformer.wte.weight"}.get(variant, EMBEDDING)
   if config.tied_embeddings:
     alone = lambda x: x.update({"lm_head.weight": x.pop(name)})
-    _edit(tmp_path / "m", alone, metadata={"format": "pt"})
+    saved_models.edit(tmp_path / "m", alone, metadata={"format": "pt"})
   torch_model = transformers.AutoModelForCausalLM.from_pretrained(
     tmp_path / "m"
   )
-  expected = torch_models.logits(torch_model, TOKENS, np.ones_like(TOKENS))
+  expected = torch_models.logits(
+    torch_model, saved_models.TOKENS, np.ones_like(saved_models.TOKENS)
+  )
   params = huggingface.load_language_model(tmp_path / "m")[1]
-  got = _apply(models.LanguageModel(config), params)
+  got = saved_models.apply(models.LanguageModel(config), params)
   np.testing.assert_allclose(got, expected, atol=1e-4, rtol=0)
 
 
@@ -120,7 +92,7 @@ def test_rotary_keys_of_both_releases_read_as_in_transformers(
   tmp_path, torch_and_transformers
 ):
   _, transformers = torch_and_transformers
-  _save(tmp_path / "m", "llama31")
+  saved_models.save(tmp_path / "m", "llama31")
   file = tmp_path / "m" / "config.json"
   raw = json.loads(file.read_text())
   raw["rope_parameters"] = {"rope_type": "default", "rope_theta": 5e5}
@@ -128,9 +100,11 @@ def test_rotary_keys_of_both_releases_read_as_in_transformers(
   torch_model = transformers.AutoModelForCausalLM.from_pretrained(
     tmp_path / "m"
   )
-  expected = torch_models.logits(torch_model, TOKENS, np.ones_like(TOKENS))
+  expected = torch_models.logits(
+    torch_model, saved_models.TOKENS, np.ones_like(saved_models.TOKENS)
+  )
   config, params = huggingface.load_language_model(tmp_path / "m")
-  got = _apply(models.LanguageModel(config), params)
+  got = saved_models.apply(models.LanguageModel(config), params)
   np.testing.assert_allclose(got, expected, atol=1e-4, rtol=0)
   assert config.rope_scaling.kind == "llama3"
 
@@ -155,18 +129,20 @@ def test_rotary_keys_of_both_releases_read_as_in_transformers(
   ],
 )
 def test_tensors_that_are_no_weights_are_named(change, says, tmp_path):
-  _save(tmp_path / "m", "llama")
+  saved_models.save(tmp_path / "m", "llama")
   file = tmp_path / "m" / "model.safetensors"
-  _edit(tmp_path / "m", lambda x: x.update({Q_PROJ: change(x[Q_PROJ])}))
+  saved_models.edit(
+    tmp_path / "m", lambda x: x.update({Q_PROJ: change(x[Q_PROJ])})
+  )
   with pytest.raises(InputError, match=f"{file}: tensor {Q_PROJ} {says}"):
     huggingface.load_language_model(tmp_path / "m")
 
 
 def test_large_and_subnormal_weights_are_finite(tmp_path):
-  _save(tmp_path / "m", "llama")
+  saved_models.save(tmp_path / "m", "llama")
   large = np.float32([3e38, -3e38, 1e-40, 0.0])
   for dtype in (np.float32, ml_dtypes.bfloat16):
-    _edit(
+    saved_models.edit(
       tmp_path / "m",
       lambda x, d=dtype: x.update(
         {Q_PROJ: np.resize(large, x[Q_PROJ].shape).astype(d)}
@@ -186,13 +162,15 @@ def test_large_and_subnormal_weights_are_finite(tmp_path):
 def test_weights_that_the_dtype_cannot_hold_are_refused(
   stored, number, dtype, tmp_path
 ):
-  _save(tmp_path / "m", "llama")
+  saved_models.save(tmp_path / "m", "llama")
   load = lambda: huggingface.load_language_model(
     tmp_path / "m", param_dtype=dtype
   )
-  _edit(tmp_path / "m", lambda x: x.update({Q_PROJ: x[Q_PROJ].astype(stored)}))
+  saved_models.edit(
+    tmp_path / "m", lambda x: x.update({Q_PROJ: x[Q_PROJ].astype(stored)})
+  )
   load()
-  _edit(
+  saved_models.edit(
     tmp_path / "m",
     lambda x: x.update({Q_PROJ: np.where(x[Q_PROJ] > 0, number, x[Q_PROJ])}),
   )
@@ -204,34 +182,40 @@ def test_a_newer_single_file_beside_an_old_index_is_read(
   tmp_path, torch_and_transformers
 ):
   _, transformers = torch_and_transformers
-  config, _ = _save(tmp_path / "m", "llama", max_shard_bytes=40_000)
+  config, _ = saved_models.save(tmp_path / "m", "llama", max_shard_bytes=40_000)
   params = decoders.params(models.LanguageModel(config), seed=7)
   saving.save_language_model(tmp_path / "n", config, params, "llama")
   (tmp_path / "n" / "model.safetensors").rename(
     tmp_path / "m" / "model.safetensors"
   )
-  _assert_same(huggingface.load_language_model(tmp_path / "m")[1], params)
+  saved_models.assert_same(
+    huggingface.load_language_model(tmp_path / "m")[1], params
+  )
   torch_model = transformers.AutoModelForCausalLM.from_pretrained(
     tmp_path / "m"
   )
-  got = torch_models.logits(torch_model, TOKENS, np.ones_like(TOKENS))
-  expected = _apply(models.LanguageModel(config), params)
+  got = torch_models.logits(
+    torch_model, saved_models.TOKENS, np.ones_like(saved_models.TOKENS)
+  )
+  expected = saved_models.apply(models.LanguageModel(config), params)
   np.testing.assert_allclose(got, expected, atol=1e-4, rtol=0)
 
 
 def test_byte_order_marks_and_blank_lines_are_read_over(tmp_path):
-  _, params = _save(tmp_path / "m", "llama", max_shard_bytes=40_000)
+  _, params = saved_models.save(tmp_path / "m", "llama", max_shard_bytes=40_000)
   for name in ("config.json", tensor_files.INDEX):
     file = tmp_path / "m" / name
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes() + b"\n\n \n")
-  _assert_same(huggingface.load_language_model(tmp_path / "m")[1], params)
+  saved_models.assert_same(
+    huggingface.load_language_model(tmp_path / "m")[1], params
+  )
 
 
 def test_pickled_weights_are_refused_with_the_line_that_converts_them(
   tmp_path, torch_and_transformers
 ):
   torch, _ = torch_and_transformers
-  config, params = _save(tmp_path / "m", "llama32_tied")
+  config, params = saved_models.save(tmp_path / "m", "llama32_tied")
   file = tmp_path / "m" / "model.safetensors"
   tensors = {
     name: torch.tensor(x)
@@ -247,11 +231,13 @@ def test_pickled_weights_are_refused_with_the_line_that_converts_them(
   python, *args = shlex.split(command)
   assert python == "python"
   subprocess.run([sys.executable, *args], check=True)
-  _assert_same(huggingface.load_language_model(tmp_path / "m")[1], params)
+  saved_models.assert_same(
+    huggingface.load_language_model(tmp_path / "m")[1], params
+  )
 
 
 def test_the_text_part_of_a_model_that_also_reads_images(tmp_path):
-  config, params = _save(
+  config, params = saved_models.save(
     tmp_path / "m", "gemma3", token_ids={"eos_token_id": 1}
   )
   file = tmp_path / "m" / "config.json"
@@ -272,10 +258,10 @@ def test_the_text_part_of_a_model_that_also_reads_images(tmp_path):
       tensors[f"language_model.{name}"] = tensors.pop(name)
     tensors["vision_tower.patches"] = np.zeros(3, np.float32)
 
-  _edit(tmp_path / "m", nest)
+  saved_models.edit(tmp_path / "m", nest)
   found, same = huggingface.load_language_model(tmp_path / "m")
   assert found == config
-  _assert_same(same, params)
+  saved_models.assert_same(same, params)
   assert huggingface.token_ids(tmp_path / "m")["eos_token_id"] == [1, 5]
   file.write_text(json.dumps(whole | {"text_config": None}))
   with pytest.raises(InputError, match="text_config is None"):

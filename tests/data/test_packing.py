@@ -9,16 +9,6 @@ from qsharp_jax.data import loader, packing, placing
 from qsharp_jax.data.ragged import Ragged
 
 
-def make(size, seed=0, group=0):
-  rng = np.random.default_rng([size, seed])
-  return packing.Sequence(
-    rng.integers(1, 99, size).astype(np.int32),
-    rng.random(size) < 0.5,
-    rng.random(size).astype(np.float32),
-    group,
-  )
-
-
 def unpack(packed):
   """Cell by cell; returns {sequence id: [(position, token, mask, label)]}."""
   found = {}
@@ -39,7 +29,7 @@ def unpack(packed):
 @pytest.mark.parametrize("how", [packing.pack, packing.pad])
 def test_round_trip(how):
   sizes = np.random.default_rng(0).integers(1, 33, 200)
-  sequences = [make(int(n), i) for i, n in enumerate(sizes)]
+  sequences = [oracle.sequence(int(n), i) for i, n in enumerate(sizes)]
   found = unpack(how(sequences, length=32))
   assert sorted(found) == list(range(200))
   for index, sequence in enumerate(sequences):
@@ -52,7 +42,13 @@ def test_round_trip(how):
 
 
 def test_by_hand():
-  sequences = [make(2), make(5), make(3), make(6), make(4)]
+  sequences = [
+    oracle.sequence(2),
+    oracle.sequence(5),
+    oracle.sequence(3),
+    oracle.sequence(6),
+    oracle.sequence(4),
+  ]
   packed = packing.pack(sequences, length=8)
   # Longest first: 6 opens a row, 5 another, 4 a third; 3 fits best behind 5
   # (3 left, against 4), and 2 behind 6 (2 left).
@@ -74,7 +70,7 @@ def test_by_hand():
 def test_same_as_one_sequence_after_another(chunk, monkeypatch):
   monkeypatch.setattr(placing, "_CHUNK", chunk)
   sizes = np.random.default_rng(3).integers(1, 25, 150)
-  sequences = [make(int(n), i) for i, n in enumerate(sizes)]
+  sequences = [oracle.sequence(int(n), i) for i, n in enumerate(sizes)]
   want = oracle.pack(sequences, 24)
   for got, expected in zip(
     packing.pack(sequences, length=24), want, strict=True
@@ -105,7 +101,9 @@ def columns(sequences):
 def test_columns_pack_as_sequences_do(chunk, monkeypatch):
   monkeypatch.setattr(placing, "_CHUNK", chunk)
   sizes = np.random.default_rng(2).integers(1, 33, 200)
-  whole, single = columns([make(int(n), i) for i, n in enumerate(sizes)])
+  whole, single = columns(
+    [oracle.sequence(int(n), i) for i, n in enumerate(sizes)]
+  )
   got, want = (
     packing.pack_columns(whole, length=32),
     packing.pack(single, length=32),
@@ -123,7 +121,7 @@ def test_columns_pack_as_sequences_do(chunk, monkeypatch):
 
 
 def test_columns_may_be_a_selection_or_none():
-  whole, single = columns([make(n) for n in (3, 5, 4, 2)])
+  whole, single = columns([oracle.sequence(n) for n in (3, 5, 4, 2)])
   chosen = np.array([3, 1])
   few = packing.Columns(
     tuple(part.take(chosen) for part in whole.parts),
@@ -147,12 +145,14 @@ def test_errors_name_the_sequence_of_columns(size):
 
 
 def test_types():
-  kinds = [field.dtype for field in packing.pack([make(3)], length=4)]
+  kinds = [
+    field.dtype for field in packing.pack([oracle.sequence(3)], length=4)
+  ]
   assert kinds == [np.int32, np.int32, np.int32, bool, np.float32, np.int32]
 
 
 def test_one_per_row():
-  sequences = [make(2), make(8), make(1)]
+  sequences = [oracle.sequence(2), oracle.sequence(8), oracle.sequence(1)]
   padded = packing.pad(sequences, length=8)
   assert padded.tokens.shape == (3, 8)
   assert padded.sequence_ids[:, 0].tolist() == [0, 1, 2]
@@ -186,7 +186,7 @@ def lines_run(function):
 
 
 def test_work_grows_with_the_number_of_sequences():
-  whole = make(300)
+  whole = oracle.sequence(300)
   sizes = np.random.default_rng(1).integers(10, 300, 4000)
   sequences = [whole._replace(tokens=whole.tokens[:n]) for n in sizes]
   sequences = [
@@ -202,7 +202,7 @@ def test_work_grows_with_the_number_of_sequences():
 
 def test_large_packs_tight_and_the_same_twice():
   sizes = np.random.default_rng(1).integers(10, 300, 100_000)
-  whole = make(300)
+  whole = oracle.sequence(300)
   sequences = [
     packing.Sequence(whole.tokens[:n], whole.mask[:n], whole.labels[:n])
     for n in sizes.tolist()
@@ -218,16 +218,16 @@ def test_large_packs_tight_and_the_same_twice():
 
 def test_errors_name_the_sequence():
   with pytest.raises(InputError, match="sequence 1 has 9 tokens"):
-    packing.pack([make(3), make(9)], length=8)
+    packing.pack([oracle.sequence(3), oracle.sequence(9)], length=8)
   with pytest.raises(InputError, match="sequence 0 has 0 tokens"):
-    packing.pad([make(0)], length=8)
-  broken = make(3)._replace(labels=np.zeros(1, np.float32))
+    packing.pad([oracle.sequence(0)], length=8)
+  broken = oracle.sequence(3)._replace(labels=np.zeros(1, np.float32))
   with pytest.raises(InputError, match="equal lengths"):
     packing.pack([broken], length=8)
 
 
 def test_labels_may_have_columns():
-  sequences = [make(3), make(5), make(2)]
+  sequences = [oracle.sequence(3), oracle.sequence(5), oracle.sequence(2)]
   wide = [
     s._replace(labels=np.stack([s.labels, 2 * s.labels], axis=-1))
     for s in sequences
@@ -240,9 +240,9 @@ def test_labels_may_have_columns():
 
 
 def test_labels_must_have_as_many_columns_as_each_other():
-  wide = make(4)._replace(labels=np.zeros((4, 2), np.float32))
+  wide = oracle.sequence(4)._replace(labels=np.zeros((4, 2), np.float32))
   with pytest.raises(InputError, match=r"sequence 1 .*\(4, 2\).*\(4,\)"):
-    packing.pack([make(3), wide], length=8)
+    packing.pack([oracle.sequence(3), wide], length=8)
 
 
 @pytest.mark.parametrize("length", [10, 15, 29, 31])
@@ -251,9 +251,10 @@ def test_never_needs_more_rows_than_foretold(length):
   for num in (1, 7, 40):
     for low in (1, 8, 10):
       found = packing.pack(
-        [make(int(n)) for n in rng.integers(low, 11, num)], length=length
+        [oracle.sequence(int(n)) for n in rng.integers(low, 11, num)],
+        length=length,
       )
       most = packing.most_rows(num, longest=10, length=length)
       assert len(found.tokens) <= most
-  full = packing.pack([make(10)] * 40, length=length)
+  full = packing.pack([oracle.sequence(10)] * 40, length=length)
   assert len(full.tokens) == packing.most_rows(40, longest=10, length=length)

@@ -1,22 +1,15 @@
 import numpy as np
 import pytest
+from oracles import packing as oracle
 
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.data import packing, pair_packing
-
-
-def make(size, seed=0, group=0):
-  rng = np.random.default_rng([size, seed])
-  return packing.Sequence(
-    rng.integers(1, 99, size).astype(np.int32),
-    rng.random(size) < 0.5,
-    rng.random(size).astype(np.float32),
-    group,
-  )
+from qsharp_jax.data import pair_packing
 
 
 def pair(chosen, rejected, rewards=(1.0, 0.0)):
-  return pair_packing.Pair(make(chosen, 1), make(rejected, 2), *rewards)
+  return pair_packing.Pair(
+    oracle.sequence(chosen, 1), oracle.sequence(rejected, 2), *rewards
+  )
 
 
 def test_a_pair_has_a_row_with_two_segments():

@@ -38,15 +38,6 @@ def test_reinforce_sends_no_gradient_into_advantages():
   np.testing.assert_array_equal(slope, np.zeros(3))
 
 
-def packed():
-  """Sequences of 3, 1 and 4 tokens in two rows, with tokens between them."""
-  spans = [(0, 1, 4), (0, 4, 5), (1, 2, 6)]
-  is_last = np.zeros((2, 7), bool)
-  for row, _, end in spans:
-    is_last[row, end - 1] = True
-  return spans, is_last
-
-
 def test_ppo_matches_the_oracle(staged):
   log_probs, old, advantages = (normal(40, seed=i) for i in range(3))
   values = staged(lambda *x: policy_gradient.ppo(*x, clip=0.3))(

@@ -1,4 +1,19 @@
-"""Best-fit-decreasing, one sequence after another, cell by cell."""
+"""Sequences to pack, and best-fit-decreasing, one after another."""
+
+import numpy as np
+
+from qsharp_jax.data import packing
+
+
+def sequence(size, seed=0, group=0):
+  """Random tokens, mask and labels."""
+  rng = np.random.default_rng([size, seed])
+  return packing.Sequence(
+    rng.integers(1, 99, size).astype(np.int32),
+    rng.random(size) < 0.5,
+    rng.random(size).astype(np.float32),
+    group,
+  )
 
 
 def best_fit(sizes, length):

@@ -3,24 +3,13 @@
 import jax
 import numpy as np
 import pytest
-from oracles import micro_runs
+from oracles import micro_runs, run_files
 from oracles import rollouts as make
 
 from qsharp_jax import models, pipeline, rewards, rollout
-from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core import seeds
 from qsharp_jax.pipeline import values
 from qsharp_jax.rollout import store, switch
-
-
-def read(directory, round_index):
-  return store.read(directory / "run" / f"round_{round_index}" / "rollouts")
-
-
-def marks(directory):
-  """Name and content of every stage's mark."""
-  files = (directory / "run" / "stages").iterdir()
-  return {file.stem: file.read_bytes() for file in files}
 
 
 def plain(rollouts):
@@ -32,19 +21,8 @@ def assert_same(one, other):
   jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
-def saved(run, source):
-  """A value model as training starts from it."""
-  _, _, params = huggingface.load_value_model(
-    source,
-    head=run.players.critic.model.head,
-    q_head="zeros",
-    shardings=run.layout.for_training(run.players.critic.model),
-  )
-  return jax.device_get(params)
-
-
 def test_round_1_is_a_plain_rollout_and_later_ones_roll_in(learnt):
-  first, second = read(learnt, 1), read(learnt, 2)
+  first, second = run_files.read(learnt, 1), run_files.read(learnt, 2)
   assert np.isnan(first.eta).all() and (first.first_label == 0).all()
   np.testing.assert_allclose(first.kl, 0, atol=1e-5)
   assert (second.eta == 0.3).all()
@@ -64,13 +42,13 @@ def test_round_2_rolls_in_with_the_values_of_round_1(learnt):
     seed=seeds.stable_seed(run.rounds.seed, "collect", 2),
     eta=0.3,
     rule="algorithm1",
-    horizon=round(float(read(learnt, 1).lengths.mean())),
+    horizon=round(float(run_files.read(learnt, 1).lengths.mean())),
   )
   problems = [*run.task.train, *run.task.validation]
   sampler = run.sampler(values.load(run, 1))
   (batch,) = rollout.collect.answer(sampler, [problems], plan)
   again = rollout.Rollouts.of(rollout.collect.graded(sampler, plan, batch))
-  found = read(learnt, 2)
+  found = run_files.read(learnt, 2)
   assert [t.tolist() for t in again.tokens] == [
     t.tolist() for t in found.tokens
   ]
@@ -80,7 +58,7 @@ def test_round_2_rolls_in_with_the_values_of_round_1(learnt):
 def test_rollouts_carry_gold_answers_and_splits(learnt):
   run = micro_runs.learning(learnt)
   problems = {p.id: p for p in [*run.task.train, *run.task.validation]}
-  rollouts = read(learnt, 1)
+  rollouts = run_files.read(learnt, 1)
   assert set(rollouts.question_id) == problems.keys()
   for row in rollouts:
     problem = problems[row.question_id]
@@ -89,7 +67,7 @@ def test_rollouts_carry_gold_answers_and_splits(learnt):
 
 def test_trains_on_all_rounds_so_far_but_never_on_validation(two_rounds):
   run = micro_runs.learning(two_rounds.directory)
-  rounds = [read(two_rounds.directory, i) for i in (1, 2)]
+  rounds = [run_files.read(two_rounds.directory, i) for i in (1, 2)]
   for index, fit in enumerate(two_rounds.fits, 1):
     split = pipeline.labelled.split(
       rollout.Rollouts.concatenate(rounds[:index])
@@ -108,7 +86,7 @@ def test_trains_on_all_rounds_so_far_but_never_on_validation(two_rounds):
 def test_starts_anew(two_rounds):
   run = micro_runs.learning(two_rounds.directory)
   for fit in two_rounds.fits:
-    assert_same(fit.start, saved(run, run.players.start))
+    assert_same(fit.start, run_files.saved(run, run.players.start))
 
 
 def test_starts_from_the_last_round(learnt, fits):
@@ -116,23 +94,25 @@ def test_starts_from_the_last_round(learnt, fits):
   pipeline.learn(run)
   # Round 1 has nothing to go on from, so only round 2 was trained again.
   (fit,) = fits
-  assert_same(fit.start, saved(run, run.paths.value(1)))
+  assert_same(fit.start, run_files.saved(run, run.paths.value(1)))
 
 
 def test_finished_stages_are_not_repeated(learnt, fits):
-  before = marks(learnt)
+  before = run_files.marks(learnt)
   pipeline.learn(micro_runs.learning(learnt))
-  assert marks(learnt) == before and not fits
+  assert run_files.marks(learnt) == before and not fits
 
 
 def test_a_deleted_shard_is_sampled_again_and_nothing_else(learnt, fits):
-  before, rollouts = marks(learnt), plain(read(learnt, 2))
+  before, rollouts = run_files.marks(learnt), plain(run_files.read(learnt, 2))
   path = store.shard_path(learnt / "run" / "round_2" / "rollouts", 1)
   path.unlink()
   pipeline.learn(micro_runs.learning(learnt))
-  assert plain(read(learnt, 2)) == rollouts and not fits
+  assert plain(run_files.read(learnt, 2)) == rollouts and not fits
   changed = {
-    name for name, mark in marks(learnt).items() if mark != before[name]
+    name
+    for name, mark in run_files.marks(learnt).items()
+    if mark != before[name]
   }
   assert changed <= {"collect_2"}
 

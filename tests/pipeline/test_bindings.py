@@ -5,7 +5,7 @@ import types
 
 import numpy as np
 import pytest
-from oracles import decoders, micro_runs, players
+from oracles import decoders, micro_runs, players, run_files
 
 from qsharp_jax import models, pipeline, rewards
 from qsharp_jax.checkpoint import saving
@@ -17,29 +17,6 @@ from qsharp_jax.pipeline import (
   methods,
 )
 from qsharp_jax.rollout import store
-
-FOLLOWING = ("tokens", "verify", "verified")
-
-
-def content(directory):
-  """Every file of the run by its path: its bytes and, of marks, its time."""
-  return {
-    path.relative_to(directory): (
-      path.read_bytes(),
-      path.parent.name == "stages" and path.stat().st_mtime_ns,
-    )
-    for path in (directory / "run").rglob("*")
-    if path.is_file() and not path.name.startswith(("events", "report"))
-  }
-
-
-def changed(before, directory):
-  """The stages and folders in which a file is another or new."""
-  after = content(directory)
-  paths = [path for path in after if before.get(path) != after[path]]
-  found = {"/".join(path.with_suffix("").parts[1:3]) for path in paths}
-  # Pages of answers and their verification follow whatever was sampled.
-  return {name for name in found if not name.endswith(FOLLOWING)}
 
 
 def other(index, **changes):
@@ -87,14 +64,14 @@ def swapped():
   ],
 )
 def test_refuses_other_inputs_and_says_which(learnt, changes, says):
-  before = content(learnt)
+  before = run_files.content(learnt)
   with pytest.raises(InputError) as error:
     pipeline.learn(micro_runs.learning(learnt, **changes))
   message = str(error.value)
   assert says in message and "\n" not in message
   assert "choose another --workdir, or delete round_" in message
-  assert changed(before, learnt) <= {"weights"}
-  assert content(learnt).keys() >= before.keys()
+  assert run_files.changed(before, learnt) <= {"weights"}
+  assert run_files.content(learnt).keys() >= before.keys()
 
 
 def test_another_reward_grades_the_stored_texts_again(learnt, monkeypatch):
@@ -154,14 +131,14 @@ def test_weights_are_read_once(learnt, monkeypatch):
 
 
 def test_sizes_that_change_no_result_are_free(learnt, fits):
-  before = content(learnt)
+  before = run_files.content(learnt)
   run = micro_runs.learning(
     learnt,
     sampling={"batch_size": 3, "prompts_per_refill": 2, "prompt_bucket": 8},
     fit={"num_microbatches": 2, "checkpoint_every": 1},
   )
   pipeline.learn(run)
-  assert changed(before, learnt) <= {"weights"} and not fits
+  assert run_files.changed(before, learnt) <= {"weights"} and not fits
 
 
 def evaluate(run, *, etas=(0.2,), num_samples=2, **fields):
@@ -179,7 +156,7 @@ def sampled(before, directory):
   """The stages of the evaluation whose marks changed."""
   return {
     name.removeprefix("stages/")
-    for name in changed(before, directory)
+    for name in run_files.changed(before, directory)
     if name.startswith("stages/")
   }
 
@@ -191,7 +168,7 @@ def evaluated(learnt):
 
 
 def test_an_evaluation_adds_what_is_new(evaluated):
-  before = content(evaluated)
+  before = run_files.content(evaluated)
   evaluate(micro_runs.learning(evaluated))
   assert not sampled(before, evaluated)
   evaluate(micro_runs.learning(evaluated), etas=(0.2, 0.4))
@@ -211,20 +188,20 @@ JUDGED = {f"judge_{name}" for name in GUIDED}
 
 
 def test_other_candidates_sample_again_what_is_guided(evaluated):
-  before = content(evaluated)
+  before = run_files.content(evaluated)
   evaluate(micro_runs.learning(evaluated, policy={"num_candidates": 2}))
   # New samples have no values yet.
   assert sampled(before, evaluated) == GUIDED | JUDGED
 
 
 def test_settings_of_a_method_are_its_own(evaluated):
-  before = content(evaluated)
+  before = run_files.content(evaluated)
   evaluate(micro_runs.learning(evaluated), settings={"search.blocks": 3})
   assert sampled(before, evaluated) == GUIDED | JUDGED
 
 
 def test_another_number_of_samples_is_sampled_anew(evaluated):
-  before = content(evaluated)
+  before = run_files.content(evaluated)
   evaluate(micro_runs.learning(evaluated), num_samples=3)
   both = GUIDED | {"evaluate_test_reference"}
   assert sampled(before, evaluated) == both | {f"judge_{name}" for name in both}
@@ -237,7 +214,7 @@ def test_other_values_judge_the_reference_again(evaluated):
   old = store.read(folder)
   run = micro_runs.learning(evaluated, fit={"learning_rate": 0.5})
   algorithm1.train(run, 2)
-  before = content(evaluated)
+  before = run_files.content(evaluated)
   evaluate(run)
   last = "evaluate_test_qsharp-eta0.2-round2"
   assert sampled(before, evaluated) == {

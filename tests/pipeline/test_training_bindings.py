@@ -2,7 +2,7 @@
 
 import logging
 
-from oracles import micro_runs
+from oracles import micro_runs, run_files
 
 from qsharp_jax import pipeline
 from qsharp_jax.pipeline import (
@@ -10,38 +10,15 @@ from qsharp_jax.pipeline import (
   training_bindings,
 )
 
-FOLLOWING = ("tokens", "verify", "verified")
-
-
-def content(directory):
-  """Every file of the run by its path: its bytes and, of marks, its time."""
-  return {
-    path.relative_to(directory): (
-      path.read_bytes(),
-      path.parent.name == "stages" and path.stat().st_mtime_ns,
-    )
-    for path in (directory / "run").rglob("*")
-    if path.is_file() and not path.name.startswith(("events", "report"))
-  }
-
-
-def changed(before, directory):
-  """The stages and folders in which a file is another or new."""
-  after = content(directory)
-  paths = [path for path in after if before.get(path) != after[path]]
-  found = {"/".join(path.with_suffix("").parts[1:3]) for path in paths}
-  # Pages of answers and their verification follow whatever was sampled.
-  return {name for name in found if not name.endswith(FOLLOWING)}
-
 
 def test_another_fit_trains_again_and_keeps_the_rollouts(learnt, fits, caplog):
-  before = content(learnt)
+  before = run_files.content(learnt)
   with caplog.at_level(logging.WARNING):
     pipeline.learn(micro_runs.learning(learnt, fit={"learning_rate": 0.5}))
   assert [fit.how.learning_rate for fit in fits] == [0.5, 0.5]
   (line,) = [m for m in caplog.messages if m.startswith("train_1")]
   assert line == "train_1 is made again: fit.learning_rate 0.01 there, 0.5 here"
-  found = changed(before, learnt)
+  found = run_files.changed(before, learnt)
   assert {"round_1/value", "stages/train_1", "stages/train_2"} <= found
   # Round 2 was rolled in with the values of round 1.
   assert "round_2/rollouts" in found
@@ -59,9 +36,9 @@ def test_a_deleted_round_is_collected_again_from_other_inputs(learnt):
 
 
 def test_more_rounds_go_on_from_those_that_are_there(learnt, fits):
-  before = content(learnt)
+  before = run_files.content(learnt)
   pipeline.learn(micro_runs.learning(learnt, rounds={"num_rounds": 3}))
-  found = changed(before, learnt)
+  found = run_files.changed(before, learnt)
   assert len(fits) == 1
   assert {name for name in found if name.startswith("stages")} == {
     "stages/collect_3",

@@ -3,33 +3,10 @@ import json
 import jax
 import numpy as np
 import pytest
-from oracles import micro_runs
+from oracles import micro_runs, run_files
 
 from qsharp_jax import models, pipeline, rewards
-from qsharp_jax.checkpoint import huggingface
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.rollout import store
-
-
-def read(directory, round_index):
-  return store.read(directory / "run" / f"round_{round_index}" / "rollouts")
-
-
-def marks(directory):
-  """Name and content of every stage's mark."""
-  files = (directory / "run" / "stages").iterdir()
-  return {file.stem: file.read_bytes() for file in files}
-
-
-def saved(run, source):
-  """A value model as training starts from it."""
-  _, _, params = huggingface.load_value_model(
-    source,
-    head=run.players.critic.model.head,
-    q_head="zeros",
-    shardings=run.layout.for_training(run.players.critic.model),
-  )
-  return jax.device_get(params)
 
 
 def test_refuses_rollouts_without_any_signal(tmp_path):
@@ -90,11 +67,11 @@ def test_rewards_beyond_the_support_are_counted_and_named(tmp_path, caplog):
 
 def test_measures_what_was_held_out(learnt):
   run = micro_runs.learning(learnt)
-  critic, params = run.players.critic, saved(run, run.paths.value(2))
+  critic, params = run.players.critic, run_files.saved(run, run.paths.value(2))
   apply = jax.jit(critic.model.apply)
   losses, values, labels = [], [], []
   for i in (1, 2):
-    rollouts = read(learnt, i)
+    rollouts = run_files.read(learnt, i)
     for row in rollouts.take(rollouts.split == "validation"):
       tokens = np.concatenate([row.prompt, row.tokens])
       end = len(tokens)
@@ -121,9 +98,9 @@ def test_lost_metrics_are_measured_again_and_nothing_trained(
   learnt, fits, caplog, content
 ):
   file = learnt / "run" / "round_2" / "value_metrics.json"
-  good, before = json.loads(file.read_text()), marks(learnt)
+  good, before = json.loads(file.read_text()), run_files.marks(learnt)
   file.unlink() if content is None else file.write_text(content)
   pipeline.learn(micro_runs.learning(learnt))
   assert json.loads(file.read_text()) == good
-  assert marks(learnt) == before and not fits
+  assert run_files.marks(learnt) == before and not fits
   assert "round_2/value_metrics.json is" in caplog.text
