@@ -1,5 +1,7 @@
 """A turn that scores few candidates of each row, and then more of few rows."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -30,13 +32,20 @@ class Scored:
   needed: Array  # [B] int32, how many of those could win
 
 
+class Led(NamedTuple):
+  """See `race.lead`."""
+
+  column: Array  # [B] int32
+  has_won: Array  # [B] bool
+
+
 def score(
   policy: policy_lib.Policy,
   params: PyTree,
   state: state_lib.DecodeState,
   begun: race_lib.Race,
   eta: Array,
-) -> tuple[Scored, state_lib.DecodeState]:
+) -> tuple[Scored, Led, state_lib.DecodeState]:
   """Scores the first m candidates, and more as long as many rows are open.
 
   A further pass reads few rows, open ones first, and scores twice as many
@@ -50,7 +59,8 @@ def score(
     eta: KL weight. Shape [B, 1] or [B, M].
 
   Returns:
-    What is known at the end, and the state with the newest token in its caches.
+    What is known at the end, who leads then, and the state with the newest
+    token in its caches.
   """
   race, m = race_lib.resume(state.race, begun), policy.num_scored
   candidates = race.next(policy.most_candidates)
@@ -63,32 +73,35 @@ def score(
   if policy.may_wait:
     most_waiting = (~state.finished).sum() // _ONE_MAY_WAIT_OF
 
-  def is_open(now: Scored) -> Array:
-    return ~(state.finished | lead(policy, state.controls, now)[1])
+  def is_open(led: Led) -> Array:
+    return ~(state.finished | led.has_won)
 
-  def go_on(now: Scored) -> Scored:
+  def more(both: tuple[Scored, Led]) -> tuple[Scored, Led]:
+    now = _score_more(policy, params, state, both[0], is_open(both[1]))
+    return now, _lead(policy, state.controls, now)
+
+  def go_on(both: tuple[Scored, Led]) -> tuple[Scored, Led]:
     with jax.named_scope(SCOPE):
       return jax.lax.while_loop(
-        lambda now: is_open(now).sum() > most_waiting,
-        lambda now: _score_more(policy, params, state, now, is_open(now)),
-        now,
+        lambda both: is_open(both[1]).sum() > most_waiting, more, both
       )
 
+  both = now, _lead(policy, state.controls, now)
   if policy.may_wait:
     # There the mere possibility costs more than waiting (docs/aot.md).
-    now = jax.lax.platform_dependent(now, tpu=lambda x: x, default=go_on)
+    both = jax.lax.platform_dependent(both, tpu=lambda x: x, default=go_on)
   else:
-    now = go_on(now)
-  return now, state
+    both = go_on(both)
+  return *both, state
 
 
-def lead(
+def _lead(
   policy: policy_lib.Policy, controls: policy_lib.Controls, now: Scored
-) -> tuple[Array, Array]:
-  """See `race.lead`: the leading column, and whether it has won. Shapes [B]."""
+) -> Led:
+  """How the race stands."""
   guidance = policy.guidance_of(controls)
   other = scoring.other_scores(policy, now.race.scores, now.eta, guidance)
-  return race_lib.lead(guidance, now.race, other)
+  return Led(*race_lib.lead(guidance, now.race, other))
 
 
 def _score_more(

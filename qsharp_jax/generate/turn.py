@@ -125,11 +125,11 @@ def _race_lazily(
   eta: Array,
 ) -> state_lib.DecodeState:
   """Scores few candidates; rows that these do not settle wait."""
-  scored, state = lazily.score(policy, params, state, race, eta)
-  column, is_settled = lazily.lead(policy, state.controls, scored)
+  scored, led, state = lazily.score(policy, params, state, race, eta)
   race = scored.race
-  state = state.replace(race=race_lib.leave(race, is_settled))
-  return record(policy, state, race.known(column), is_settled, scored.needed)
+  state = state.replace(race=race_lib.leave(race, led.has_won))
+  drawn = race.known(led.column)
+  return record(policy, state, drawn, led.has_won, scored.needed)
 
 
 def _weigh(
