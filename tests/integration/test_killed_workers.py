@@ -46,6 +46,7 @@ def test_a_worker_killed_at_ten_places_changes_nothing(
   for place in places:
     (tmp_path / f"kill-{place}").touch()
   _, again, failed_again = report(tmp_path)
+  assert not list(tmp_path.glob("kill-*"))  # all have happened
   assert (tmp_path / "calls").stat().st_size >= num_calls + PLACES
   assert again == rows
   assert failed_again == failed
