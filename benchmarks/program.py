@@ -33,7 +33,8 @@ from qsharp_jax import (
   training,
 )
 from qsharp_jax.generate import reading
-from qsharp_jax.rollout import collect, on_device, program, store
+from qsharp_jax.rollout import buffer as buffer_lib
+from qsharp_jax.rollout import collect, on_device, program, store, trajectories
 from qsharp_jax.tasks import star_graph
 
 _ROWS = flags.DEFINE_integer("rows", 512, "Graphs of a batch.")
@@ -167,8 +168,8 @@ class Bench:
       decode=self._tokenizer.decode, place=jax.device_put,
     )  # fmt: skip
 
-  def _empty(self) -> program.Buffer:
-    return program.empty(_BATCHES.value, _ROWS.value, _PROMPT + _NEW)
+  def _empty(self) -> buffer_lib.Buffer:
+    return buffer_lib.empty(_BATCHES.value, _ROWS.value, _PROMPT + _NEW)
 
   def _collect(self, devices: on_device.Sampler | None) -> None:
     self._num_stores += 1
@@ -203,7 +204,7 @@ class Bench:
       self._params["reference"],
       self._states["device"],
       self._buffer,
-      program.Problems(prompts, positions, self._reward.answers(problems)),
+      trajectories.Problems(prompts, positions, self._reward.answers(problems)),
       reading.make_controls(requests, 1, 0, self._sampling),
       jax.random.key(0),
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.serving.asked import Asked
 from experiments.serving.service import Service
-from qsharp_jax.generate import policy as policy_lib
+from qsharp_jax.generate import next_token
 from qsharp_jax.serving import jobs, text
 
 _LEAST = -9999.0  # stands for minus infinity, which JSON does not have
@@ -67,7 +67,7 @@ class Answer:
 def scored(
   tokens: Sequence[int],
   log_probs: Sequence[float],
-  top: policy_lib.Top | None,
+  top: next_token.Top | None,
   num_top: int,
 ) -> Scored:
   """Tokens with their log-probabilities and alternatives."""

@@ -10,7 +10,7 @@ from experiments.serving.asked import Asked
 from experiments.serving.refusals import Refused
 from experiments.serving.service import Service
 from qsharp_jax.core.arrays import PyTree
-from qsharp_jax.generate import policy as policy_lib
+from qsharp_jax.generate import next_token
 from qsharp_jax.serving import engine as engine_lib
 from qsharp_jax.serving import scoring
 
@@ -119,7 +119,7 @@ class Prompts:
     """
     sizes = self._engine.sizes
 
-    def run() -> tuple[Any, policy_lib.Top]:
+    def run() -> tuple[Any, next_token.Top]:
       return scoring.score(
         self._engine.policy.reference,
         self._params["reference"],

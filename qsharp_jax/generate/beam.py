@@ -9,8 +9,8 @@ import jax.numpy as jnp
 
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.generate import next_token, reading
 from qsharp_jax.generate import policy as policy_lib
-from qsharp_jax.generate import reading
 from qsharp_jax.generate import requests as requests_lib
 from qsharp_jax.generate import state as state_lib
 from qsharp_jax.generate import turn as turn_lib
@@ -138,7 +138,7 @@ def _step(
   state = jax.tree.map(take, state.replace(caches=None))
   reference = take(reference)
   surprise = -jnp.take_along_axis(reference, tokens[:, None], axis=1)[:, 0]
-  distribution = policy_lib.NextDistribution(
+  distribution = next_token.NextDistribution(
     take(own), reference, surprise, surprise
   )
   state = turn_lib.record(

@@ -14,8 +14,8 @@ import numpy as np
 from flax import struct
 
 from qsharp_jax.core.arrays import Array, PyTree
+from qsharp_jax.generate import next_token, reading, scoring
 from qsharp_jax.generate import policy as policy_lib
-from qsharp_jax.generate import reading, scoring
 from qsharp_jax.generate import requests as requests_lib
 from qsharp_jax.generate import state as state_lib
 from qsharp_jax.generate import turn as turn_lib
@@ -111,7 +111,7 @@ def _turn(
   values, state = scoring.candidate_values(policy, params, state, leaves)
   scores = policy.guidance.scores(values[:, 1:], eta)
   other = scoring.other_scores(policy, scores, eta)
-  distribution = policy_lib.distribution_of(
+  distribution = next_token.distribution_of(
     policy, state.controls, logits, likely, scores, other
   )
 

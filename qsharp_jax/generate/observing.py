@@ -16,7 +16,7 @@ import numpy as np
 from flax import linen as nn
 
 from qsharp_jax.core.arrays import Array, PyTree
-from qsharp_jax.generate import batching, reading, scoring
+from qsharp_jax.generate import batching, next_token, reading, scoring
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.generate import requests as requests_lib
 from qsharp_jax.generate import state as state_lib
@@ -202,7 +202,7 @@ class _Plain:
 @functools.partial(jax.jit, static_argnames="policy", donate_argnames="state")
 def _turn(
   policy: policy_lib.Policy, params: PyTree, state: state_lib.DecodeState
-) -> tuple[state_lib.DecodeState, policy_lib.NextDistribution | None]:
+) -> tuple[state_lib.DecodeState, next_token.NextDistribution | None]:
   return turn_lib.turn(policy, params, state)
 
 
@@ -228,7 +228,7 @@ def _distribution(
     eta = controls.eta[:, None]
     scores = policy.guidance.scores(values, eta)
     other = scoring.other_scores(policy, scores, eta)
-  return policy_lib.distribution_of(
+  return next_token.distribution_of(
     policy, controls, {"reference": logits}, candidates, scores, other
   ).sampled
 

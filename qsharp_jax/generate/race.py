@@ -14,7 +14,7 @@ import numpy as np
 from flax import struct
 
 from qsharp_jax.core.arrays import Array
-from qsharp_jax.generate import choice, guided
+from qsharp_jax.generate import choice, guided, next_token
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.ops import filtering
 
@@ -69,7 +69,7 @@ class Race:
     left = jnp.clip(num_live - self.num_scored, 0, m)
     return jnp.where(self.is_alone, 0, left)
 
-  def known(self, column: Array) -> policy_lib.NextToken:
+  def known(self, column: Array) -> next_token.NextToken:
     """The contender of a column [B] and what is known without all scores."""
 
     def take(x):
@@ -78,7 +78,7 @@ class Race:
     # Without a choice guidance changes nothing.
     cost = jnp.where(self.is_alone, 0.0, jnp.nan)
     log_probs = take(self.log_probs)
-    return policy_lib.NextToken(
+    return next_token.NextToken(
       take(self.tokens), log_probs + cost, log_probs, cost, cost
     )
 

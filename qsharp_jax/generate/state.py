@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from qsharp_jax.core.arrays import Array, PyTree
+from qsharp_jax.generate import next_token
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.generate import race as race_lib
 from qsharp_jax.models import cache as cache_lib
@@ -39,7 +40,7 @@ class DecodeState:
   scored: Array  # [B] int32, candidates whose log-weights were needed
   holes: Array  # [B] int32, slots since its first key that it left empty
   stop: Array | None  # [B] int32, how far stop strings have come; None: none
-  top: policy_lib.Top | None = None  # [B, M, n]; None: not kept
+  top: next_token.Top | None = None  # [B, M, n]; None: not kept
 
 
 @functools.partial(
@@ -117,11 +118,11 @@ def prefill(
   )
 
 
-def _no_top(num_rows: int, length: int, num_top: int) -> policy_lib.Top | None:
+def _no_top(num_rows: int, length: int, num_top: int) -> next_token.Top | None:
   if not num_top:
     return None
   table = jnp.zeros((num_rows, length, num_top))
-  return policy_lib.Top(table.astype(jnp.int32), table)
+  return next_token.Top(table.astype(jnp.int32), table)
 
 
 @functools.partial(jax.jit, donate_argnames="state")

@@ -14,8 +14,8 @@ import numpy as np
 
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.generate import decode as decode_lib
+from qsharp_jax.generate import next_token, reading, scoring
 from qsharp_jax.generate import policy as policy_lib
-from qsharp_jax.generate import reading, scoring
 from qsharp_jax.generate import requests as requests_lib
 from qsharp_jax.generate import state as state_lib
 from qsharp_jax.generate import turn as turn_lib
@@ -197,7 +197,7 @@ def _choose(
   # Nobody has looked ahead from the other tokens.
   other = jnp.where(jnp.isfinite(eta), -jnp.inf, 0.0)
   weights = weigh(scores, eta[:, None])
-  distribution = policy_lib.distribution_of(
+  distribution = next_token.distribution_of(
     policy, state.controls, logits, candidates, weights, other
   )
   return turn_lib.write(policy, state, distribution)

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from qsharp_jax.core.arrays import Array, ArrayLike, PyTree
-from qsharp_jax.generate import choice, guided, lazily, scoring
+from qsharp_jax.generate import choice, guided, lazily, next_token, scoring
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.generate import race as race_lib
 from qsharp_jax.generate import state as state_lib
@@ -27,7 +27,7 @@ def turn(
   policy: policy_lib.Policy,
   params: PyTree,
   state: state_lib.DecodeState,
-) -> tuple[state_lib.DecodeState, policy_lib.NextDistribution | None]:
+) -> tuple[state_lib.DecodeState, next_token.NextDistribution | None]:
   """One turn, and what it drew from; None where it does not know all of it."""
   logits, state = read(policy, params, state)
   eta = state_lib.eta_of(state)
@@ -38,7 +38,7 @@ def turn(
   candidates, weights, other, state = _weigh(
     policy, guidance, params, state, proposed, eta
   )
-  distribution = policy_lib.distribution_of(
+  distribution = next_token.distribution_of(
     policy, state.controls, logits, candidates, weights, other
   )
   is_weighed = jnp.isfinite(eta).any(axis=1) & (policy.value is not None)
@@ -67,7 +67,7 @@ def read(
 def write(
   policy: policy_lib.Policy,
   state: state_lib.DecodeState,
-  distribution: policy_lib.NextDistribution,
+  distribution: next_token.NextDistribution,
   scored: ArrayLike = 0,
 ) -> state_lib.DecodeState:
   """Draws the next tokens and writes them down; `scored` as for `record`."""
@@ -76,7 +76,7 @@ def write(
 
 
 def _draw(
-  state: state_lib.DecodeState, distribution: policy_lib.NextDistribution
+  state: state_lib.DecodeState, distribution: next_token.NextDistribution
 ) -> Array:
   keys = race_lib.row_keys(state.controls, state.lengths)
   uniforms = jax.vmap(jax.random.uniform)(keys)
@@ -90,12 +90,14 @@ def _race(
   state: state_lib.DecodeState,
   ref_logits: Array,
   eta: Array,
-) -> tuple[state_lib.DecodeState, policy_lib.NextDistribution | None]:
+) -> tuple[state_lib.DecodeState, next_token.NextDistribution | None]:
   """Draws the next tokens in a race, and writes down those that are settled."""
-  laws = policy_lib.laws(ref_logits, state.controls, top_p_of=policy.top_p_of)
+  before = next_token.unguided(
+    ref_logits, state.controls, top_p_of=policy.top_p_of
+  )
   candidates = scoring.most_likely(ref_logits, policy.most_candidates)
   race = race_lib.begin(
-    guidance, laws.base, candidates, state.controls, state.lengths, eta
+    guidance, before.base, candidates, state.controls, state.lengths, eta
   )
   if policy.is_lazy:
     return _race_lazily(policy, params, state, race, eta), None
@@ -109,7 +111,7 @@ def _race(
   scores, tokens = race.scores, race.known(column).tokens
   if isinstance(guidance, choice.Rows):
     scores = guidance.covered(scores, other)
-  distribution = policy_lib.tilt(laws, race.candidates, scores, other)
+  distribution = next_token.tilt(before, race.candidates, scores, other)
   if not policy.guidance.is_always_raced:
     drawn = _draw(state, distribution)
     tokens = jnp.where(guidance.is_raced(), tokens, drawn)
@@ -156,7 +158,7 @@ def _weigh(
 def record(
   policy: policy_lib.Policy,
   state: state_lib.DecodeState,
-  drawn: policy_lib.NextToken,
+  drawn: next_token.NextToken,
   is_settled: ArrayLike = True,
   scored: ArrayLike = 0,
 ) -> state_lib.DecodeState:

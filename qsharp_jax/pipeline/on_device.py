@@ -12,7 +12,7 @@ import numpy as np
 from qsharp_jax import data
 from qsharp_jax.core.arrays import Array, PyTree
 from qsharp_jax.pipeline import labelled
-from qsharp_jax.rollout import program
+from qsharp_jax.rollout import buffer as buffer_lib
 from qsharp_jax.training import fit as fit_lib
 
 
@@ -25,12 +25,12 @@ class Aggregate:
 
   def __init__(self) -> None:
     """Has no rows yet."""
-    self.buffer: program.Buffer | None = None
+    self.buffer: buffer_lib.Buffer | None = None
     self._num_batches = 0  # of a round
 
   def open(
     self, *, num_batches: int, num_rounds: int, num_rows: int, length: int
-  ) -> program.Buffer:
+  ) -> buffer_lib.Buffer:
     """The buffer to append a round to, to be given back in `close`.
 
     Args:
@@ -41,10 +41,10 @@ class Aggregate:
     """
     self._num_batches = num_batches
     if self.buffer is None:
-      return program.empty(num_batches * num_rounds, num_rows, length)
+      return buffer_lib.empty(num_batches * num_rounds, num_rows, length)
     return self.buffer
 
-  def close(self, buffer: program.Buffer) -> None:
+  def close(self, buffer: buffer_lib.Buffer) -> None:
     """Keeps a buffer that a round was appended to."""
     self.buffer = buffer
 
@@ -88,7 +88,7 @@ class Resident(fit_lib.Epochs):
     self,
     rows: data.Packed,
     how: fit_lib.Fit,
-    buffer: program.Buffer,
+    buffer: buffer_lib.Buffer,
     places: np.ndarray,
   ):
     """Makes the batches.
@@ -113,4 +113,4 @@ class Resident(fit_lib.Epochs):
     return _take(self._buffer, indices)
 
 
-_take = jax.jit(program.take)
+_take = jax.jit(buffer_lib.take)

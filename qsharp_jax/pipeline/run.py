@@ -137,7 +137,7 @@ class Run:
     return self._sampler(*self._guided(value_params), self.sampling)
 
   def device_sampler(
-    self, value_params: PyTree | None, buffer: rollout.program.Buffer
+    self, value_params: PyTree | None, buffer: rollout.buffer.Buffer
   ) -> rollout.on_device.Sampler:
     """As `sampler`, on the devices, into a buffer, by the reward of the run."""
     policy, params = self._guided(value_params)

@@ -1,6 +1,7 @@
 """Rollouts of Algorithm 1: switch, sample, score, store."""
 
 from qsharp_jax.rollout import (
+  buffer,
   collect,
   columns,
   grading,
@@ -10,6 +11,7 @@ from qsharp_jax.rollout import (
   shard_files,
   store,
   switch,
+  trajectories,
 )
 from qsharp_jax.rollout.collect import Sampler
 from qsharp_jax.rollout.columns import Rollout, Rollouts
@@ -22,6 +24,7 @@ __all__ = [
   "Rollout",
   "Rollouts",
   "Sampler",
+  "buffer",
   "collect",
   "columns",
   "grading",
@@ -31,4 +34,5 @@ __all__ = [
   "shard_files",
   "store",
   "switch",
+  "trajectories",
 ]

@@ -20,7 +20,8 @@ from qsharp_jax.core.errors import InputError
 from qsharp_jax.data.ragged import Ragged
 from qsharp_jax.generate import reading
 from qsharp_jax.ops import token_rewards
-from qsharp_jax.rollout import columns, program
+from qsharp_jax.rollout import buffer as buffer_lib
+from qsharp_jax.rollout import columns, program, trajectories
 from qsharp_jax.rollout import problems as problems_lib
 from qsharp_jax.rollout.problems import Plan, Problem
 from qsharp_jax.sharding import processes
@@ -36,7 +37,7 @@ class Reward:
     extract: what a grader would cut out of a text, for the store.
   """
 
-  pay: program.RewardFn
+  pay: trajectories.RewardFn
   answers: Callable[[Sequence[Problem]], PyTree]
   extract: Callable[[str], str | None]
 
@@ -50,7 +51,7 @@ class PayListed:
   def __call__(
     self, tokens: Array, lengths: Array, answers: token_rewards.Listed
   ) -> Array:
-    """See `program.RewardFn`."""
+    """See `trajectories.RewardFn`."""
     return token_rewards.listed(tokens, lengths, answers, silent=self.silent)
 
 
@@ -95,7 +96,7 @@ class Batch(NamedTuple):
   plan: Plan
   problems: Sequence[Problem]
   seeds: np.ndarray  # [R] uint32
-  found: program.Trajectories
+  found: trajectories.Trajectories
   started: float
 
 
@@ -112,7 +113,7 @@ class Sampler:
     params: PyTree,
     sampling: generate.Sampling,
     reward: Reward,
-    buffer: program.Buffer,
+    buffer: buffer_lib.Buffer,
     *,
     decode: Callable[[list[int]], str],
     place: Callable[[PyTree], PyTree],
@@ -176,7 +177,9 @@ class Sampler:
       self.buffer,
       *self._place(
         (
-          program.Problems(prompts, positions, self._reward.answers(filled)),
+          trajectories.Problems(
+            prompts, positions, self._reward.answers(filled)
+          ),
           controls,
           first,
         )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from qsharp_jax.core.errors import InputError
+from qsharp_jax.generate import next_token
 from qsharp_jax.generate import policy as policy_lib
 from qsharp_jax.generate import requests as requests_lib
 
@@ -55,7 +56,7 @@ class Progress:
   ticket: int
   tokens: np.ndarray  # [n] int32, those that are new
   log_probs: np.ndarray  # [n] of the distributions they were drawn from
-  top: policy_lib.Top | None  # [n, k] alternatives
+  top: next_token.Top | None  # [n, k] alternatives
   is_over: bool = False
   has_ended: bool = False  # by an end token, not by the limit
   error: str = ""  # why nothing more will come

@@ -9,7 +9,7 @@ import numpy as np
 
 from qsharp_jax import models
 from qsharp_jax.core.arrays import Array, PyTree
-from qsharp_jax.generate import policy as policy_lib
+from qsharp_jax.generate import next_token
 
 _CHUNK = 128  # tokens whose logits [V] exist at one time
 
@@ -21,7 +21,7 @@ def score(
   *,
   width: int,
   num_top: int,
-) -> tuple[np.ndarray, policy_lib.Top]:
+) -> tuple[np.ndarray, next_token.Top]:
   """Scores every token but the first by those before it, at temperature 1.
 
   Args:
@@ -53,15 +53,15 @@ def _score(
   tokens: Array,
   positions: Array,
   num_top: int,
-) -> tuple[Array, policy_lib.Top]:
+) -> tuple[Array, next_token.Top]:
   hidden, _ = model.apply(params, tokens, positions, method="hidden")
 
-  def one(x: tuple[Array, Array]) -> tuple[Array, policy_lib.Top]:
+  def one(x: tuple[Array, Array]) -> tuple[Array, next_token.Top]:
     hidden, token = x
     logits = model.apply(params, hidden[None], method="logits")[0]
     log_probs = jax.nn.log_softmax(logits.astype(jnp.float32))
     values, ids = jax.lax.top_k(log_probs, num_top)
-    return log_probs[token], policy_lib.Top(ids, values)
+    return log_probs[token], next_token.Top(ids, values)
 
   pairs = hidden[0, :-1], tokens[0, 1:]
   return jax.lax.map(one, pairs, batch_size=_CHUNK)

@@ -1,4 +1,4 @@
-"""The race for the next token: its law; lazy scoring beside full scoring."""
+"""The race: the distribution it draws from; lazy beside full scoring."""
 
 import dataclasses
 import functools
@@ -10,7 +10,14 @@ import pytest
 from oracles import decoders, players
 
 from qsharp_jax import generate, models
-from qsharp_jax.generate import batching, guided, lazily, race, scoring
+from qsharp_jax.generate import (
+  batching,
+  guided,
+  lazily,
+  next_token,
+  race,
+  scoring,
+)
 from qsharp_jax.generate import policy as policy_lib
 
 ATOMS = (-0.5, 0.25, 1.0)
@@ -41,7 +48,7 @@ def controls(rows, top_p=1.0):
 @functools.partial(jax.jit, static_argnums=0)
 def begin(how, logits, eta, top_p):
   own = controls(len(logits), top_p)
-  base = policy_lib.laws(logits, own, top_p_of="reference").base
+  base = next_token.unguided(logits, own, top_p_of="reference").base
   candidates = scoring.most_likely(logits, CANDIDATES)
   steps = jnp.zeros(len(logits), jnp.int32)
   return race.begin(how, base, candidates, own, steps, eta)
@@ -95,25 +102,25 @@ def test_any_number_of_leaves_gives_the_same_tokens(name):
 
 @pytest.mark.parametrize("name", ["qsharp", "fudge"])
 @pytest.mark.parametrize("top_p", [1.0, 0.9])
-def test_two_hundred_thousand_draws_have_the_guided_law(name, top_p):
+def test_two_hundred_thousand_draws_have_the_guided_distribution(name, top_p):
   how, num = HOW[name], 200_000
   logits, values, _ = rows_of(1, how, seed=5)
   eta = np.full((1, 1), 0.4, np.float32)
   candidates = scoring.most_likely(jnp.asarray(logits), CANDIDATES)
   scores = how.scores(jnp.asarray(values[0])[candidates], eta)
-  laws = policy_lib.laws(
+  before = next_token.unguided(
     jnp.asarray(logits), controls(1, top_p), top_p_of="reference"
   )
-  law = policy_lib.tilt(laws, candidates, scores, how.other(scores)[:, 0])
-  expected = num * np.exp(np.float64(law.sampled[0]))
+  exact = next_token.tilt(before, candidates, scores, how.other(scores)[:, 0])
+  expected = num * np.exp(np.float64(exact.sampled[0]))
   many = lambda x: np.broadcast_to(x[0], (num, *x.shape[1:]))
   begun = begin(how, many(logits), many(eta), np.float32(top_p))
   tokens, _ = run_race(how, 2, begun, many(values), many(eta))
   counts = np.bincount(tokens, minlength=VOCAB)
   assert not counts[expected == 0].any()
   counts, expected = counts[expected > 0], expected[expected > 0]
-  # Guidance has moved the law, and some tokens are no candidates.
-  assert law.kl > 0.05 and (top_p < 1 or len(counts) == VOCAB)
+  # Guidance has moved the distribution, and some tokens are no candidates.
+  assert exact.kl > 0.05 and (top_p < 1 or len(counts) == VOCAB)
   chi_square = ((counts - expected) ** 2 / expected).sum()
   freedom = len(counts) - 1
   assert chi_square < freedom + 4 * np.sqrt(2 * freedom)

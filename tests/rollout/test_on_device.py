@@ -6,7 +6,8 @@ from oracles import players
 
 from qsharp_jax import data, rewards, rollout
 from qsharp_jax.core.errors import InputError
-from qsharp_jax.rollout import on_device, program
+from qsharp_jax.rollout import buffer as buffer_lib
+from qsharp_jax.rollout import on_device
 
 M = 4
 
@@ -68,7 +69,7 @@ def test_a_rule_that_looks_at_answers_is_refused():
     {},
     players.SAMPLING,
     on_device.Reward(None, None, None),
-    program.empty(1, 8, 18),
+    buffer_lib.empty(1, 8, 18),
     decode=str,
     place=lambda tree: tree,
   )

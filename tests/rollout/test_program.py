@@ -13,7 +13,8 @@ from qsharp_jax import generate, rewards, rollout, sharding, training
 from qsharp_jax.generate import reading
 from qsharp_jax.ops import token_rewards
 from qsharp_jax.pipeline import labelled
-from qsharp_jax.rollout import collect, program
+from qsharp_jax.rollout import buffer as buffer_lib
+from qsharp_jax.rollout import collect, program, trajectories
 from qsharp_jax.sharding import mesh as mesh_lib
 
 # Tokens that are paid for; ids are what the text says.
@@ -65,7 +66,7 @@ def asked():
   controls = reading.make_controls(requests, 2, 0, players.SAMPLING)
   table = np.zeros((len(PROBLEMS), players.VOCAB), np.float32)
   table[:, FAVOURITES] = 1.0
-  return program.Problems(prompts, positions, table), controls
+  return trajectories.Problems(prompts, positions, table), controls
 
 
 def at_end(tokens, lengths, table):
@@ -75,7 +76,7 @@ def at_end(tokens, lengths, table):
 
 
 def run(reward_fn=at_end, place=jax.device_put, params=None):
-  buffer = program.empty(3, 16, T)
+  buffer = buffer_lib.empty(3, 16, T)
   return program.collect(
     players.policy("v"),
     reward_fn,
@@ -138,46 +139,6 @@ def test_rewards_of_tokens_are_summed_to_the_end(found):
     assert not got.labels[i, n:].any() or not paid.any()
 
 
-def test_the_buffer_holds_the_newest_batches(found):
-  problems, controls = asked()
-  buffer = program.empty(2, 16, T)
-  for number in (1, 2, 3):
-    rows = program.batch(problems, found[1]) | {
-      "labels": jnp.full((16, T), float(number))
-    }
-    buffer = program.append(buffer, rows)
-  assert buffer.num_appended == 3
-  assert buffer.rows["labels"][:, 0, 0].tolist() == [3, 2]
-  taken = program.take(buffer, jnp.array([0, 16, 31, 32]))
-  assert taken["labels"][:, 0].tolist() == [3, 2, 2, 0]
-  assert taken["positions"][3].tolist() == [-1] * T
-  np.testing.assert_array_equal(taken["tokens"][2], rows["tokens"][15])
-
-
-def test_only_what_was_appended_is_drawn(found):
-  problems, _ = asked()
-  buffer = program.append(
-    program.empty(4, 16, T), program.batch(problems, found[1])
-  )
-  drawn = program.draw(buffer, jax.random.key(0), 200)
-  assert (drawn["positions"] >= 0).any(axis=1).all()
-  held = {tuple(row) for row in np.asarray(buffer.rows["tokens"][0]).tolist()}
-  assert {tuple(row) for row in np.asarray(drawn["tokens"]).tolist()} == held
-
-
-def test_switches_are_uniform_and_streams_differ():
-  controls = program.draw_controls(
-    jax.random.key(3), 4000, eta=0.1, horizon=5, num_new_tokens=M
-  )
-  counts = np.bincount(controls.guided_steps)
-  assert len(counts) == 5 and np.abs(counts - 800).max() < 5 * 800**0.5
-  assert len(set(np.asarray(controls.seeds).tolist())) > 3990
-  first = program.draw_controls(
-    jax.random.key(3), 4, eta=0.1, horizon=1, num_new_tokens=M
-  )
-  assert first.guided_steps.tolist() == [0] * 4
-
-
 def learner():
   """The state and the update of the values."""
   value = players.policy("v").value
@@ -207,14 +168,14 @@ def test_one_program_for_all_rounds_learns_what_the_parts_would():
     num_updates=2,
     batch_size=8,
   )
-  buffer = program.empty(3, 16, T)
-  aggregated = program.empty(3, 16, T)
+  buffer = buffer_lib.empty(3, 16, T)
+  aggregated = buffer_lib.empty(3, 16, T)
   reference = players.params("v")["reference"]
-  draw = jax.jit(functools.partial(program.draw, batch_size=8))
+  draw = jax.jit(functools.partial(buffer_lib.draw, batch_size=8))
   losses = []
   for number in range(4):
     key = jax.random.key(number)
-    controls = program.draw_controls(
+    controls = trajectories.draw_controls(
       key, 16, eta=0.1 + number, horizon=1 + number, num_new_tokens=M
     )
     aggregated, expected = program.collect(

@@ -18,8 +18,8 @@ def exact(method, eta, *, pays, declining, right):
     next_states=np.array([[2, 1], [2, 2], [2, 2]], np.int32),
     horizon=2,
   )
-  laws = solve.exact_distributions(mdp)
-  policy = getattr(solve, method)(mdp, laws, eta=eta)
+  exact = solve.exact_distributions(mdp)
+  policy = getattr(solve, method)(mdp, exact, eta=eta)
   outcome = solve.evaluate(mdp, policy, eta=eta)
   optimum = solve.soft_values(mdp, eta=eta)[1][0]
   before = declining * pays + (1 - declining) * right

@@ -1,16 +1,17 @@
 """The guided distribution: temperature, guidance and top-p, row by row."""
 
-import dataclasses
 import math
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracles import guided_decoding as oracle
 from oracles import kl as policy_oracle
 
+from qsharp_jax.generate import next_token
 from qsharp_jax.generate import policy as policy_lib
+
+ROWS, VOCAB = 2, 5
 
 
 def controls(temperature, top_p):
@@ -32,7 +33,7 @@ def test_rows_of_many_temperatures_and_top_ps(is_tempered, staged):
   logits = (3 * rng.normal(size=(4, 12))).astype(np.float32)
   candidates = np.stack([rng.permutation(12)[:3] for _ in range(4)])
   weights = rng.uniform(0, 4, (4, 3)).astype(np.float32)
-  next_distribution = lambda *arguments: policy_lib.next_distribution(
+  next_distribution = lambda *arguments: next_token.next_distribution(
     *arguments, is_guidance_tempered=is_tempered
   )
   got = staged(next_distribution)(
@@ -58,7 +59,7 @@ def test_rows_of_many_temperatures_and_top_ps(is_tempered, staged):
 def test_by_hand():
   # pi_ref = (1/2, 1/4, 1/4); e^w = 4 on the last: pi = (2, 1, 4) / 7.
   logits = jnp.log(jnp.array([[2.0, 1.0, 1.0]]))
-  distribution = policy_lib.next_distribution(
+  distribution = next_token.next_distribution(
     logits, jnp.array([[2]]), jnp.log(jnp.array([[4.0]])), controls([1], [0.8])
   )
   kl = (2 * math.log(4 / 7) + math.log(4 / 7) + 4 * math.log(16 / 7)) / 7
@@ -75,7 +76,7 @@ def test_by_hand():
 def test_temperature_0_is_the_argmax(is_tempered, best):
   # Guided at temperature, the argmax of the reference cannot be moved; guided
   # before the temperature, the argmax of the sum is taken.
-  distribution = policy_lib.next_distribution(
+  distribution = next_token.next_distribution(
     jnp.array([[2.0, 1.0, 1.5]]),
     jnp.array([[2, 1]]),
     jnp.array([[1.0, 0.0]]),
@@ -93,18 +94,56 @@ def test_release_convention_is_stronger_guidance():
   logits = jnp.asarray(rng.normal(size=(1, 6)), jnp.float32)
   candidates, weights = jnp.array([[4, 1]]), jnp.array([[1.0, 0.4]])
   at = controls([0.8], [1.0])
-  released = policy_lib.next_distribution(
+  released = next_token.next_distribution(
     logits, candidates, weights, at, is_guidance_tempered=True
   )
-  ours = policy_lib.next_distribution(logits, candidates, weights / 0.8, at)
+  ours = next_token.next_distribution(logits, candidates, weights / 0.8, at)
   np.testing.assert_allclose(released.sampled, ours.sampled, rtol=1e-5)
   assert (
-    ours.kl > policy_lib.next_distribution(logits, candidates, weights, at).kl
+    ours.kl > next_token.next_distribution(logits, candidates, weights, at).kl
   )
 
 
-def test_a_policy_is_static():
-  policy = policy_lib.Policy(reference=None, eos_ids=(1, 2))
-  same = dataclasses.replace(policy)
-  assert hash(policy) == hash(same) and policy == same
-  assert len(jax.tree.leaves(controls([1], [1]))) == 6
+def arguments(**changed):
+  found = {
+    "ref_logits": jnp.zeros((ROWS, VOCAB)),
+    "candidates": jnp.array([[0, 1], [3, 2]]),
+    "log_weights": jnp.array([[1.0, 0.0], [0.5, 2.0]]),
+    "controls": controls([1] * ROWS, [1] * ROWS),
+  }
+  return found | changed
+
+
+def test_every_distribution_is_normalised():
+  distribution = next_token.next_distribution(**arguments())
+  for log_probs in (distribution.sampled, distribution.reference):
+    np.testing.assert_allclose(jnp.exp(log_probs).sum(-1), 1, rtol=1e-6)
+  assert (distribution.kl > 0).all()
+
+
+def test_an_actor_equal_to_the_reference_changes_nothing():
+  plain = next_token.next_distribution(**arguments())
+  acted = next_token.next_distribution(
+    **arguments(), actor_logits=arguments()["ref_logits"]
+  )
+  np.testing.assert_allclose(acted.sampled, plain.sampled, atol=1e-6)
+  np.testing.assert_allclose(acted.kl, plain.kl, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+  "changed",
+  [
+    {"ref_logits": jnp.zeros((ROWS, VOCAB), jnp.int32)},
+    {"ref_logits": jnp.zeros(VOCAB)},
+    {"ref_logits": jnp.zeros((ROWS + 1, VOCAB))},
+    {"candidates": jnp.zeros((ROWS, 2))},
+    {"candidates": jnp.zeros(2, jnp.int32)},
+    {"log_weights": jnp.zeros((ROWS, 2), jnp.int32)},
+    {"log_weights": jnp.zeros((ROWS, 3))},
+    {"actor_logits": jnp.zeros((ROWS, VOCAB), jnp.int32)},
+    {"actor_logits": jnp.zeros((ROWS, VOCAB + 1))},
+  ],
+)
+def test_refuses_other_types_ranks_and_shapes(changed):
+  with pytest.raises(AssertionError, match="Chex"):
+    next_token.next_distribution(**arguments(**changed))
