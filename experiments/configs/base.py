@@ -207,6 +207,10 @@ def paper() -> ml_collections.ConfigDict:
         "num_samples": 8,
         # Of the reference: what no policy exceeds is estimated from them.
         "num_reference_samples": 64,
+        # 1: the KL of every sample is exact. More: of one sample of so many of
+        # each question, by which it is estimated; the others are scored as
+        # the roll-in is. The answers are the same.
+        "kl_every": 1,
         # Of each method's etas, the one with the best objective at this eta is
         # chosen on validation; 0 chooses the best reward.
         "objective_eta": 0.0,

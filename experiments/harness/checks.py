@@ -15,6 +15,7 @@ _AT_LEAST = {
   "data.num_test": 0,  # 0 is all
   "data.num_train": 0,
   "data.num_validation": 1,
+  "evaluation.kl_every": 1,
   "evaluation.num_reference_samples": 1,
   "evaluation.num_samples": 1,
   "fit.batch_size": 1,

@@ -6,6 +6,7 @@ for one device: the first one of this host, or one that is not here.
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -13,7 +14,7 @@ import ml_collections
 from absl import logging
 from flax import linen as nn
 
-from qsharp_jax import generate, pipeline, sharding
+from qsharp_jax import generate, pipeline, rollout, sharding
 from qsharp_jax.finetuning import base, on_policy
 from qsharp_jax.generate import memory
 from qsharp_jax.training import memory as training_memory
@@ -153,13 +154,18 @@ def evaluation(
   """
   own = memory.parameter_bytes(run.players.policy.value, run.layout.mesh)
   held = own * min(_MOST_VALUES, run.rounds.num_rounds)
-  alone = {"reference": pipeline.methods.reference(run)}
-  for name, method in (alone | dict(what.methods)).items():
+  methods = {"reference": pipeline.methods.reference(run)} | dict(what.methods)
+  for name, split in itertools.product(methods, ("validation", "test")):
+    method = methods[name]
     predict = functools.partial(
       _beside,
       held,
       functools.partial(
-        sampled, run, method, method.num_samples or what.num_samples
+        sampled,
+        run,
+        method,
+        method.num_samples or what.num_samples,
+        kl_every=pipeline.jobs.kl_every(what, method, split),
       ),
     )
     memory.check(
@@ -175,16 +181,24 @@ def sampled(
   method: pipeline.Method,
   num_samples: int,
   batch_size: int,
+  kl_every: int = 1,
 ) -> memory.Needed:
   """What a method holds while it samples the longest prompts."""
-  return method.needs(
-    batch_size=batch_size,
-    num_samples=num_samples,
-    prompt_length=longest(run),
-    max_new_tokens=run.sampling.max_new_tokens,
-    num_newcomers=min(run.sampling.prompts_per_refill, batch_size),
-    mesh=run.layout.mesh,
-  )
+
+  def needed(part: rollout.partly.Part) -> memory.Needed:
+    num_newcomers = min(run.sampling.prompts_per_refill, batch_size)
+    return method.needs(
+      batch_size=batch_size * part.widen,
+      num_samples=len(part.samples),
+      prompt_length=longest(run),
+      max_new_tokens=run.sampling.max_new_tokens,
+      num_newcomers=num_newcomers * part.widen,
+      mesh=run.layout.mesh,
+      **({} if part.is_whole else {"is_whole": False}),
+    )
+
+  found = map(needed, rollout.partly.parts(num_samples, kl_every))
+  return max(found, key=lambda needed: needed.total)
 
 
 def _check_on_policy(

@@ -1,5 +1,6 @@
 """The stages of a run with their sizes, and seconds by short measurements."""
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -88,19 +89,20 @@ def of_run(run: pipeline.Run, what: pipeline.Evaluation) -> Iterator[Stage]:
   tested: dict[str, measuring.Answers] = {"reference": alone}
   num_judged = 0
   for split, job in pipeline.jobs.listed(run, what):
-    method, num_samples, _ = pipeline.jobs.method_of(run, what, job)
+    method, plan = pipeline.jobs.plan_of(run, what, job, split)
     kind = "guided" if method.has_rounds else job.method
+    kind += f"-kl{plan.kl_every}" * (plan.kl_every != 1)
     if kind not in tested and method.prepare is methods_lib.nothing:
-      plan = rollout.Plan(num_samples, 0, method.etas[0])
+      plan = dataclasses.replace(plan, eta=method.etas[0])
       tested[kind] = measuring.answers(run, kind, method.sampler(last), plan)
-    number = len(getattr(run.task, split)) * num_samples * len(job.etas)
+    number = len(getattr(run.task, split)) * plan.num_samples * len(job.etas)
     num_judged += number * (split == "test")
     yield _sampled(
       f"{split}: {job.method}"
       + f", round {job.round_index}" * method.has_rounds,
       run,
       method,
-      num_samples,
+      plan,
       number,
       tested.get(kind),
       tuple(job.stage(split, eta) for eta in job.etas),
@@ -149,7 +151,7 @@ def _rounds(run: pipeline.Run, alone: measuring.Answers) -> Iterator[Stage]:
       f"collect_{i}",
       run,
       methods[kind],
-      rounds.num_samples,
+      rollout.Plan(rounds.num_samples, 0),
       number,
       found[kind],
     )
@@ -162,14 +164,14 @@ def _sampled(
   name: str,
   run: pipeline.Run,
   method: pipeline.Method,
-  num_samples: int,
+  plan: rollout.Plan,
   number: int,
   found: measuring.Answers | None,
   marks: tuple[str, ...] = (),
 ) -> Stage:
   """A stage of sampling, by the seconds of an answer."""
   needed = memory_checks.sampled(
-    run, method, num_samples, run.sampling.batch_size
+    run, method, plan.num_samples, run.sampling.batch_size, plan.kl_every
   )
   seconds = None if found is None else number * found.seconds
   length = run.sampling.max_new_tokens if found is None else found.tokens

@@ -167,6 +167,8 @@ def evaluation(
     num_reference_samples=config.evaluation.num_reference_samples,
     objective_eta=config.evaluation.objective_eta,
     compare=judging(own),
+    # Runs of earlier versions had none.
+    kl_every=config.evaluation.get("kl_every", 1),
   )
 
 

@@ -12,7 +12,8 @@ DEFINITIONS = {
   ),
   "kl": (
     "KL(policy || reference) in nats over the full vocabulary before top-p, "
-    "summed over the response, mean over samples."
+    "summed over the response, mean over samples. Where it is estimated from "
+    "some of them, their number stands in n, and its 95% interval here."
   ),
   "objective": "reward - eta x kl: what KL-regularised RL maximises.",
   "optimum": (
@@ -27,7 +28,10 @@ DEFINITIONS = {
     "(objective - reward of the reference) / (optimum - reward of the "
     "reference): how much of the possible gain is made; 1 for exact values."
   ),
-  "n": "questions x samples of each.",
+  "n": (
+    "questions x samples of each; after kl: how many of all these the KL rests "
+    "on, if not on all."
+  ),
   "maj1@8": (
     "is the most frequent answer of 8 samples right: mean over disjoint groups "
     "of 8, empty answers ignored, ties counted fractionally."
@@ -82,7 +86,10 @@ _RENAMED = {
   "truncated_share": "truncated",
   "tokens_per_second": "tokens/s",
 }
-_HIDDEN = ("selected", "num_reference_samples", "num_questions", "num_samples")
+_HIDDEN = (
+  *("selected", "num_reference_samples"),
+  *("num_questions", "num_samples", "num_kl_samples"),
+)
 _INTERVAL = "_ci95"
 
 
@@ -104,17 +111,21 @@ class Groups(NamedTuple):
 
 def cells(row: Mapping[str, Any]) -> dict[str, Cell]:
   """Column -> cell, several keys of the row sharing a column."""
+  number = row.get("num_questions", 0) * row.get("num_samples", 0)
+  num_kl = row.get("num_kl_samples")
+  is_estimated = num_kl is not None and num_kl < number
   found = {
     _RENAMED.get(key, key): Cell(
       value,
-      row.get(key + _INTERVAL),
+      row.get(key + _INTERVAL) if key != "kl" or is_estimated else None,
       is_strong=key == "eta" and bool(row.get("selected")),
     )
     for key, value in row.items()
     if key not in _HIDDEN and not key.endswith(_INTERVAL)
   }
   if "num_questions" in row:
-    found["n"] = Cell(f"{row['num_questions']} x {row['num_samples']}")
+    sizes = f"{row['num_questions']} x {row['num_samples']}"
+    found["n"] = Cell(sizes + f", kl: {num_kl}" * is_estimated)
   return found
 
 

@@ -31,7 +31,7 @@ class Objectives:
     if row.eta is None:
       raise InputError(f"the row of {row.method} has no eta: expected one")
     reward = samples.by_question(samples.reward).mean(axis=1)
-    kl = samples.by_question(samples.kl).mean(axis=1)
+    kl = samples.mean_known(samples.kl)
     return cls(row, reward - row.eta * kl)
 
 

@@ -15,7 +15,8 @@ class Samples:
   Attributes:
     question_ids: question of each sample, each as often as any other. [S].
     reward: of each sample, in reward units. [S].
-    kl: KL to the reference over the response, before top-p, nats. [S].
+    kl: KL to the reference over the response, before top-p, nats; NaN of a
+      sample that was drawn lazily. [S].
     kl_filtered: the same after top-p. [S].
     length: response tokens. [S].
     truncated: True where the response never ended. [S].
@@ -52,6 +53,18 @@ class Samples:
   def by_question(self, column: np.ndarray) -> np.ndarray:
     """A column as a table, questions in the order of their names. [Q, n]."""
     return np.asarray(column)[_by_question(self.question_ids)]
+
+  def mean_known(self, column: np.ndarray) -> np.ndarray:
+    """Each question's mean of the numbers that are not NaN; NaN without. [Q].
+
+    Which samples have a KL was settled before they were drawn, so that it is a
+    mean without bias.
+    """
+    table = self.by_question(column).astype(np.float64)
+    is_known = ~np.isnan(table)
+    total = np.where(is_known, table, 0.0).sum(axis=1)
+    count = is_known.sum(axis=1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def _by_question(question_ids: Sequence[str]) -> np.ndarray:

@@ -50,8 +50,10 @@ class Row:
     pass_at_1_ci95: bootstrap interval over questions, (low, high).
     majority_at_8: maj1@8, None with fewer than 8 samples.
     pass_at_8: None with fewer than 8 samples.
-    kl: mean over samples, before top-p, nats.
-    kl_filtered: mean over samples, after top-p, nats.
+    kl: mean over the samples that have one, before top-p, nats.
+    kl_ci95: bootstrap interval over questions, (low, high).
+    num_kl_samples: of all questions together, that both KLs rest on.
+    kl_filtered: mean over the same samples, after top-p, nats.
     mean_length: tokens.
     truncated_share: share of responses that never ended.
     tokens_per_second: response tokens over seconds of sampling.
@@ -76,6 +78,8 @@ class Row:
   majority_at_8: float | None
   pass_at_8: float | None
   kl: float
+  kl_ci95: tuple[float, float]
+  num_kl_samples: int
   kl_filtered: float
   mean_length: float
   truncated_share: float
@@ -141,7 +145,8 @@ def summarise(
     InputError: questions with different numbers of samples.
   """
   rewards = samples.by_question(samples.reward).astype(np.float64)
-  kl = _mean(samples.kl)
+  kls = samples.mean_known(samples.kl)
+  kl = float(kls.mean())
   seconds = float(samples.seconds)
   return Row(
     method=method,
@@ -154,7 +159,9 @@ def summarise(
     **_objective(float(rewards.mean()), kl, eta, reference_rewards, seed),
     **_verdicts(samples, seed),
     kl=kl,
-    kl_filtered=_mean(samples.kl_filtered),
+    kl_ci95=intervals.bootstrap_mean(kls, seed=seed),
+    num_kl_samples=int((~np.isnan(samples.kl)).sum()),
+    kl_filtered=float(samples.mean_known(samples.kl_filtered).mean()),
     mean_length=_mean(samples.length),
     truncated_share=_mean(samples.truncated),
     tokens_per_second=float(np.sum(samples.length)) / seconds

@@ -6,6 +6,7 @@ workers are left out.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from qsharp_jax.core import places
 from qsharp_jax.pipeline import contents
 from qsharp_jax.pipeline import run as run_lib
 from qsharp_jax.pipeline import stage as stage_lib
+
+_KL_EVERY = "evaluation.kl_every"
 
 
 def collect(run: run_lib.Run, round_index: int) -> stage_lib.Stage:
@@ -104,8 +107,9 @@ def evaluate(
     "evaluation.num_samples": plan.num_samples,
     "the evaluation's seed": plan.seed,
     "eta": plan.eta,
+    _KL_EVERY: plan.kl_every,
   }
-  return samples(
+  found = samples(
     run,
     name,
     problems,
@@ -113,6 +117,16 @@ def evaluate(
     settings=own | dict(made_from),
     made=f"stage {name} sampled it",
   )
+  has_kl = functools.partial(_has_kl, plan.kl_every)
+  return dataclasses.replace(found, suffices={_KL_EVERY: has_kl})
+
+
+def _has_kl(asked: int, stored: int | None) -> bool:
+  """Whether samples have the KL that is asked for; more of it does no harm.
+
+  Earlier versions, which noted nothing, scored all samples whole.
+  """
+  return asked == 0 or stored in (None, 1, asked)
 
 
 def judge(run: run_lib.Run, name: str, store: places.Path) -> stage_lib.Stage:

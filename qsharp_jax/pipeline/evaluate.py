@@ -169,10 +169,17 @@ def _best_eta(
   found = jobs.sample(run, what, job, "validation")
   objective = {
     eta: float(samples_lib.rewards_of(run, rollouts).mean())
-    - what.objective_eta * float(rollouts.kl.mean())
+    - _price(what, rollouts)
     for eta, rollouts in found.items()
   }
   return max(job.etas, key=lambda eta: (objective[eta], eta))
+
+
+def _price(what: jobs.Evaluation, found: rollout.Rollouts) -> float:
+  """Of the KL, from the samples that have one; only asked where it counts."""
+  if not what.objective_eta:
+    return 0.0
+  return what.objective_eta * float(np.nanmean(found.kl))
 
 
 def _extra(

@@ -38,6 +38,9 @@ class Evaluation:
   num_reference_samples: int = 64  # of the reference: for optimum and front
   objective_eta: float = 0.0  # a method's eta is chosen by the objective at it
   compare: CompareFn | None = None  # reads texts
+  # Where candidates may be left unscored: one of so many samples of a question
+  # is scored whole, and the KL is estimated from those.
+  kl_every: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +80,30 @@ def method_of(
   together = what.num_samples
   number = -(-what.num_reference_samples // together) * together
   return methods_lib.reference(run), number, together
+
+
+def plan_of(
+  run: run_lib.Run, what: Evaluation, job: Job, split: str
+) -> tuple[methods_lib.Method, rollout.Plan]:
+  """Who samples, and what of each question; the eta is left open."""
+  method, num_samples, together = method_of(run, what, job)
+  return method, rollout.Plan(
+    num_samples,
+    what.seed,
+    num_together=together,
+    kl_every=kl_every(what, method, split),
+  )
+
+
+def kl_every(what: Evaluation, method: methods_lib.Method, split: str) -> int:
+  """One of so many samples of a question needs a KL; 0: none does.
+
+  On validation the KL is asked for only where the objective chooses the eta.
+  """
+  if not method.is_lazy:
+    return 1
+  is_asked = split != "validation" or what.objective_eta
+  return what.kl_every if is_asked else 0
 
 
 def on_test(
@@ -125,11 +152,11 @@ def sample(
 ) -> dict[float | None, rollout.Rollouts]:
   """Samples of one job on the questions of a split, by eta; kept on disk."""
   problems = getattr(run.task, split)
-  method, num_samples, together = method_of(run, what, job)
+  method, plan = plan_of(run, what, job, split)
   stages = {
     job.stage(split, eta): (
       run.paths.samples(split, job.name(eta)),
-      rollout.Plan(num_samples, what.seed, eta, num_together=together),
+      dataclasses.replace(plan, eta=eta),
     )
     for eta in job.etas
   }

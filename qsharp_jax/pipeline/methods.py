@@ -35,6 +35,8 @@ class Method:
   # Bytes that it holds while it samples, by the sizes that `memory.needed`
   # takes beside a policy.
   needs: Callable[..., memory.Needed] | None = None
+  # Candidates may be left unscored where no KL is wanted.
+  is_lazy: bool = False
 
   def made_from(self, run: run_lib.Run, round_index: int) -> dict[str, Any]:
     """All that decides the samples beyond what all methods share.
@@ -65,11 +67,11 @@ def needs(policy: generate.Policy, **own: int) -> Callable[..., memory.Needed]:
     policy: the models, of which only the shapes matter.
     **own: sizes of `memory.needed` that the method decides itself.
   """
-  # An evaluation's KL takes the scores of all candidates.
+  # A KL takes the scores of all candidates.
   whole = dataclasses.replace(policy, num_scored=0)
 
-  def found(**sizes: Any) -> memory.Needed:
-    return memory.needed(whole, **(sizes | own))
+  def found(*, is_whole: bool = True, **sizes: Any) -> memory.Needed:
+    return memory.needed(whole if is_whole else policy, **(sizes | own))
 
   return found
 
@@ -84,7 +86,12 @@ def guided(
     return run.sampler_of(policy, {"value": run.values(round_index)})
 
   return Method(
-    sampler, etas, has_rounds=True, guidance=guidance, needs=needs(policy)
+    sampler,
+    etas,
+    has_rounds=True,
+    guidance=guidance,
+    needs=needs(policy),
+    is_lazy=run.is_lazy(policy),
   )
 
 
@@ -113,7 +120,6 @@ def mixture(
       f"the weights of the mixture are {list(weights)}; expected one above 0 "
       f"for the run's own values and for each of the {len(others)} others"
     )
-
   both = guided_lib.mixture((guidance,) * len(weights), tuple(weights))
   found = [run.players.policy.value, *(_value_of(run, x) for x in others)]
   policy = dataclasses.replace(
@@ -132,7 +138,12 @@ def mixture(
 
   made_from = {path: run.workdir.weights(path) for path in others}
   return Method(
-    sampler, etas, guidance=both, settings=made_from, needs=needs(policy)
+    sampler,
+    etas,
+    guidance=both,
+    settings=made_from,
+    needs=needs(policy),
+    is_lazy=run.is_lazy(policy),
   )
 
 
@@ -152,6 +163,7 @@ def outcome(
     guidance=guidance,
     has_values=False,
     needs=needs(policy),
+    is_lazy=run.is_lazy(policy),
   )
 
 

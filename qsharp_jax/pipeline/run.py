@@ -1,7 +1,7 @@
 """One run: everything that its stages share."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from absl import logging
 
@@ -124,6 +124,10 @@ class Run:
         logging.warning("%s: %d shards were graded again", store, count)
     processes.barrier("grading again")
 
+  def is_lazy(self, policy: generate.Policy) -> bool:
+    """Whether a policy may leave candidates unscored as this run samples."""
+    return policy.at(self.sampling.top_p).is_lazy
+
   def unguided(self, **changes) -> generate.Policy:
     """The policy without its values."""
     changes = {"value": None, "guidance": None} | changes
@@ -167,13 +171,32 @@ class Run:
   ) -> rollout.Sampler:
     """Samples with any policy, all candidates scored: the KL is exact.
 
+    Where the policy may leave candidates unscored, so do those samples of which
+    no KL is asked (`rollout.Plan.kl_every`).
+
     Args:
       policy: who samples.
       params: those beside the reference's.
       sampling: if not the run's own.
     """
-    policy = dataclasses.replace(policy, num_scored=0)
-    return self._sampler(policy, params, sampling or self.sampling)
+    sampling = sampling or self.sampling
+    whole = dataclasses.replace(policy, num_scored=0)
+    sampler = self._sampler(whole, params, sampling)
+    if not self.is_lazy(policy):
+      return sampler
+
+    def complete_part(
+      requests: Sequence[generate.Request], part: rollout.partly.Part
+    ) -> Iterator[list[generate.Completion]]:
+      wide = dataclasses.replace(
+        sampling,
+        batch_size=sampling.batch_size * part.widen,
+        prompts_per_refill=sampling.prompts_per_refill * part.widen,
+      )
+      own = whole if part.is_whole else policy
+      return self._sampler(own, params, wide).complete(requests)
+
+    return dataclasses.replace(sampler, complete_part=complete_part)
 
   def _sampler(
     self,

@@ -5,6 +5,7 @@ so its text graded by another reward is a label for values of that reward.
 """
 
 import dataclasses
+import functools
 import json
 from collections.abc import Sequence
 
@@ -91,14 +92,18 @@ def front(
       run.values(run.rounds.num_rounds), run.load(directory / "value")
     ]  # fmt: skip
     both = {f"members_{i}": x["params"] for i, x in enumerate(params)}
-    whole = run.sampler_of(own, {"value": {"params": both}})
+    sampled = run.sampler_of(own, {"value": {"params": both}})
 
-    def ask(requests):
-      return whole.complete(
-        [dataclasses.replace(r, weights=pair) for r in requests]
-      )
+    def ask(complete, requests, *part):
+      weighted = [dataclasses.replace(r, weights=pair) for r in requests]
+      return complete(weighted, *part)
 
-    return dataclasses.replace(whole, complete=ask)
+    part = sampled.complete_part
+    return dataclasses.replace(
+      sampled,
+      complete=functools.partial(ask, sampled.complete),
+      complete_part=part and functools.partial(ask, part),
+    )
 
   made = {}
   for pair in weights:
@@ -110,6 +115,7 @@ def front(
       guidance=guidance,
       settings={"weights": list(pair), "the second reward": reward.identity},
       needs=methods.needs(policy),
+      is_lazy=run.is_lazy(policy),
     )
   return made
 

@@ -26,6 +26,8 @@ class Stage:
       is due whatever its mark says. Asked only where the mark says done, and by
       the main process alone.
     explain: by the name of something given, says what differs.
+    suffices: by the name of a setting, whether a result made from another value
+      will do; None is one that is not known.
   """
 
   name: str
@@ -34,6 +36,9 @@ class Stage:
   outputs: Sequence[places.Path] = ()
   is_whole: Callable[[], bool] = lambda: True
   explain: Mapping[str, Callable[[], str]] = dataclasses.field(
+    default_factory=dict
+  )
+  suffices: Mapping[str, Callable[[Any], bool]] = dataclasses.field(
     default_factory=dict
   )
 
@@ -51,12 +56,12 @@ class Stage:
     self, before: Mapping[str, Any], names: Mapping[str, Any]
   ) -> list[str]:
     """The names among `names` that had another value; all, if none is known."""
-    now = self.made_from
-    return [
-      name
-      for name in sorted(names)
-      if name not in before or before[name] != now[name]
-    ]
+    return [name for name in sorted(names) if self._differs(name, before)]
+
+  def _differs(self, name: str, before: Mapping[str, Any]) -> bool:
+    if name in self.suffices:
+      return not self.suffices[name](before.get(name))
+    return name not in before or before[name] != self.made_from[name]
 
 
 def change(name: str, before: Any, now: Any) -> str:

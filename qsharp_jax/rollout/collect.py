@@ -12,7 +12,7 @@ import numpy as np
 
 from qsharp_jax import generate, rewards
 from qsharp_jax.core.errors import Preempted
-from qsharp_jax.rollout import grading, on_device, store, switch
+from qsharp_jax.rollout import grading, on_device, partly, store, switch
 from qsharp_jax.rollout import problems as problems_lib
 from qsharp_jax.rollout.problems import Answer, Plan, Problem
 from qsharp_jax.sharding import processes
@@ -34,6 +34,9 @@ class Sampler:
   reward: str = ""  # what grades, as the store notes it
   # Samples and grades in the place of `complete` and `grade`.
   devices: on_device.Sampler | None = None
+  # As `complete`, for those samples of a question that need a KL or for the
+  # others; None: there is nothing to be saved.
+  complete_part: partly.Complete | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,7 +192,11 @@ def _answer(
     for problem in batch
     for request in problems_lib.requests(problem, plan)
   ]
+  started = time.monotonic()
   answers = _complete(sampler, requests, parts[0][0])
+  # What all of them waited for is shared by all.
+  num_samples = sum(plan.num_samples * len(batch) for plan, batch in parts)
+  shared = (time.monotonic() - started) / max(1, num_samples)
   for plan, batch in parts:
     started = time.monotonic()
     size = problems_lib.num_requests(plan)
@@ -198,7 +205,7 @@ def _answer(
       for _ in range(len(batch))
     ]
     seconds = (time.monotonic() - started) / (len(batch) * plan.num_samples)
-    yield Batch(batch, found, seconds)
+    yield Batch(batch, found, seconds + shared)
 
 
 def graded(sampler: Sampler, plan: Plan, batch: Batch) -> list[store.Rollout]:
@@ -246,15 +253,28 @@ def _complete(
   sampler: Sampler, requests: Sequence[generate.Request], plan: Plan
 ) -> Iterator[Answer]:
   """Completions of all requests, in their order."""
-  run = sampler.complete
   if plan.rule == "response":
     # The same seeds give the same guided response again, up to the switch.
-    groups = _watched(run(requests))
+    groups = _completions(sampler, requests, plan)
     lengths = [[len(c.tokens) for c in group] for group in groups]
     requests = [
       problems_lib.cut(r, own) for r, own in zip(requests, lengths, strict=True)
     ]
-  yield from _labelled(requests, _watched(run(requests)), plan.rule)
+  groups = _completions(sampler, requests, plan)
+  return _labelled(requests, groups, plan.rule)
+
+
+def _completions(
+  sampler: Sampler, requests: Sequence[generate.Request], plan: Plan
+) -> Iterator[list[generate.Completion]]:
+  """Those of each request, until the machine is wanted back."""
+  if sampler.complete_part is None:
+    return _watched(sampler.complete(requests))
+
+  def run(own: Sequence[generate.Request], part: partly.Part):
+    return _watched(sampler.complete_part(own, part))
+
+  return partly.complete(run, requests, plan.kl_every)
 
 
 def _watched(groups: Iterator[T]) -> Iterator[T]:

@@ -25,8 +25,9 @@ class Rollout:
   correct: bool | None  # None: the reward gives no verdict
   label: float  # reward-to-go, in reward units
   error: str | None  # what went wrong in the reward, if anything
-  kl: float  # nats, summed over the response, before top-p
-  kl_filtered: float  # nats, after top-p
+  # Nats, summed over the response, before top-p; None: it was drawn lazily.
+  kl: float | None
+  kl_filtered: float | None  # nats, after top-p
   forwards: int  # passes of any model over one row, see `generate.Completion`
   seconds: float  # its share of the wall-clock time of sampling its batch
   answer: str = ""  # gold
@@ -58,7 +59,7 @@ class Rollouts:
   correct: np.ndarray  # [S], float64 in {0, 1}; NaN: no verdict
   label: np.ndarray  # [S], float64
   error: np.ndarray  # [S], str or None
-  kl: np.ndarray  # [S], float64
+  kl: np.ndarray  # [S], float64; NaN: not known
   kl_filtered: np.ndarray  # [S], float64
   forwards: np.ndarray  # [S], int64
   seconds: np.ndarray  # [S], float64
@@ -196,7 +197,7 @@ DTYPES = {
   "question": object,
   "value": np.float64,
 }
-OPTIONAL_NUMBERS = ("eta", "correct", "value")
+OPTIONAL_NUMBERS = ("eta", "correct", "kl", "kl_filtered", "value")
 
 
 def _plain(cell):

@@ -42,6 +42,9 @@ class Plan:
   horizon: int = 1  # latest switch of the rule `algorithm1`, in tokens
   # Samples of a problem that are decoded together, a part of all; None: all.
   num_together: int | None = None
+  # Where candidates may be left unscored: one sample of so many is scored whole
+  # and has a KL, the first among them; 0: none does.
+  kl_every: int = 1
 
 
 @dataclasses.dataclass(frozen=True)

@@ -43,7 +43,7 @@ def _to_arrow(name: str, column: np.ndarray | Ragged, kind):
     offsets = np.concatenate([[0], np.cumsum(column.lengths)]).astype(np.int32)
     values = np.concatenate([np.zeros(0, np.int32), *column])
     return pyarrow.ListArray.from_arrays(offsets, values).cast(kind)
-  # A NaN stands for what is not there, except in rewards and divergences.
+  # A NaN stands for what is not there, except in rewards.
   is_null = np.isnan(column) if name in columns.OPTIONAL_NUMBERS else None
   if pyarrow.types.is_boolean(kind):
     column = column.astype(bool)

@@ -29,6 +29,16 @@ def test_keys_that_belong_together_share_a_cell():
   assert found["kl filtered"].value == 0.2
 
 
+def test_an_estimated_kl_says_what_it_rests_on():
+  exact = ROW | {"kl_ci95": [0.05, 0.15], "num_kl_samples": 24}
+  found = columns.cells(exact)
+  assert (found["kl"], found["n"]) == (Cell(0.1), Cell("3 x 8"))
+  found = columns.cells(exact | {"num_kl_samples": 6})
+  assert found["kl"] == Cell(0.1, [0.05, 0.15])
+  assert found["n"] == Cell("3 x 8, kl: 6")
+  assert "num_kl_samples" not in found
+
+
 def test_every_column_has_one_place():
   found = columns.groups([columns.cells(ROW)])
   assert found.compared == ["reward", "kl"]

@@ -31,6 +31,8 @@ FIXED_KEYS = {
   "truncated_share",
   "tokens_per_second",
   "selected",
+  "kl_ci95",
+  "num_kl_samples",
 }
 
 

@@ -14,6 +14,17 @@ def test_unequal_samples_per_question_are_refused():
     summary.summarise(uneven, method="cd")
 
 
+def test_a_mean_of_what_is_known():
+  own = samples()  # of the questions a and b, in turns
+  kl = np.full(16, np.nan)
+  kl[[0, 8]], kl[5] = (1.0, 2.0), 4.0
+  assert own.mean_known(kl).tolist() == [1.5, 4.0]
+  kl[5] = np.nan
+  np.testing.assert_array_equal(own.mean_known(kl), [1.5, np.nan])
+  exact = own.mean_known(own.kl)
+  np.testing.assert_allclose(exact, own.by_question(own.kl).mean(axis=1))
+
+
 def test_arrays_of_different_lengths_are_refused():
   with pytest.raises(InputError, match="'kl': 3"):
     dataclasses.replace(samples(), kl=np.zeros(3))

@@ -30,6 +30,7 @@ def test_summarise_by_hand():
   assert row.majority_at_8 == 0.5
   assert row.pass_at_8 == 0.5
   assert (row.kl, row.kl_filtered) == (7.5, 8.5)
+  assert row.num_kl_samples == 16 and row.kl_ci95 == (7.0, 8.0)
   assert row.reward == row.pass_at_1 and row.reward_ci95 == (0.0, 3 / 8)
   assert row.objective == pytest.approx(3 / 16 - 0.1 * 7.5)
   best = optimum.optimum(REFERENCE, eta=0.1).mean()
@@ -115,3 +116,45 @@ def test_best_of_fewer_than_all_samples():
   row = summary.summarise(found, method="reference", best_of=4)
   # Of question a, draws 0 to 3 begin with a right one, 4 to 7 end with one.
   assert row.extra["best_of_4"] == 0.25
+
+
+def test_a_kl_of_some_samples_is_an_estimate_of_all():
+  """Many questions, whose KLs differ, and samples, which differ more."""
+  rng = np.random.default_rng(0)
+  num_questions, num_samples, num_trials = 60, 8, 40
+  inside, widths, errors = 0, {1: [], 4: []}, []
+  for _ in range(num_trials):
+    kl = rng.gamma(2.0, 1.0, (num_questions, 1)) + rng.exponential(
+      1.0, (num_questions, num_samples)
+    )
+    own = samples_of(kl)
+    exact = summary.summarise(own, method="cd", eta=0.5)
+    some = np.where(np.arange(num_samples) % 4 == 0, kl, np.nan).reshape(-1)
+    found = summary.summarise(
+      dataclasses.replace(own, kl=some, kl_filtered=some), method="cd", eta=0.5
+    )
+    assert found.num_kl_samples == 2 * num_questions
+    assert found.reward == exact.reward
+    assert found.objective == found.reward - 0.5 * found.kl
+    inside += found.kl_ci95[0] <= 3.0 <= found.kl_ci95[1]  # its expectation
+    errors.append(found.kl - exact.kl)
+    for every, row in ((1, exact), (4, found)):
+      widths[every].append(row.kl_ci95[1] - row.kl_ci95[0])
+  assert inside >= 34  # 38 are expected
+  assert abs(np.mean(errors)) < 3 * np.std(errors) / np.sqrt(num_trials)
+  assert np.mean(widths[4]) > 1.02 * np.mean(widths[1])
+
+
+def samples_of(kl):
+  """Samples [Q, n] of these KLs, each with a reward of 1."""
+  num_questions, num_samples = kl.shape
+  flat = kl.reshape(-1)
+  return Samples(
+    question_ids=[f"q{i:03d}" for i in range(num_questions) for _ in kl[i]],
+    reward=np.ones(flat.size),
+    kl=flat,
+    kl_filtered=flat,
+    length=np.ones(flat.size),
+    truncated=np.zeros(flat.size, bool),
+    seconds=1.0,
+  )

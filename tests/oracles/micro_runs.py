@@ -199,13 +199,15 @@ def questions() -> list[rollout.Problem]:
   ]
 
 
-def evaluated(directory, num_rounds: int = 2, loss: str = "bernoulli"):
+def evaluated(
+  directory, num_rounds: int = 2, loss: str = "bernoulli", kind: str = "q"
+):
   """A run with random values of every round, ready to be evaluated.
 
   Four validation and six test questions: a whole batch, and one and a half.
   """
   num_atoms = len(players.ATOMS) if loss == "categorical" else 1
-  head = models.HeadConfig("q", num_atoms)
+  head = models.HeadConfig(kind, num_atoms)
   value = models.ValueModel(CONFIG, head)
   atoms = tuple(players.ATOMS.tolist()) if num_atoms > 1 else None
   policy = generate.Policy(

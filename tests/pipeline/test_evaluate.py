@@ -290,7 +290,7 @@ def test_an_added_eta_is_computed_alone_and_a_shorter_list_drops_none(run):
       same = number == together[key][name]
       # Sums of another order, and what is made of them.
       if name.startswith("kl") or (name in ("objective", "share") and number):
-        same = same or np.isclose(number, together[key][name], rtol=1e-4)
+        same = same or np.allclose(number, together[key][name], rtol=1e-4)
       assert same, (key, name)
 
 

@@ -1,11 +1,12 @@
 """What the stages of a run share."""
 
 import dataclasses
+import types
 
 import pytest
 from oracles import micro_runs
 
-from qsharp_jax import generate, pipeline
+from qsharp_jax import generate, models, pipeline, rollout
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +62,34 @@ def test_rows_of_the_report_score_all_candidates(run, monkeypatch):
   )
   assert policy.num_scored == 0 and sampling == other
   assert params["actor"] == 1 and params["reference"] is not None
+
+
+def test_parts_fill_the_rows_of_all_samples(run, monkeypatch):
+  value = models.ValueModel(micro_runs.CONFIG, models.HeadConfig("v"))
+  guided = dataclasses.replace(
+    run.players.policy,
+    value=value,
+    guidance=generate.Guidance("qsharp"),
+    num_scored=2,
+    top_p_of="reference",
+  )
+  whole, lazy = rollout.partly.parts(8, 4)
+  for part, num_scored, widen in ((whole, 0, 4), (lazy, 2, 1)):
+    ((policy, _, sampling),) = policies_of(
+      run,
+      monkeypatch,
+      lambda part=part: types.SimpleNamespace(
+        complete=lambda requests: run.sampler_of(guided, {}).complete_part(
+          requests, part
+        )
+      ),
+    )
+    assert policy == dataclasses.replace(guided, num_scored=num_scored)
+    assert sampling.batch_size == widen * run.sampling.batch_size
+    assert sampling.prompts_per_refill == widen
+  for scoring_all in (
+    dataclasses.replace(guided, num_scored=0),
+    dataclasses.replace(guided, guidance=generate.Guidance("vas")),
+    run.unguided(),
+  ):
+    assert run.sampler_of(scoring_all, {}).complete_part is None

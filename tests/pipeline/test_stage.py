@@ -15,6 +15,16 @@ def test_names_what_differs_and_what_nobody_knows():
   assert own.differing({}, own.made_from) == ["b", "c", "d"]
 
 
+def test_some_other_value_will_do():
+  own = stage.Stage(
+    "x", settings={"a": 4, "b": 1}, suffices={"a": lambda old: old in (None, 8)}
+  )
+  names = own.settings
+  assert own.differing({"a": 8, "b": 1}, names) == []
+  assert own.differing({"b": 1}, names) == []
+  assert own.differing({"a": 2, "b": 2}, names) == ["a", "b"]
+
+
 def test_one_output_is_enough_to_be_there(tmp_path):
   own = stage.Stage("x", outputs=(tmp_path / "a", tmp_path / "b"))
   assert not own.is_there

@@ -10,7 +10,7 @@ from oracles import micro_runs
 from experiments.configs import competition_math, gsm8k, quality
 from experiments.harness import memory_checks, methods
 from launch.aot import chips, players
-from qsharp_jax import pipeline, sharding
+from qsharp_jax import models, pipeline, sharding
 from qsharp_jax.core import errors
 from qsharp_jax.finetuning import methods as finetuning_methods
 from qsharp_jax.generate import memory
@@ -207,3 +207,21 @@ def test_methods_are_checked_while_they_are_made(run, monkeypatch):
   has(monkeypatch, 10**5)
   with pytest.raises(errors.InputError, match="baselines.sft.fit"):
     methods_of(run, "sft")
+
+
+def test_parts_of_samples_hold_as_many_rows(run):
+  """Lazy rows have slots to spare; whole ones read as many prompts at once."""
+  value = models.ValueModel(micro_runs.CONFIG, models.HeadConfig("v"))
+  policy = dataclasses.replace(run.players.policy, value=value, num_scored=1)
+  players = dataclasses.replace(run.players, policy=policy)
+  own = dataclasses.replace(run, players=players)
+  method = pipeline.methods.guided(own, policy.guidance, (0.1,))
+  assert method.is_lazy
+  whole, some, none = (
+    memory_checks.sampled(own, method, 8, 4, kl_every=every)
+    for every in (1, 4, 0)
+  )
+  assert whole == needs(own, method, 8)
+  # Two of eight samples of four times as many prompts fill the same rows.
+  assert some.caches == whole.caches and some.total >= whole.total
+  assert none.caches > whole.caches and none.workspace < whole.workspace
