@@ -160,13 +160,7 @@ def parameter_bytes(
   model: nn.Module, mesh: Mesh = None, table: rules.Rules = rules.DECODING
 ) -> int:
   """Bytes of the weights of a language or value model on one device."""
-  one = jnp.zeros((1, 1), jnp.int32)
-  with nn.logical_axis_rules(()):
-
-    def init():
-      return model.init(jax.random.key(0), one, one, method="prefill")
-
-    shapes = nn.unbox(jax.eval_shape(init))
+  shapes, _ = placement.variables(model, "prefill")
   if mesh is None:
     return _bytes(shapes)
   places = placement.shardings(model, mesh, table, method="prefill")

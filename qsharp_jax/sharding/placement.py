@@ -54,22 +54,40 @@ def shardings(
   Returns:
     The tree of `model.init`, unboxed, with a NamedSharding per array.
   """
-  args = _example(example_args, example_kwargs)
+  if example_args or example_kwargs:
+    shapes, names = _traced(model, method, *example_args, **example_kwargs)
+  else:
+    shapes, names = variables(model, method)
+  return jax.tree.map(
+    lambda x, spec: NamedSharding(mesh, _effective(spec, x.shape, mesh)),
+    shapes,
+    nn.logical_to_mesh(names, rules),
+  )
+
+
+@functools.cache
+def variables(
+  model: nn.Module, method: str = "__call__"
+) -> tuple[PyTree, PyTree]:
+  """Shapes and types of a model's variables, and their logical axes.
+
+  Traced once, as this takes seconds for a large model.
+  """
+  return _traced(model, method)
+
+
+def _traced(
+  model: nn.Module, method: str, *args, **kwargs
+) -> tuple[PyTree, PyTree]:
   # No rules while tracing: here an axis that does not divide is no error.
   with nn.logical_axis_rules(()):
     boxed = jax.eval_shape(
       functools.partial(model.init, method=method),
       jax.random.key(0),
-      *args,
-      **example_kwargs,
+      *_example(args, kwargs),
+      **kwargs,
     )
-    shapes = nn.unbox(boxed)
-  specs = nn.logical_to_mesh(nn.get_partition_spec(boxed), rules)
-  return jax.tree.map(
-    lambda x, spec: NamedSharding(mesh, _effective(spec, x.shape, mesh)),
-    shapes,
-    specs,
-  )
+    return nn.unbox(boxed), nn.get_partition_spec(boxed)
 
 
 def init(
