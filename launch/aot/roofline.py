@@ -11,6 +11,8 @@ import re
 from typing import Any
 
 from launch.aot import chips, hlo, programs
+from launch.aot import exchanges as exchanges_lib
+from launch.aot import traffic as traffic_lib
 
 _PREFIXES = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "": 1}
 # It says temporaries, and counts arguments and results with them.
@@ -128,13 +130,15 @@ def predict(
 
 def _moved(
   text: str, turns: int, *, passes: int
-) -> tuple[int, list[hlo.Collective]]:
+) -> tuple[int, list[exchanges_lib.Collective]]:
   """Bytes of main memory, and exchanges."""
   found = hlo.parse(text, turns=turns, passes=passes)
-  return hlo.hbm_traffic(found), hlo.collectives(found)
+  return traffic_lib.hbm_bytes(found), exchanges_lib.collectives(found)
 
 
-def _over_links(exchanges: list[hlo.Collective], scale: float) -> float:
+def _over_links(
+  exchanges: list[exchanges_lib.Collective], scale: float
+) -> float:
   return scale * sum(x.times * x.link_bytes for x in exchanges)
 
 
@@ -179,7 +183,7 @@ def refused_bytes(refusal: str, held: int) -> int:
 
 
 def _by_kind(
-  exchanges: list[hlo.Collective], scale: float
+  exchanges: list[exchanges_lib.Collective], scale: float
 ) -> dict[str, tuple[int, int]]:
   times, sizes = collections.Counter(), collections.Counter()
   for exchange in exchanges:

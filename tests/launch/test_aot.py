@@ -11,7 +11,7 @@ import jax
 import pytest
 
 from experiments.configs import gsm8k
-from launch.aot import hlo, players, programs, roofline, slices
+from launch.aot import exchanges, hlo, players, programs, roofline, slices
 from qsharp_jax import sharding
 from qsharp_jax.checkpoint import families
 from qsharp_jax.sharding import rules
@@ -76,7 +76,7 @@ def loop(plan):
 
 def gathered(program):
   """Bytes of the largest array that is gathered."""
-  found = hlo.collectives(hlo.parse(program.compiled.as_text()))
+  found = exchanges.collectives(hlo.parse(program.compiled.as_text()))
   return max(x.num_bytes for x in found if x.kind == "all-gather")
 
 

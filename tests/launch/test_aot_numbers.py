@@ -8,6 +8,7 @@ import pytest
 from experiments.configs import gsm8k
 from launch.aot import (
   chips,
+  exchanges,
   hlo,
   players,
   programs,
@@ -15,6 +16,7 @@ from launch.aot import (
   search,
   shapes,
   slices,
+  traffic,
 )
 from qsharp_jax import models, sharding
 from qsharp_jax.checkpoint import families
@@ -74,14 +76,14 @@ def test_traffic_by_hand():
   # and written.
   outside = 128 + 128 + 512 + 2 * 16
   for turns in (1, 3):
-    found = hlo.hbm_traffic(hlo.parse(_TEXT, turns=turns))
+    found = traffic.hbm_bytes(hlo.parse(_TEXT, turns=turns))
     assert found == outside + turns * 2 * 32
 
 
 def test_a_loop_turns_as_often_as_the_text_says():
   known = 'body=%body, backend_config={"known_trip_count":{"n":"3"}}'
   text = _TEXT.replace("body=%body", known)
-  assert hlo.hbm_traffic(hlo.parse(text)) == 128 * 2 + 512 + 32 + 3 * 64
+  assert traffic.hbm_bytes(hlo.parse(text)) == 128 * 2 + 512 + 32 + 3 * 64
 
 
 def test_passes_over_more_candidates_count_when_they_are_asked_for():
@@ -89,26 +91,33 @@ def test_passes_over_more_candidates_count_when_they_are_asked_for():
   text = _TEXT.replace("body=%body", known)
   assert hlo.has_passes(text) and not hlo.has_passes(_TEXT)
   for passes in (0, 2):
-    found = hlo.hbm_traffic(hlo.parse(text, turns=5, passes=passes))
+    found = traffic.hbm_bytes(hlo.parse(text, turns=5, passes=passes))
     assert found == 128 * 2 + 512 + 32 + passes * 64
 
 
+def test_a_counter_that_is_compared_says_how_often_a_loop_turns():
+  counted = """  %i = s32[] get-tuple-element(%s), index=0
+  %three = s32[]{:T(128)} constant(3)
+  ROOT %c = pred[] compare(%i, %three), direction=LT, metadata={}"""
+  text = _TEXT.replace("  ROOT %c = pred[] constant(true)", counted)
+  outside = 128 * 2 + 512 + 32
+  each = 64 + 4 + 4 + 1  # and two numbers that are compared, and what is found
+  for turns in (1, 7):
+    found = traffic.hbm_bytes(hlo.parse(text, turns=turns))
+    assert found == outside + 3 * each
+  # Of a loop that may end for another reason nothing is known.
+  other = text.replace("direction=LT", "direction=NE")
+  assert traffic.hbm_bytes(hlo.parse(other, turns=7)) == outside + 7 * each
+
+
 def test_collectives_by_hand():
-  found = hlo.collectives(hlo.parse(_TEXT, turns=3))
+  found = exchanges.collectives(hlo.parse(_TEXT, turns=3))
   reduce, gather = sorted(found, key=lambda one: -one.times)
   assert (reduce.kind, reduce.times, reduce.num_bytes) == ("all-reduce", 3, 32)
   assert (gather.kind, gather.times, gather.num_bytes) == ("all-gather", 1, 512)
   assert gather.group == 4 and gather.shapes == ((32, 4),)
   assert reduce.link_bytes == 32  # to one neighbour, and back
   assert gather.link_bytes == 512 * 3 / 4  # all but what was here
-
-
-@pytest.mark.parametrize(
-  "kind, expected",
-  [("reduce-scatter", 75), ("all-to-all", 75), ("collective-permute", 100)],
-)
-def test_link_bytes(kind, expected):
-  assert hlo.Collective(kind, 1, 100, 4, ()).link_bytes == expected
 
 
 def test_seconds_by_hand():
