@@ -5,6 +5,8 @@ Examples:
     --config=gsm8k:llama31_8b --config.mesh='(1,1,8)'
   python -m launch.aot --topology=v5e:4x8 --search \
     --config=gsm8k:qwen25_7b
+  python -m launch.aot --topology=v5e:4x4 --search --programs=train \
+    --config=gsm8k:qwen25_7b
 
 No device, weight or data is needed: TPU programs are compiled by the TPU's own
 compiler (extra `tpu`); for GPUs the CPU's stands in, and the numbers are
@@ -26,7 +28,14 @@ from experiments.harness import (
   console,
   memory_checks,
 )
-from launch.aot import players, programs, roofline, search, slices, text
+from launch.aot import (
+  players,
+  programs,
+  search,
+  slices,
+  text,
+  training_search,
+)
 from qsharp_jax import sharding
 from qsharp_jax.core.errors import InputError
 
@@ -45,7 +54,10 @@ _PROMPT_LENGTH = flags.DEFINE_integer(
   "prompt_length", 256, "Tokens of the longest prompt.", lower_bound=2
 )
 _SEARCH = flags.DEFINE_bool(
-  "search", False, "Look for the mesh and batch of the fastest decoding."
+  "search",
+  False,
+  "Look for the mesh and batch of the fastest decoding; with --programs=train "
+  "for the mesh and micro-batches of the fastest training step.",
 )
 _JSON = flags.DEFINE_bool("json", False, "End with one line of JSON.")
 
@@ -80,11 +92,7 @@ def _predict(
   """Compiles the programs of the config as it is."""
   plan, scale = _plan(config, where)
   print(text.heading(plan, where), flush=True)
-  found = {}
-  for program in plan.compile(_PROGRAMS.value):
-    one = roofline.predict(program, where.chip, scale=scale)
-    found[one.name] = one
-    print(text.program(one, where.chip), flush=True)
+  found = search.compiled(plan, _PROGRAMS.value, where, scale)
   decoding = int(scale * plan.needed().total)
   training = int(plan.training_needed().total)
   print(text.comparison(found, decoding, training), flush=True)
@@ -100,7 +108,8 @@ def _search(
   config: ml_collections.ConfigDict, where: slices.Slice
 ) -> dict[str, object]:
   """Compares meshes and batches by arithmetic, and compiles the best."""
-  return search.run(config, where, lambda config: _plan(config, where))
+  run = training_search.run if _PROGRAMS.value == ["train"] else search.run
+  return run(config, where, lambda config: _plan(config, where))
 
 
 def _plan(

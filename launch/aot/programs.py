@@ -96,16 +96,18 @@ class Plan:
       mesh=mesh or self.mesh,
     )
 
-  def training_needed(self) -> training.memory.Needed:
+  def training_needed(
+    self, mesh: memory.Mesh = None, num_microbatches: int = 0
+  ) -> training.memory.Needed:
     """What arithmetic says that value training needs on one device."""
-    own, policy = self.config.fit, self.players.policy
+    own, policy, mesh = self.config.fit, self.players.policy, mesh or self.mesh
     return training.memory.needed(
       [policy.value],
       rows=own.batch_size,
       length=own.max_length,
-      num_microbatches=own.num_microbatches,
-      mesh=self.mesh,
-      beside=memory.parameter_bytes(policy.reference, self.mesh),
+      num_microbatches=num_microbatches or own.num_microbatches,
+      mesh=mesh,
+      beside=memory.parameter_bytes(policy.reference, mesh),
     )
 
   @functools.cached_property

@@ -6,7 +6,7 @@ training can use.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -113,7 +113,7 @@ def candidate(
   flops, links = 0.0, 0.0
   for model, tokens in _readers(policy):
     flops += players.flops(model, own_rows * tokens, abstract)
-    links += own_rows * tokens * _exchanged(model.config, mesh[2])
+    links += own_rows * tokens * exchanged(model.config, mesh[2])
   # The weights and the whole ring of the caches are read at every step.
   traffic = scale * (needed.reference + needed.value + needed.caches)
   seconds = roofline.seconds(
@@ -138,8 +138,8 @@ def _readers(policy: generate.Policy):
   yield policy.value, 1 + policy.num_leaves
 
 
-def _exchanged(config: models.DecoderConfig, num_parts: int) -> float:
-  """Bytes of a token that leave a device: two sums a layer."""
+def exchanged(config: models.DecoderConfig, num_parts: int) -> float:
+  """Bytes of a token that leave a device: two sums a layer, once over."""
   size = config.width * jnp.dtype(config.dtype).itemsize
   return 2 * config.num_layers * size * 2 * (num_parts - 1) / num_parts
 
@@ -191,16 +191,24 @@ def _confirm(
   """Compiles a candidate."""
   plan, scale = make(_with(config, best.mesh, best.batch_size))
   print(f"\ncompiled: mesh {best.mesh}, {best.rows} rows", flush=True)
-  predictions = {}
-  for program in plan.compile(_CONFIRMED_BY):
-    one = roofline.predict(program, where.chip, scale=scale)
-    predictions[one.name] = one
-    print(text.program(one, where.chip), flush=True)
+  predictions = compiled(plan, _CONFIRMED_BY, where, scale)
   found = text.as_json(plan, where, predictions, best.hbm_bytes)
   return found | {
     "batch_size": best.batch_size,
     "step_seconds_by_arithmetic": best.step_seconds,
   }
+
+
+def compiled(
+  plan: programs.Plan, names: Sequence[str], where: slices.Slice, scale: float
+) -> dict[str, roofline.Prediction]:
+  """Compiles programs of a plan, and prints each as soon as it is there."""
+  found = {}
+  for program in plan.compile(names):
+    one = roofline.predict(program, where.chip, scale=scale)
+    found[one.name] = one
+    print(text.program(one, where.chip), flush=True)
+  return found
 
 
 def _answer(
