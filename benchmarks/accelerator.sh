@@ -12,6 +12,7 @@ cd "$(dirname "$0")/.." || exit
 section="${1:?which section, 1 or 2}"
 out="${2:?a directory for the results}"
 python="${PYTHON:-python3}"
+traces="${TMPDIR:-/tmp}/traces"
 mkdir -p "$out"
 export PYTHONUNBUFFERED=1 TOKENIZERS_PARALLELISM=false
 
@@ -21,7 +22,13 @@ if nvidia-smi -L 2>/dev/null; then
   batches=8,64,1
   model=(--model=1b --dtype=bfloat16 --remat --repeats=5)
   stars=(--config=experiments/configs/star_graph.py:g2_5)
-  epochs=()
+  # Half of the arms of the reference's corpus are wrong ones, and the values
+  # are new layers on top of it, kept as it is, as in the small variant.
+  epochs=(--config.graphs.mistake_rate=0.5 --config.pretrain.num_epochs=3
+    --config.value.num_new_layers=4 --config.fit.num_frozen_layers=12
+    --config.fit.learning_rate=3e-4 --config.data.num_validation=500
+    --config.data.num_test=2000)
+  steps=(--repeats=5)
   nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader
 else
   export JAX_PLATFORMS=cpu
@@ -29,6 +36,7 @@ else
   batches=2,1
   model=(--model=tiny --batch=2 --length=16 --repeats=1)
   stars=(--config=experiments/configs/star_graph.py:tiny)
+  steps=(--rows=16 --batches=1 --updates=1 --repeats=1)
   epochs=(--config.graphs.num_pretrain=32000 --config.data.num_train=2000
     --config.data.num_validation=32 --config.data.num_test=32
     --config.pretrain.num_epochs=1 --config.fit.num_epochs=1)
@@ -48,13 +56,15 @@ part() {
 
 case "$section" in
   1)
-    part 200 steady "$python" -m benchmarks.steady "${pair[@]}" \
-      --batches="$batches" --candidates=20 --profile="${TMPDIR:-/tmp}/steady_trace"
-    part 110 torch "$python" -m benchmarks.torch_decode "${pair[@]}" --batch=8
+    part "${STEADY_SECONDS:-200}" steady "$python" -m benchmarks.steady \
+      "${pair[@]}" --batches="$batches" --profile="$traces/steady"
+    part 110 torch "$python" -m benchmarks.torch_decode "${pair[@]}" \
+      --batch=8 --repeats=1
     ;;
   2)
-    part 80 train "$python" -m benchmarks.train "${model[@]}" --notorch \
-      --nopacking
+    part "${TRAIN_SECONDS:-80}" train "$python" -m benchmarks.train "${model[@]}" --notorch \
+      --nopacking --profile="$traces/train"
+    part 60 program "$python" -m benchmarks.program "${steps[@]}"
     part "${STARS_SECONDS:-280}" stars "$python" -m experiments.star_graph \
       "${stars[@]}" "${epochs[@]}" --workdir="${STARS_WORKDIR:-$out/stars}" \
       --config.evaluation.methods="('qsharp', 'cd')" \

@@ -113,9 +113,12 @@ def seconds_per_step(
 
   def again() -> state_lib.DecodeState:
     # The ring of the cache has no end: the rows only forget that they ended.
+    race = states[0].race
     begun = state.replace(
       caches=states[0].caches,
       controls=states[0].controls,
+      # No row has begun to race for its first token.
+      race=race and race.replace(num_scored=jnp.zeros_like(race.num_scored)),
       **{name: jnp.asarray(x) for name, x in fresh.items()},
     )
     states[0] = run(begun)

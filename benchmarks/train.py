@@ -21,7 +21,8 @@ Two questions, a V-type value model and its Bernoulli loss in both:
 
 Weights are float32; --dtype is that of activations and products. On Linux,
 GLIBC_TUNABLES=glibc.malloc.hugetlb=1 both frameworks spend less on new memory;
-frameworks; the setting is shown. Prints a table and one line of JSON.
+the setting is shown. Prints a table and one line of JSON; with --profile=DIR
+also the kernels of a step that take longest, and leaves the trace in DIR.
 """
 
 import dataclasses
@@ -37,7 +38,7 @@ import numpy as np
 from absl import app, flags
 from flax import linen as nn
 
-from benchmarks import ceilings, gsm8k_lengths, measure, pairs
+from benchmarks import ceilings, gsm8k_lengths, kernels, measure, pairs
 from qsharp_jax import data, models, training
 from qsharp_jax.checkpoint import saving
 
@@ -55,6 +56,7 @@ _SEQUENCES = flags.DEFINE_integer("sequences", 2000, "Packed and padded.")
 _PACKING = flags.DEFINE_bool("packing", True, "Also the second question.")
 _TORCH = flags.DEFINE_bool("torch", True, "Also run PyTorch.")
 _COMPILE = flags.DEFINE_bool("torch_compile", True, "PyTorch compiled, too.")
+_PROFILE = flags.DEFINE_string("profile", None, "Directory of a trace.")
 _REMAT = flags.DEFINE_bool("remat", False, "Compute activations twice.")
 _DTYPE = flags.DEFINE_enum(
   "dtype", "float32", ["float32", "bfloat16"], "Of activations and products."
@@ -139,6 +141,8 @@ def _ours(model: models.ValueModel, params, batch) -> dict:
   trainer, losses = _Trainer(model, params), []
   on_device = jax.device_put(batch)
   found = _speed(batch, lambda: losses.append(trainer.step(on_device)))
+  if _PROFILE.value:
+    kernels.show(_PROFILE.value, lambda: trainer.step(on_device), steps=1)
   return found | {"loss_after": float(losses[-1])}
 
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from qsharp_jax.core.arrays import Array
+from qsharp_jax.models import cudnn
 
 # Finite, so that a row whose keys are all masked (padding) stays free of NaN.
 _MASKED = -1e30
@@ -55,6 +56,8 @@ def attend(
     Attended values. Shape [B, T, N, H].
   """
   how = {"scale": scale, "softcap": softcap}
+  if own is None and cudnn.takes(query.shape[1:], query.dtype, softcap):
+    return cudnn.attend(query, keys, values, mask, scale=scale)
   if own is None and is_in_blocks(query.shape[1]):
     return _attend_in_blocks(query, keys, values, mask, **how)
   return _attend(query, keys, values, mask, own, **how)
@@ -132,6 +135,8 @@ def _attend_with_leaves(
   own_scores = _products(
     "bgrah,bgah->bgra", query[:, :, :, num_kept:], own_keys
   )
+  # Kept apart: a GPU would compute them anew for every number of the softmax.
+  own_scores, scores = jax.lax.optimization_barrier((own_scores, scores))
   own_scores = soft_cap(own_scores, softcap)
   own_scores = jnp.pad(own_scores, pad, constant_values=_MASKED)
   scores = jnp.concatenate([scores, own_scores[..., None]], axis=-1)

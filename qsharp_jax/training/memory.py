@@ -14,7 +14,7 @@ from flax import linen as nn
 from qsharp_jax import models
 from qsharp_jax.core.errors import InputError
 from qsharp_jax.generate import memory
-from qsharp_jax.models import attention
+from qsharp_jax.models import attention, cudnn
 from qsharp_jax.models import config as config_lib
 from qsharp_jax.sharding import rules
 
@@ -120,18 +120,21 @@ def _kept(model: nn.Module, tokens: int, length: int, mesh: memory.Mesh) -> int:
   num_kept = 1 if own.remat else own.num_layers
   inputs = own.width * size * own.num_layers if own.remat else 0
   # Scores of one layer are there twice more, before and after the softmax.
-  widest = 2 * own.num_heads * _kept_keys(length) * 4
+  widest = 2 * own.num_heads * _kept_keys(own, length) * 4
   logits = 0
   if isinstance(model, models.LanguageModel):
     logits = _LOGITS_TABLES * own.vocab_size * 4
   return tokens * (num_kept * layer + inputs + max(widest, logits))
 
 
-def _kept_keys(length: int) -> int:
+def _kept_keys(config: config_lib.DecoderConfig, length: int) -> int:
   """Keys of which the scores of a token are in memory, on average.
 
   Those of one block of queries, which are computed again, are shared by all.
   """
+  queries = length, config.num_heads, config.head_width
+  if cudnn.takes(queries, config.dtype, config.attention_softcap):
+    return 0
   return attention.BLOCK if attention.is_in_blocks(length) else length
 
 
@@ -142,7 +145,7 @@ def _layer_bytes(
 
   A capped score is kept beside its weight; a norm keeps what goes in and out.
   """
-  scores = config.num_heads * _kept_keys(length) * 4
+  scores = config.num_heads * _kept_keys(config, length) * 4
   if config.attention_softcap is not None:
     scores *= 2
   wide = 4 * (config.mlp_width + config.width)

@@ -8,7 +8,10 @@ import pytest
 
 pytestmark = pytest.mark.slow  # a whole command, and compilations
 
-_SIZE = ["--prompt=8", "--new=4", "--repeats=1", "--candidates=3"]
+_SIZE = [
+  *("--prompt=8", "--new=4", "--repeats=1", "--candidates=3", "--scored=2")
+]
+_WAYS = ["guided", "lazy", "lazy_p90", "lazy_sharp", "unguided"]
 
 
 def _run(module: str, *arguments: str) -> str:
@@ -25,9 +28,12 @@ def _run(module: str, *arguments: str) -> str:
 def test_every_batch_stands_beside_its_floor(tmp_path):
   out = _run("steady", "--batches=2", f"--profile={tmp_path}")
   lines = [json.loads(x) for x in out.splitlines() if x.startswith("{")]
-  assert [x.get("what") for x in lines] == [None, "guided", "unguided"]
-  for line in lines[1:]:
+  assert [x.get("what") for x in lines] == [None, None, *_WAYS]
+  found = {x["what"]: x for x in lines[2:]}
+  for line in found.values():
     assert line["batch"] == 2
     assert 0 < line["share_of_floor"] < 1
+  assert found["guided"]["scored_per_token"] == 3
+  assert 1 <= found["lazy"]["scored_per_token"] < 3
   assert " us " in out  # the kernels
   assert list(tmp_path.rglob("*.xplane.pb"))
