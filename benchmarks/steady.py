@@ -3,14 +3,14 @@ r"""How fast is a decode step, unguided, guided and lazy, without any prefill?
   python -m benchmarks.steady --pair=8b_1b --dtype=bfloat16 --batches=8,64,1
 
 Random weights, made on the device; caches already hold a prompt. All programs
-are compiled first, side by side. Then each way to
-decode at each batch gives one line of JSON as soon as it is measured: tokens a
-second, and the share of the floor (benchmarks/floors.py) of what a step scores
-at least, at rates measured in the same run. Lazy decoding is measured with
-values around a success of 0.5 and 0.9, and, `sharp`, of a reference whose
-logits are larger, so that most tokens are nearly certain, as a trained model's
-are. With --profile=DIR the kernels of a guided step at the first batch that
-take longest are listed, and the trace is left in DIR.
+are compiled first, side by side. Then each way to decode at each batch gives
+one line of JSON as soon as it is measured: tokens a second, and the share of
+the floor (benchmarks/floors.py) of what a step scores at least, at rates
+measured in the same run. Lazy decoding is measured with values around a success
+of 0.5 and, `sharp`, of a reference whose logits are larger, so that most tokens
+are nearly certain, as a trained model's are. With --profile=DIR the kernels of
+a guided step at the first batch that take longest are listed, and the trace is
+left in DIR.
 """
 
 import concurrent.futures
@@ -107,7 +107,6 @@ def _weighted(
   return {
     "guided": ("guided", even),
     "lazy": ("lazy", even),
-    "lazy_p90": ("lazy", steps.valued(policy, params, 0.9)),
     "lazy_sharp": ("lazy", even | {"reference": sharp}),
     "unguided": ("unguided", {"reference": params["reference"]}),
   }

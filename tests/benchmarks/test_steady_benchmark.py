@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow  # a whole command, and compilations
 _SIZE = [
   *("--prompt=8", "--new=4", "--repeats=1", "--candidates=3", "--scored=2")
 ]
-_WAYS = ["guided", "lazy", "lazy_p90", "lazy_sharp", "unguided"]
+_WAYS = ["guided", "lazy", "lazy_sharp", "unguided"]
 
 
 def _run(module: str, *arguments: str) -> str:
