@@ -26,6 +26,11 @@ $(VENV)/installed-test: $(VENV)/installed
 gsm8k: install
 	$(RUN) -m experiments.gsm8k --workdir=$(WORKDIR) $(FLAGS)
 
+# Compilers and tracing take and free small pieces: what was freed is kept.
+KEPT = 1073741824
+MALLOC = glibc.malloc
+KEEP = $(MALLOC).mmap_threshold=$(KEPT):$(MALLOC).trim_threshold=$(KEPT)
+test: export GLIBC_TUNABLES = $(MALLOC).top_pad=67108864:$(KEEP)
 test: lint
 	$(RUN) -m pytest --durations=25
 

@@ -35,6 +35,7 @@ FAST_COMPILATION = [
   "--xla_backend_optimization_level=0",
   "--xla_cpu_multi_thread_eigen=false",
   "--xla_cpu_parallel_codegen_split_count=1",
+  "--xla_cpu_prefer_vector_width=128",
 ]
 # Later compilers know nothing else, and end a process over such a flag.
 if tuple(map(int, jax.lib.__version__.split(".")[:2])) < (0, 11):
