@@ -24,7 +24,7 @@ if nvidia-smi -L 2>/dev/null; then
   stars=(--config=experiments/configs/star_graph.py:g2_5)
   # Half of the arms of the reference's corpus are wrong ones, and the values
   # are new layers on top of it, kept as it is, as in the small variant.
-  epochs=(--config.graphs.mistake_rate=0.5 --config.pretrain.num_epochs=3
+  learning=(--config.graphs.mistake_rate=0.5 --config.pretrain.num_learning=3
     --config.value.num_new_layers=4 --config.fit.num_frozen_layers=12
     --config.fit.learning_rate=3e-4 --config.data.num_validation=500
     --config.data.num_test=2000)
@@ -37,9 +37,9 @@ else
   model=(--model=tiny --batch=2 --length=16 --repeats=1)
   stars=(--config=experiments/configs/star_graph.py:tiny)
   steps=(--rows=16 --batches=1 --updates=1 --repeats=1)
-  epochs=(--config.graphs.num_pretrain=32000 --config.data.num_train=2000
+  learning=(--config.graphs.num_pretrain=32000 --config.data.num_train=2000
     --config.data.num_validation=32 --config.data.num_test=32
-    --config.pretrain.num_epochs=1 --config.fit.num_epochs=1)
+    --config.pretrain.num_learning=1 --config.fit.num_learning=1)
 fi
 
 # part SECONDS NAME COMMAND…: the command's output, kept and shown.
@@ -56,17 +56,17 @@ part() {
 
 case "$section" in
   1)
-    part "${STEADY_SECONDS:-200}" steady "$python" -m benchmarks.steady \
-      "${pair[@]}" --batches="$batches" --profile="$traces/steady"
+    part 230 steady "$python" -m benchmarks.steady "${pair[@]}" \
+      --batches="$batches" --profile="$traces/steady"
     part 110 torch "$python" -m benchmarks.torch_decode "${pair[@]}" \
       --batch=8 --repeats=1
     ;;
   2)
-    part "${TRAIN_SECONDS:-80}" train "$python" -m benchmarks.train "${model[@]}" --notorch \
+    part 80 train "$python" -m benchmarks.train "${model[@]}" --notorch \
       --nopacking --profile="$traces/train"
-    part 60 program "$python" -m benchmarks.program "${steps[@]}"
+    part 90 program "$python" -m benchmarks.program "${steps[@]}"
     part "${STARS_SECONDS:-280}" stars "$python" -m experiments.star_graph \
-      "${stars[@]}" "${epochs[@]}" --workdir="${STARS_WORKDIR:-$out/stars}" \
+      "${stars[@]}" "${learning[@]}" --workdir="${STARS_WORKDIR:-$out/stars}" \
       --config.evaluation.methods="('qsharp', 'cd')" \
       --config.pretrain.checkpoint_every=100000 \
       --config.fit.checkpoint_every=100000

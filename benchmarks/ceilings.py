@@ -40,14 +40,14 @@ def measure(dtype: str = "float32") -> Ceilings:
   bandwidth = rows * 8192 * size / read
   on_cpu = jax.default_backend() == "cpu"
   if not on_cpu:
-    bandwidth = max(bandwidth, copied_bytes_per_second())
+    bandwidth = max(bandwidth, _copied_bytes_per_second())
   side = 2048 if on_cpu else 8192
   square = _random(side, side, dtype)
   multiply = best_seconds(jax.jit(jnp.matmul), square, square)
   return Ceilings(bandwidth, 2 * side**3 / multiply)
 
 
-def copied_bytes_per_second() -> float:
+def _copied_bytes_per_second() -> float:
   """Of a copy of 1 GB with a sign changed: bytes read plus bytes written."""
   numbers = _random(1, int(1e9 / 4), "float32")
   return 2 * numbers.nbytes / best_seconds(jax.jit(jnp.negative), numbers)

@@ -88,7 +88,7 @@ def _runs(policy: generate.Policy, params) -> dict:
   plain = generate.Policy(policy.reference, policy.eos_ids)
   lazy = dataclasses.replace(policy, num_scored=_SCORED.value)
   even = steps.valued(policy, params, 0.5)
-  sharp = even | {"reference": _sharpened(even["reference"])}
+  sharp = steps.sharpened(even, _SHARPNESS.value)
   decode = lambda who, params: functools.partial(_decode, who, params)
   return {
     "unguided": decode(plain, params),
@@ -98,13 +98,6 @@ def _runs(policy: generate.Policy, params) -> dict:
     "lazy_p90": decode(lazy, steps.valued(policy, params, 0.9)),
     "lazy_sharp": decode(lazy, sharp),
   }
-
-
-def _sharpened(reference):
-  """Weights of the same language model with greater logits."""
-  tree = reference["params"]
-  louder = _SHARPNESS.value * tree["unembedding"]
-  return {"params": tree | {"unembedding": louder}}
 
 
 def _decode(policy: generate.Policy, params) -> list[generate.Completion]:

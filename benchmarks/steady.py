@@ -68,7 +68,6 @@ def main(argv: list[str]) -> None:
       "candidates": _CANDIDATES.value,
       "scored": _SCORED.value,
       "bytes_per_second": rates.bytes_per_second,
-      "copied_bytes_per_second": ceilings.copied_bytes_per_second(),
       "flops_per_second": rates.flops_per_second,
     }
   )
@@ -101,13 +100,10 @@ def _weighted(
 ) -> dict[str, tuple[str, PyTree]]:
   """By name: which program decodes, and with which weights."""
   even = steps.valued(policy, params, 0.5)
-  reference = even["reference"]["params"]
-  louder = _SHARPNESS * reference["unembedding"]
-  sharp = {"params": reference | {"unembedding": louder}}
   return {
     "guided": ("guided", even),
     "lazy": ("lazy", even),
-    "lazy_sharp": ("lazy", even | {"reference": sharp}),
+    "lazy_sharp": ("lazy", steps.sharpened(even, _SHARPNESS)),
     "unguided": ("unguided", {"reference": params["reference"]}),
   }
 
@@ -160,7 +156,10 @@ def _measured(
     loop, state, _NEW.value, _REPEATS.value
   )
   if not np.asarray(last[0].finished).all():
-    raise app.UsageError("rows waited so often that the caches were full")
+    raise RuntimeError(
+      f"rows waited in more than the {_SPARE} turns that the caches have room "
+      "for: score more at first (--scored)"
+    )
   num_tokens = batch * _NEW.value
   found = {"step_ms": 1e3 * seconds, "spread": spread}
   if policy.value is not None:

@@ -74,6 +74,13 @@ def valued(
   return params | {"value": with_head(head)}
 
 
+def sharpened(params: PyTree, sharpness: float) -> PyTree:
+  """The weights of a reference that multiplies its logits by a number."""
+  tree = params["reference"]["params"]
+  louder = sharpness * tree["unembedding"]
+  return params | {"reference": {"params": tree | {"unembedding": louder}}}
+
+
 def prompts(batch: int, length: int) -> tuple[np.ndarray, np.ndarray]:
   """Random tokens and their positions, [B, P] int32."""
   tokens = np.random.default_rng(0).integers(3, 500, (batch, length))

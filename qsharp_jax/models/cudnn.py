@@ -1,7 +1,7 @@
 """Softmax attention of many queries in one kernel, on one NVIDIA GPU.
 
-Scores never go to memory, which takes more time there than all else of a
-training step (docs/performance.md).
+Scores never go to memory, which is a third of a training step there
+(docs/performance.md).
 """
 
 import functools

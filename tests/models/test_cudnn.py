@@ -1,11 +1,13 @@
 """Where the kernel is used, and with which arguments; a GPU is not needed."""
 
+import dataclasses
 import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from oracles import decoders
 
 from qsharp_jax import models
 from qsharp_jax.models import attention, cudnn
@@ -105,20 +107,12 @@ def test_leaves_are_not_for_the_kernel(on):
 
 
 def test_scores_are_not_predicted_where_the_kernel_keeps_none(on):
-  config = models.DecoderConfig(
-    vocab_size=32,
-    width=32,
-    num_layers=2,
-    num_heads=HEADS,
-    num_kv_heads=GROUPS,
-    head_width=WIDTH,
-    mlp_width=64,
-    max_length=64,
-    dtype="bfloat16",
+  config = dataclasses.replace(
+    decoders.SMALLEST, num_layers=2, head_width=WIDTH, dtype="bfloat16"
   )
   model = models.ValueModel(config, models.HeadConfig())
   predict = lambda: memory.needed([model], rows=2, length=64).activations
   before = predict()
   on(a_device("gpu", "9.0"))
   # Weights of attention in two layers, and those around one softmax.
-  assert before - predict() == (2 + 2) * HEADS * 64 * 4 * (2 * 64)
+  assert before - predict() == (2 + 2) * config.num_heads * 64 * 4 * (2 * 64)
